@@ -1,0 +1,28 @@
+//! Native core of eventlet-asyncio.
+//!
+//! Layers, from the bottom; each uses only those before it:
+//!
+//! ```text
+//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload  bridge  module
+//! pure, no interpreter | needs the interpreter (feature `python`)
+//! ```
+
+pub mod reactor;
+pub mod sched;
+pub mod stack;
+pub mod switch;
+
+#[cfg(feature = "python")]
+mod pystate;
+#[cfg(feature = "python")]
+mod greenlet;
+#[cfg(feature = "python")]
+mod hub;
+#[cfg(feature = "python")]
+mod greenthread;
+#[cfg(feature = "python")]
+mod sync;
+#[cfg(feature = "python")]
+mod bridge;
+#[cfg(feature = "python")]
+mod module;
