@@ -259,12 +259,20 @@ fn count_mappings() -> Option<usize> {
     loop {
         match maps.read(&mut buffer).ok()? {
             0 => return Some(lines),
-            len => lines += buffer[..len].iter().filter(|&&byte| byte == b'\n').count(),
+            len => lines += count_lines(&buffer[..len]),
         }
     }
 }
 
-/// An anonymous mapping with an altogether inaccessible page below it, for the alternate
+#[expect(
+    clippy::naive_bytecount,
+    reason = "rare, and the kernel's part takes far longer"
+)]
+fn count_lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// An anonymous mapping with an inaccessible page below it, for the alternate
 /// signal stack of a thread. Returns its usable part.
 pub(super) fn map_signal_stack(len: usize) -> io::Result<usize> {
     let page = page_size();

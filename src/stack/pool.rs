@@ -259,3 +259,7 @@ fn entry_mut<S>(slabs: &mut [Option<Entry<S>>], index: u32) -> &mut Entry<S> {
         .as_mut()
         .expect("a slot keeps its slab mapped")
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;
