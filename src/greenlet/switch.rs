@@ -106,13 +106,12 @@ pub(crate) unsafe fn single(args: *mut PyObject, kwargs: *mut PyObject) -> *mut 
 /// `g` is a New greenlet of this OS thread; the GIL is held.
 pub(crate) unsafe fn give_stack(g: *mut Greenlet) -> Result<(), StackError> {
     let stack = Stack::take()?;
-    // SAFETY: `g` stays where it is while Active (it is a Python object), so the slot is
-    // a stable address; it is not initialised while New.
+    // SAFETY: `g` stays where it is while Active (it is a Python object); the slot is not
+    // initialised while New.
     unsafe {
         let (chunk, chunk_len) = stack.chunk();
         (*g).bounds = Bounds { top: stack.base(), limit: stack.limit(), chunk, chunk_len };
-        let slot = (*g).fiber.as_mut_ptr();
-        slot.write(Fiber::new(stack, g, enter, slot));
+        (*g).fiber.write(Fiber::new(stack, g, enter));
         (*g).phase = Phase::Active;
     }
     Ok(())
@@ -191,7 +190,7 @@ unsafe fn arrive(thread: *mut Thread, me: *mut Greenlet) -> Inbound {
 }
 
 /// Outermost frame of every greenlet's stack. Returns who runs next.
-fn enter(_: &Fiber<*mut Greenlet>, g: *mut Greenlet) -> *mut Greenlet {
+fn enter(_: *const Fiber<*mut Greenlet>, g: *mut Greenlet) -> *mut Greenlet {
     let body = AssertUnwindSafe(|| {
         // SAFETY: entered by `switch_to`, so the GIL is held, `g` is current, and the
         // thread state is that of a stack just left.
@@ -213,26 +212,26 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
         let ts = (*thread).tstate;
         let context = std::mem::replace(&mut (*g).context, ptr::null_mut());
         let state: *mut StackState = &raw mut (*g).state;
-        (*state).begin(ts, &raw const (*g).bounds, context);
+        (*state).begin(ts, &(*g).bounds, context);
         (*g).resumes = (*g).resumes.wrapping_add(1);
         let inbound = arrive(thread, g);
-        // `end` releases what this stack's thread state owns, which may run Python code
-        // and even switch: it comes before the successor is chosen, so that nothing
-        // runs between that choice and the switch.
+        // `release` may run Python code and even switch: it comes before the successor is
+        // chosen, so that nothing runs between that choice and the switch.
         let next = if (*g).kind == Kind::Scheduled {
             let hooks = &*(*g).hooks;
             let outcome = (hooks.run)(g, inbound);
             (hooks.finish)(g, outcome);
-            (*state).end(ts);
+            (*state).release(ts);
             (*g).phase = Phase::Dead;
             (hooks.next)(g)
         } else {
             let outcome = call_run(g, inbound);
-            (*state).end(ts);
+            (*state).release(ts);
             let next = hand_to_parent(g, outcome);
             (*g).phase = Phase::Dead;
             next
         };
+        (*state).end(ts);
         incref(next);
         (*thread).current = next;
         (*thread).origin = g;

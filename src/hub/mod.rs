@@ -33,7 +33,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread};
-use crate::reactor::{Reactor, Waker};
+use crate::reactor::{Reactor, Readiness, Waker};
 use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
 pub(crate) use park::Parked;
@@ -73,6 +73,18 @@ pub(crate) enum Watcher {
 /// A wake-up posted by another OS thread, which held the GIL.
 pub(crate) struct Message(pub(crate) Ready);
 
+impl Clone for Watcher {
+    fn clone(&self) -> Self {
+        // SAFETY: the reactor is used with the GIL held only, and owns what it names.
+        unsafe {
+            match self {
+                Self::Parked(parked) => Self::Parked(parked.duplicate()),
+                Self::Listener(object) => Self::Listener(ffi::Py_NewRef(*object)),
+            }
+        }
+    }
+}
+
 // SAFETY: a message is made, carried and consumed with the GIL held; the inbox only moves it.
 unsafe impl Send for Message {}
 
@@ -94,7 +106,7 @@ pub(crate) struct Core {
     pub(crate) ready: ReadyQueue<Ready>,
     pub(crate) timers: TimerHeap<Due>,
     pub(crate) reactor: Reactor<Watcher>,
-    pub(crate) waker: Arc<Waker>,
+    pub(crate) waker: Waker,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) budget: Budget,
     pub(crate) driver: Driver,
@@ -109,13 +121,15 @@ pub(crate) struct Core {
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
     /// Reused by each turn.
-    pub(crate) events: Vec<(Watcher, crate::reactor::Direction)>,
+    pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
     pub(crate) looping: run::Looping,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
     pub(crate) debug_exceptions: bool,
+    /// A second reader or writer of one descriptor is refused.
+    pub(crate) one_reader: bool,
 }
 
 impl Core {
@@ -144,6 +158,7 @@ impl Core {
             stopping: false,
             closed: false,
             debug_exceptions: true,
+            one_reader: true,
         })
     }
 }

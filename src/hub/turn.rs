@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Ready, Watcher, control, discard, io};
+use super::{Core, Due, Message, Ready, control, discard, io};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
 use crate::reactor::now;
 
@@ -187,22 +187,6 @@ unsafe fn returned(inbound: Inbound) -> bool {
                 true
             }
         }
-    }
-}
-
-/// Takes one event of the reactor to the ready queue.
-///
-/// # Safety
-/// Contract of [`turn`].
-pub(crate) unsafe fn woken(core: *mut Core, watcher: Watcher) {
-    // SAFETY: the watcher owns what it names.
-    unsafe {
-        (*core).ready.push(match watcher {
-            Watcher::Parked(parked) => {
-                Ready::Resume(parked, Inbound::Value(ffi::Py_NewRef(ffi::Py_None())))
-            }
-            Watcher::Listener(object) => Ready::Call(object),
-        });
     }
 }
 
