@@ -174,7 +174,7 @@ pub(crate) unsafe fn alloc(kind: *mut ffi::PyTypeObject) -> *mut Greenlet {
         if !g.is_null() {
             (&raw mut (*g).inbound).write(Inbound::Nothing);
             (&raw mut (*g).state).write(StackState::new());
-            (&raw mut (*g).bounds).write(Bounds::default());
+            (&raw mut (*g).bounds).write(Bounds::NONE);
             (&raw mut (*g).phase).write(Phase::New);
             (&raw mut (*g).kind).write(Kind::Plain);
         }
@@ -219,9 +219,8 @@ unsafe extern "C" fn new(
     unsafe {
         if (*kind).tp_flags & ffi::Py_TPFLAGS_IS_ABSTRACT != 0 {
             // Raises the TypeError that lists the abstract methods.
-            return ((*ffi::PyBaseObject_Type()).tp_new.expect("object has tp_new"))(
-                kind, args, kwargs,
-            );
+            let object = &raw mut ffi::PyBaseObject_Type;
+            return (*object).tp_new.map_or(ptr::null_mut(), |new| new(kind, args, kwargs));
         }
         let thread = thread::this();
         if thread.is_null() {

@@ -80,10 +80,19 @@ pub(super) unsafe extern "C" fn finalize(op: *mut PyObject) {
     }
 }
 
-pub(crate) unsafe extern "C" fn dealloc(op: *mut PyObject) {
+pub(super) unsafe extern "C" fn dealloc(op: *mut PyObject) {
+    // SAFETY: called by CPython when the last reference is gone.
+    unsafe { dealloc_with(op, |_| ()) }
+}
+
+/// `tp_dealloc` for a class derived in Rust: `release` gives up what that class owns, once
+/// it is certain that the object dies.
+///
+/// # Safety
+/// Called from a `tp_dealloc` slot.
+pub(crate) unsafe fn dealloc_with(op: *mut PyObject, release: impl Fn(*mut PyObject)) {
     let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython when the last reference is gone; nobody else sees `g`
-    // unless it is resurrected, and then it is left alone.
+    // SAFETY: nobody else sees `g` unless it is resurrected, and then it is left alone.
     unsafe {
         if (*g).phase == Phase::Active && !(*g).is_main() && revive_and_end(g) {
             return;
@@ -92,6 +101,7 @@ pub(crate) unsafe extern "C" fn dealloc(op: *mut PyObject) {
         if !(*g).weakrefs.is_null() {
             ffi::PyObject_ClearWeakRefs(op);
         }
+        release(op);
         free_payload(g);
         class::free(op);
     }
@@ -120,7 +130,7 @@ unsafe fn revive_and_end(g: *mut Greenlet) -> bool {
     // SAFETY: the reference count is 0 and only we see the object; it is the count of a
     // live object again before any other code runs.
     unsafe {
-        ffi::Py_SET_REFCNT(op, 1);
+        set_references(op, 1);
         end(g);
         let count = ffi::Py_REFCNT(op);
         if count > 1 || (*g).phase == Phase::Active && (*(*g).thread).alive && !stranded(g) {
@@ -129,8 +139,24 @@ unsafe fn revive_and_end(g: *mut Greenlet) -> bool {
             decref_shared(op);
             return true;
         }
-        ffi::Py_SET_REFCNT(op, 0);
+        set_references(op, 0);
         false
+    }
+}
+
+/// Writes the reference count, as the macro `Py_SET_REFCNT` does for a mortal object.
+unsafe fn set_references(op: *mut PyObject, count: u8) {
+    // SAFETY: the caller is the only one who sees `op`. From 3.14 on the count is a field
+    // of 32 bits beside flags, before that a word.
+    unsafe {
+        #[cfg(Py_3_12)]
+        {
+            (*op).ob_refcnt.ob_refcnt = count.into();
+        }
+        #[cfg(not(Py_3_12))]
+        {
+            (*op).ob_refcnt = count.into();
+        }
     }
 }
 

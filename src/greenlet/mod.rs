@@ -25,7 +25,7 @@
 
 pub(crate) mod class;
 pub(crate) mod errors;
-mod gc;
+pub(crate) mod gc;
 pub(crate) mod switch;
 pub(crate) mod thread;
 mod trace;

@@ -42,6 +42,8 @@ pub(crate) struct GreenThread {
     pub(crate) timer: Option<TimerKey>,
     /// Entered by the hub: its end goes there, too.
     pub(crate) scheduled: bool,
+    /// Ended by kill() before it began: its error is not news.
+    pub(crate) killed: bool,
     /// SystemExit or KeyboardInterrupt on its way to the main greenlet (owned or NULL).
     pub(crate) fatal: *mut PyObject,
 }
@@ -119,7 +121,7 @@ pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
         }
         if turn::is_system(error) {
             (*me).fatal = ffi::Py_NewRef(error);
-        } else if !taken && !linked {
+        } else if !taken && !linked && !(*me).killed {
             report(error);
         }
     }

@@ -247,7 +247,7 @@ impl Hub {
             }
             let running = crate::imports::visible_loop();
             if !running.is_null() {
-                return Ok(Some(Py::from_owned_ptr(py, running)));
+                return Ok(Some(Bound::from_owned_ptr(py, running).unbind()));
             }
             if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py))
                 && attached.call_method0(py, "is_running")?.is_truthy(py)?
@@ -318,7 +318,7 @@ impl Hub {
                         Due::Start(g) => (*g).cast(),
                         Due::Expire(object) | Due::Call(object) => *object,
                     };
-                    (seconds_from_nanos(deadline), Py::from_borrowed_ptr(py, object))
+                    (seconds_from_nanos(deadline), Bound::from_borrowed_ptr(py, object).unbind())
                 })
                 .collect()
         }
@@ -354,7 +354,7 @@ impl Hub {
                         super::Watcher::Listener(object) => *object,
                     };
                     let write = direction == crate::reactor::Direction::Write;
-                    (fd, write, Py::from_borrowed_ptr(py, object))
+                    (fd, write, Bound::from_borrowed_ptr(py, object).unbind())
                 })
                 .collect()
         }

@@ -51,6 +51,8 @@ pub(crate) enum Ready {
     Start(*mut Greenlet),
     /// A Timeout whose time has come: raises in its green thread unless cancelled meanwhile.
     Expire(*mut PyObject),
+    /// An exception to raise in a green thread, wherever it is suspended.
+    Raise(*mut Greenlet, *mut PyObject),
     /// A timer's callback; it runs on the runner's stack.
     Call(*mut PyObject),
 }
@@ -176,6 +178,10 @@ pub(crate) unsafe fn discard(item: Ready) {
                 parked.release();
             }
             Ready::Start(g) => greenlet::decref(g),
+            Ready::Raise(g, error) => {
+                ffi::Py_DECREF(error);
+                greenlet::decref(g);
+            }
             Ready::Expire(object) | Ready::Call(object) => ffi::Py_DECREF(object),
         }
     }
@@ -210,7 +216,7 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
             loop {
                 match (*core).ready.peek(0) {
                     // The runner deals with these: they run Python code first.
-                    None | Some(Ready::Call(_) | Ready::Expire(_)) => break,
+                    None | Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
                     Some(Ready::Resume(..) | Ready::Start(_)) => {}
                 }
                 match (*core).ready.pop() {

@@ -159,7 +159,6 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
 pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
     // SAFETY: by contract; nobody else runs in the child.
     unsafe {
-        crate::stack::after_fork_in_child();
         let core = existing();
         if core.is_null() {
             return Ok(());

@@ -10,6 +10,7 @@
 //! (under `asyncio.run`): then the hub only adds its reader, and turns run on the stack
 //! of whoever runs the loop.
 
+use std::os::fd::AsRawFd;
 use std::ptr;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -111,12 +112,7 @@ unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
                 error.write_unraisable(py, Some(&running));
                 return;
             }
-            let me = (*(*core).thread).current;
-            greenlet::incref(me);
-            let former = std::mem::replace(&mut (*core).runner, me);
-            if !former.is_null() {
-                greenlet::decref(former);
-            }
+            turn::become_runner(core);
         }
     });
 }

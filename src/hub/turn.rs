@@ -21,12 +21,7 @@ use crate::reactor::now;
 pub(crate) unsafe fn turn(core: *mut Core) -> bool {
     // SAFETY: by contract. Invariant H2: one borrow per statement.
     unsafe {
-        let me = (*(*core).thread).current;
-        greenlet::incref(me);
-        let former = std::mem::replace(&mut (*core).runner, me);
-        if !former.is_null() {
-            greenlet::decref(former);
-        }
+        become_runner(core);
         (*core).in_turn = true;
         (*core).turn_requested = false;
         (*core).budget.start(now());
@@ -130,6 +125,11 @@ unsafe fn perform(core: *mut Core, item: Ready) -> bool {
                 greenlet::decref(g);
                 fine
             }
+            Ready::Raise(g, error) => {
+                let fine = control::raise_in(core, g, error);
+                greenlet::decref(g);
+                fine
+            }
             Ready::Expire(timeout) => control::expire(core, timeout),
             Ready::Call(timer) => control::call(core, timer),
         }
@@ -170,6 +170,47 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
             (*thread).throwing = false;
         }
         returned(switch_to(thread, g))
+    }
+}
+
+/// [`enter`] from a callback or coroutine, outside a turn: the caller's stack is the runner
+/// meanwhile, and gets control back as soon as `g` leaves.
+///
+/// # Safety
+/// As for [`enter`]; no turn is in progress and the caller runs on the loop's stack.
+///
+/// # Switches
+/// Always.
+pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let hidden = crate::imports::hide_loop();
+        become_runner(core);
+        (*core).in_turn = true;
+        (*core).budget.exhaust();
+        let fine = enter(core, g, inbound);
+        (*core).in_turn = false;
+        crate::imports::show_loop(hidden);
+        if !(*core).ready.is_empty() {
+            super::run::request_turn(core);
+        }
+        fine
+    }
+}
+
+/// Makes the running greenlet the one whose stack turns run on.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn become_runner(core: *mut Core) {
+    // SAFETY: contract of the callers.
+    unsafe {
+        let me = (*(*core).thread).current;
+        greenlet::incref(me);
+        let former = std::mem::replace(&mut (*core).runner, me);
+        if !former.is_null() {
+            greenlet::decref(former);
+        }
     }
 }
 

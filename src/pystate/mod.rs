@@ -60,6 +60,11 @@ pub(crate) struct Bounds {
     pub(crate) chunk_len: usize,
 }
 
+impl Bounds {
+    /// Of a greenlet that has no stack.
+    pub(crate) const NONE: Self = Self { top: 0, limit: 0, chunk: ptr::null_mut(), chunk_len: 0 };
+}
+
 /// The thread state's fields of one stack while another one runs.
 ///
 /// Stays at one address from `begin` to `end`: the thread state points into it.

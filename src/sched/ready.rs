@@ -118,6 +118,12 @@ impl Budget {
         true
     }
 
+    /// Spends what is left: the next [`Budget::spend`] fails.
+    #[inline]
+    pub fn exhaust(&mut self) {
+        self.switches_left = 0;
+    }
+
     /// Switches still paid for, if time does not run out before.
     #[inline]
     pub const fn switches_left(&self) -> u32 {
