@@ -238,9 +238,9 @@ fn mapping_limit_is_an_error_and_the_process_goes_on() {
             ] {
                 assert!(text.contains(part), "{text}");
             }
-            // Others still get some hundred mappings; each second page differs from its
+            // Others still get a thousand mappings; each second page differs from its
             // neighbours, so that the kernel cannot merge them.
-            let pages = 500;
+            let pages = 1000;
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             let readable = libc::PROT_READ;
             // SAFETY: a new mapping replaces nothing.
