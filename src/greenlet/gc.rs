@@ -101,6 +101,9 @@ pub(crate) unsafe fn dealloc_with(op: *mut PyObject, release: impl Fn(*mut PyObj
         if !(*g).weakrefs.is_null() {
             ffi::PyObject_ClearWeakRefs(op);
         }
+        if (*g).phase == Phase::Active && !(*g).is_main() {
+            reclaim(g);
+        }
         release(op);
         free_payload(g);
         class::free(op);
@@ -141,6 +144,38 @@ unsafe fn revive_and_end(g: *mut Greenlet) -> bool {
         }
         set_references(op, 0);
         false
+    }
+}
+
+/// A stack that was suspended when its OS thread ended: nothing can run on it again. Its
+/// memory is reused if no frame object of it is known outside; what its frames and C
+/// functions own stays leaked, since only running them could release it.
+unsafe fn reclaim(g: *mut Greenlet) {
+    // SAFETY: `g` is dying and stranded; each frame is held while its caller is looked up.
+    unsafe {
+        if pystate::in_finalization() {
+            return;
+        }
+        let collecting = ffi::PyGC_Disable();
+        let mut known = false;
+        let mut frame = (*g).state.frame(ffi::PyThreadState_Get());
+        while !frame.is_null() {
+            // One reference is the interpreter frame's, one is ours.
+            known |= ffi::Py_REFCNT(frame) > 2;
+            let back = ffi::PyFrame_GetBack(frame.cast()).cast::<PyObject>();
+            if !known && ffi::Py_REFCNT(frame) > 1 {
+                // The interpreter frame goes with the stack, and its reference with it.
+                ffi::Py_DECREF(frame);
+            }
+            ffi::Py_DECREF(frame);
+            frame = back;
+        }
+        if collecting != 0 {
+            ffi::PyGC_Enable();
+        }
+        if !known {
+            (*g).fiber.assume_init_read().abandon().release();
+        }
     }
 }
 
@@ -191,7 +226,7 @@ unsafe fn end(g: *mut Greenlet) {
         let home = (*g).thread;
         if home != own {
             incref(g);
-            (*home).doomed.push(g);
+            thread::doom(g);
             return;
         }
         let pending = errors::take_raised();

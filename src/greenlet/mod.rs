@@ -94,6 +94,8 @@ pub(crate) struct Greenlet {
     pub(crate) state: StackState,
     /// Initialised while `phase` is Active, except for a main greenlet.
     pub(crate) fiber: MaybeUninit<Fiber<*mut Greenlet>>,
+    /// Stack address at the last switch away from it.
+    pub(crate) left_at: usize,
     /// Where its C stack lies; set while Active, except for a main greenlet.
     pub(crate) bounds: Bounds,
     /// Context a New greenlet will start with (owned or NULL).
