@@ -628,8 +628,7 @@ unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
     // SAFETY: called by CPython on a greenlet.
     unsafe {
         let context = match (*g).phase {
-            Phase::New => (*g).context,
-            Phase::Dead => ptr::null_mut(),
+            Phase::New | Phase::Dead => (*g).context,
             Phase::Active if (*(*g).thread).current == g => {
                 if thread::existing() != (*g).thread {
                     ffi::PyErr_SetString(

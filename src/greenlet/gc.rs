@@ -37,6 +37,7 @@ pub(crate) unsafe extern "C" fn traverse(
             (*g).dict,
             (*g).parent.cast(),
             (*g).run,
+            (*g).callee,
             (*g).context,
             sent[0],
             sent[1],
@@ -62,6 +63,7 @@ pub(crate) unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
     // a greenlet always has one; it goes with the memory.
     unsafe {
         super::replace(&raw mut (*g).run, ptr::null_mut());
+        super::replace(&raw mut (*g).callee, ptr::null_mut());
         super::replace(&raw mut (*g).context, ptr::null_mut());
         (*g).inbound.take().discard();
         super::replace(&raw mut (*g).dict, ptr::null_mut());

@@ -245,9 +245,11 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
 
 /// Calls `run` with the arguments of the first switch.
 unsafe fn call_run(g: *mut Greenlet, inbound: Inbound) -> Outcome {
-    // SAFETY: `run` was resolved by the switch that started `g` and is owned by it.
+    // SAFETY: the callee was resolved by the switch that started `g` and is owned by it.
     unsafe {
-        let run = std::mem::replace(&mut (*g).run, ptr::null_mut());
+        let run = std::mem::replace(&mut (*g).callee, ptr::null_mut());
+        // May run a finaliser, which may switch: on the greenlet's own stack, as upstream.
+        super::replace(&raw mut (*g).run, ptr::null_mut());
         let result = match inbound {
             Inbound::Error(error) => {
                 errors::raise(error);
@@ -369,10 +371,6 @@ unsafe fn look_up_run(g: *mut Greenlet) -> Result<(), *mut PyObject> {
         if run.is_null() {
             return Err(errors::take_raised());
         }
-        if (*g).phase == Phase::New {
-            // Releasing the former value may run a finaliser that starts `g`.
-            super::replace(&raw mut (*g).run, ptr::null_mut());
-        }
         if (*g).phase != Phase::New {
             ffi::Py_DECREF(run);
             return Ok(());
@@ -390,7 +388,7 @@ unsafe fn look_up_run(g: *mut Greenlet) -> Result<(), *mut PyObject> {
             ffi::PyErr_Clear();
         }
         if (*g).phase == Phase::New {
-            super::replace(&raw mut (*g).run, run);
+            super::replace(&raw mut (*g).callee, run);
         } else {
             ffi::Py_DECREF(run);
         }
