@@ -36,11 +36,15 @@ pub(super) struct Chunk {
     pub(super) data: [*mut PyObject; 1],
 }
 
-/// The three pointers of the thread state that say where the next frame goes.
+/// The thread state's `datastack_chunk`, `_top` and `_limit`, which always come together.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct DataStack {
+    /// Chunk the innermost Python frames are in.
     pub(super) chunk: *mut Chunk,
+    /// Where the next frame goes.
     pub(super) top: *mut *mut PyObject,
+    /// Where the chunk ends.
     pub(super) limit: *mut *mut PyObject,
 }
 

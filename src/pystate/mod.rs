@@ -27,10 +27,18 @@ compile_error!(
 #[cfg(not(Py_3_10))]
 compile_error!("eventlet-asyncio needs CPython 3.10 or newer");
 
+#[cfg(all(Py_3_12, not(Py_3_14)))]
+mod c_recursion;
 #[cfg(Py_3_11)]
 mod chunk;
 mod context;
+#[cfg(Py_3_13)]
+mod debug_offsets;
+#[cfg(Py_3_11)]
+mod handled;
 mod layout;
+#[cfg(Py_3_14)]
+mod limits;
 #[cfg_attr(all(Py_3_10, not(Py_3_11)), path = "py310.rs")]
 #[cfg_attr(all(Py_3_11, not(Py_3_12)), path = "py311.rs")]
 #[cfg_attr(all(Py_3_12, not(Py_3_13)), path = "py312.rs")]
