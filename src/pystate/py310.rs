@@ -132,7 +132,7 @@ impl Fields {
     }
 
     #[inline]
-    pub(super) fn save(&mut self, ts: &ThreadState) {
+    pub(super) fn save(&mut self, ts: &mut ThreadState) {
         self.cframe = ts.cframe;
         self.frame = ts.frame;
         self.depth = ts.recursion_depth;
@@ -165,7 +165,7 @@ impl Fields {
     }
 
     /// Nothing to remember about the main stack.
-    pub(super) fn init_root(&mut self, _ts: &ThreadState) {}
+    pub(super) fn init_root(&mut self, _ts: &mut ThreadState) {}
 
     /// The references owned while the stack is suspended: none here.
     pub(super) fn references(&self) -> [*mut PyObject; 0] {

@@ -138,7 +138,7 @@ impl Fields {
     }
 
     #[inline]
-    pub(super) fn save(&mut self, ts: &ThreadState) {
+    pub(super) fn save(&mut self, ts: &mut ThreadState) {
         self.cframe = ts.cframe;
         self.depth = ts.recursion_limit - ts.recursion_remaining;
         self.trash_delete_nesting = ts.trash_delete_nesting;
@@ -173,7 +173,7 @@ impl Fields {
     }
 
     /// Nothing to remember about the main stack.
-    pub(super) fn init_root(&mut self, _ts: &ThreadState) {}
+    pub(super) fn init_root(&mut self, _ts: &mut ThreadState) {}
 
     /// The references owned while the stack is suspended: none here.
     pub(super) fn references(&self) -> [*mut PyObject; 0] {

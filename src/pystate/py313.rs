@@ -106,7 +106,7 @@ impl Fields {
     }
 
     #[inline]
-    pub(super) fn save(&mut self, ts: &ThreadState) {
+    pub(super) fn save(&mut self, ts: &mut ThreadState) {
         self.current_frame = ts.current_frame;
         self.depth = ts.py_recursion_limit - ts.py_recursion_remaining;
         self.c_remaining = ts.c_recursion_remaining;
@@ -139,7 +139,7 @@ impl Fields {
     }
 
     /// Nothing to remember about the main stack.
-    pub(super) fn init_root(&mut self, _ts: &ThreadState) {}
+    pub(super) fn init_root(&mut self, _ts: &mut ThreadState) {}
 
     /// The references owned while the stack is suspended: none here.
     pub(super) fn references(&self) -> [*mut PyObject; 0] {
