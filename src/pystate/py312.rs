@@ -129,7 +129,7 @@ impl Fields {
     }
 
     #[inline]
-    pub(super) fn save(&mut self, ts: &mut ThreadState) {
+    pub(super) fn save(&mut self, ts: &ThreadState) {
         self.cframe = ts.cframe;
         self.depth = ts.py_recursion_limit - ts.py_recursion_remaining;
         self.c_remaining = ts.c_recursion_remaining;
@@ -158,17 +158,6 @@ impl Fields {
     pub(super) fn swap_frame(&mut self, ts: &mut ThreadState) {
         std::mem::swap(&mut self.cframe, &mut ts.cframe);
     }
-
-    /// Nothing to remember about the main stack.
-    pub(super) fn init_root(&mut self, _ts: &mut ThreadState) {}
-
-    /// The references owned while the stack is suspended: none here.
-    pub(super) fn references(&self) -> [*mut PyObject; 0] {
-        []
-    }
-
-    /// Drops the references of the running stack: none here.
-    pub(super) unsafe fn drop_references(_ts: *mut PyThreadState) {}
 
     /// Says whether objects wait for their deallocation.
     pub(super) fn has_trash(ts: &ThreadState) -> bool {

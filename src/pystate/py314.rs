@@ -2,7 +2,7 @@
 //!
 //! Only Python calls are counted. Against C recursion the stack pointer is compared with
 //! limits, which lie, like asyncio's running loop and task, in the private part of the
-//! thread state behind the public one: see `limits.rs`.
+//! thread state behind the public one: see `private.rs`.
 //!
 //! The public part has grown at its end within 3.14, so the mirror stops before.
 
@@ -16,7 +16,7 @@ use super::chunk::{Chunk, DataStack};
 use super::debug_offsets::DebugOffsets;
 pub(super) use super::handled::ExcItem;
 use super::layout::{Names, Probe, names};
-use super::limits::{self, Asyncio, StackLimits};
+use super::private;
 
 pub(super) const VERSION: (u8, u8) = (3, 14);
 
@@ -82,8 +82,6 @@ pub(super) struct Fields {
     critical_section: usize,
     current_executor: *mut PyObject,
     datastack: DataStack,
-    limits: StackLimits,
-    asyncio: Asyncio,
 }
 
 impl Fields {
@@ -95,8 +93,6 @@ impl Fields {
             critical_section: 0,
             current_executor: ptr::null_mut(),
             datastack: DataStack::NONE,
-            limits: StackLimits::NONE,
-            asyncio: Asyncio::NONE,
         }
     }
 
@@ -109,25 +105,16 @@ impl Fields {
         ts.current_executor = ptr::null_mut();
         // SAFETY: the caller of `StackState::begin` vouches for the chunk memory.
         ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
-        self.limits = StackLimits::of(bounds);
-        let ts = ptr::from_mut(ts).cast();
-        // SAFETY: P1.
-        unsafe {
-            self.limits.install(ts);
-            Asyncio::NONE.install(ts);
-        }
     }
 
     #[inline]
-    pub(super) fn save(&mut self, ts: &mut ThreadState) {
+    pub(super) fn save(&mut self, ts: &ThreadState) {
         self.current_frame = ts.current_frame;
         self.depth = ts.py_recursion_limit - ts.py_recursion_remaining;
         self.delete_later = ts.delete_later;
         self.critical_section = ts.critical_section;
         self.current_executor = ts.current_executor;
         self.datastack = ts.datastack;
-        // SAFETY: P1.
-        self.asyncio = unsafe { Asyncio::read(ptr::from_mut(ts).cast()) };
     }
 
     #[inline]
@@ -138,13 +125,6 @@ impl Fields {
         ts.critical_section = self.critical_section;
         ts.current_executor = self.current_executor;
         ts.datastack = self.datastack;
-        let ts = ptr::from_mut(ts).cast();
-        // SAFETY: P1.
-        unsafe {
-            self.limits.install(ts);
-            // Only one owner at a time: `traverse` must not count the references twice.
-            std::mem::replace(&mut self.asyncio, Asyncio::NONE).install(ts);
-        }
     }
 
     /// Points the thread state at nothing that goes away with this stack.
@@ -158,26 +138,6 @@ impl Fields {
     /// Exchanges the saved current frame with that of the thread state.
     pub(super) fn swap_frame(&mut self, ts: &mut ThreadState) {
         std::mem::swap(&mut self.current_frame, &mut ts.current_frame);
-    }
-
-    /// Remembers the limits CPython itself found for the main stack.
-    pub(super) fn init_root(&mut self, ts: &mut ThreadState) {
-        // SAFETY: P1.
-        self.limits = unsafe { StackLimits::of_thread(ptr::from_mut(ts).cast()) };
-    }
-
-    /// The references owned while the stack is suspended.
-    pub(super) fn references(&self) -> [*mut PyObject; 2] {
-        self.asyncio.references()
-    }
-
-    /// Drops the references of the running stack.
-    ///
-    /// # Safety
-    /// `ts` must be the current thread state.
-    pub(super) unsafe fn drop_references(ts: *mut PyThreadState) {
-        // SAFETY: guaranteed by the caller.
-        unsafe { Asyncio::drop_current(ts) };
     }
 
     /// Says whether objects wait for their deallocation.
@@ -238,7 +198,7 @@ pub(super) fn disagreement(offsets: &DebugOffsets) -> Option<&'static str> {
 pub(super) unsafe fn prepare(ts: *mut PyThreadState) -> Result<(), String> {
     // SAFETY: guaranteed by the caller; the offsets have just been read from the running
     // interpreter.
-    unsafe { limits::prepare(ts, limits_offset) }
+    unsafe { private::prepare(ts, limits_offset) }
 }
 
 /// Where the C stack's limits are, counted from the start of the thread state.
@@ -263,6 +223,6 @@ pub(super) fn layout() -> Names {
         "_PyErr_StackItem" => ExcItem { exc_value, previous_item }
         "_PyStackChunk" => Chunk { previous, size, top, data }
     };
-    names.extend(limits::layout());
+    names.extend(private::layout());
     names
 }

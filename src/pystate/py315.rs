@@ -2,7 +2,7 @@
 //!
 //! Only Python calls are counted. Against C recursion the stack pointer is compared with
 //! limits, which lie, like asyncio's running loop and task, in the private part of the
-//! thread state behind the public one: see `limits.rs`.
+//! thread state behind the public one: see `private.rs`.
 //!
 //! Every stack of frames ends at a sentinel, `base_frame`, where samplers from outside
 //! expect it.
@@ -17,7 +17,7 @@ use super::chunk::{Chunk, DataStack};
 use super::debug_offsets::DebugOffsets;
 pub(super) use super::handled::ExcItem;
 use super::layout::{Names, Probe, names};
-use super::limits::{self, Asyncio, StackLimits};
+use super::private;
 
 pub(super) const VERSION: (u8, u8) = (3, 15);
 
@@ -94,8 +94,6 @@ pub(super) struct Fields {
     current_executor: *mut PyObject,
     jit_exit: *mut c_void,
     datastack: DataStack,
-    limits: StackLimits,
-    asyncio: Asyncio,
 }
 
 impl Fields {
@@ -108,8 +106,6 @@ impl Fields {
             current_executor: ptr::null_mut(),
             jit_exit: ptr::null_mut(),
             datastack: DataStack::NONE,
-            limits: StackLimits::NONE,
-            asyncio: Asyncio::NONE,
         }
     }
 
@@ -123,17 +119,10 @@ impl Fields {
         ts.jit_exit = ptr::null_mut();
         // SAFETY: the caller of `StackState::begin` vouches for the chunk memory.
         ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
-        self.limits = StackLimits::of(bounds);
-        let ts = ptr::from_mut(ts).cast();
-        // SAFETY: P1.
-        unsafe {
-            self.limits.install(ts);
-            Asyncio::NONE.install(ts);
-        }
     }
 
     #[inline]
-    pub(super) fn save(&mut self, ts: &mut ThreadState) {
+    pub(super) fn save(&mut self, ts: &ThreadState) {
         self.current_frame = ts.current_frame;
         self.depth = ts.py_recursion_limit - ts.py_recursion_remaining;
         self.delete_later = ts.delete_later;
@@ -141,8 +130,6 @@ impl Fields {
         self.current_executor = ts.current_executor;
         self.jit_exit = ts.jit_exit;
         self.datastack = ts.datastack;
-        // SAFETY: P1.
-        self.asyncio = unsafe { Asyncio::read(ptr::from_mut(ts).cast()) };
     }
 
     #[inline]
@@ -154,13 +141,6 @@ impl Fields {
         ts.current_executor = self.current_executor;
         ts.jit_exit = self.jit_exit;
         ts.datastack = self.datastack;
-        let ts = ptr::from_mut(ts).cast();
-        // SAFETY: P1.
-        unsafe {
-            self.limits.install(ts);
-            // Only one owner at a time: `traverse` must not count the references twice.
-            std::mem::replace(&mut self.asyncio, Asyncio::NONE).install(ts);
-        }
     }
 
     /// Points the thread state at nothing that goes away with this stack.
@@ -174,26 +154,6 @@ impl Fields {
     /// Exchanges the saved current frame with that of the thread state.
     pub(super) fn swap_frame(&mut self, ts: &mut ThreadState) {
         std::mem::swap(&mut self.current_frame, &mut ts.current_frame);
-    }
-
-    /// Remembers the limits CPython itself found for the main stack.
-    pub(super) fn init_root(&mut self, ts: &mut ThreadState) {
-        // SAFETY: P1.
-        self.limits = unsafe { StackLimits::of_thread(ptr::from_mut(ts).cast()) };
-    }
-
-    /// The references owned while the stack is suspended.
-    pub(super) fn references(&self) -> [*mut PyObject; 2] {
-        self.asyncio.references()
-    }
-
-    /// Drops the references of the running stack.
-    ///
-    /// # Safety
-    /// `ts` must be the current thread state.
-    pub(super) unsafe fn drop_references(ts: *mut PyThreadState) {
-        // SAFETY: guaranteed by the caller.
-        unsafe { Asyncio::drop_current(ts) };
     }
 
     /// Says whether objects wait for their deallocation.
@@ -254,7 +214,7 @@ pub(super) fn disagreement(offsets: &DebugOffsets) -> Option<&'static str> {
 pub(super) unsafe fn prepare(ts: *mut PyThreadState) -> Result<(), String> {
     // SAFETY: guaranteed by the caller; the offsets have just been read from the running
     // interpreter.
-    unsafe { limits::prepare(ts, limits_offset) }
+    unsafe { private::prepare(ts, limits_offset) }
 }
 
 /// Where the C stack's limits are, counted from the start of the thread state.
@@ -282,6 +242,6 @@ pub(super) fn layout() -> Names {
         "_PyErr_StackItem" => ExcItem { exc_value, previous_item }
         "_PyStackChunk" => Chunk { previous, size, top, data }
     };
-    names.extend(limits::layout());
+    names.extend(private::layout());
     names
 }

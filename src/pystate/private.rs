@@ -50,7 +50,7 @@ type Reset = unsafe extern "C" fn(*mut PyThreadState);
 /// Mirror of `c_stack_top`, `c_stack_soft_limit` and `c_stack_hard_limit`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct StackLimits {
+struct StackLimits {
     /// High end of the stack. 0 stands for the OS thread's own stack where the functions
     /// are used.
     top: usize,
@@ -61,7 +61,7 @@ pub(super) struct StackLimits {
 }
 
 impl StackLimits {
-    pub(super) const NONE: Self = Self {
+    const NONE: Self = Self {
         top: 0,
         soft: 0,
         hard: 0,
@@ -69,7 +69,7 @@ impl StackLimits {
 
     /// Limits of one of our stacks, by CPython's own rule for a thread's stack.
     #[inline]
-    pub(super) fn of(bounds: &Bounds) -> Self {
+    fn of(bounds: &Bounds) -> Self {
         let margin = MARGIN.load(Relaxed);
         Self {
             top: bounds.top,
@@ -82,7 +82,7 @@ impl StackLimits {
     ///
     /// # Safety
     /// `ts` must be the current thread state, `prepare` done.
-    pub(super) unsafe fn of_thread(ts: *mut PyThreadState) -> Self {
+    unsafe fn of_thread(ts: *mut PyThreadState) -> Self {
         match LIMITS.load(Relaxed) {
             0 => Self::NONE,
             // SAFETY: `prepare` found them there.
@@ -95,7 +95,7 @@ impl StackLimits {
     /// # Safety
     /// `ts` must be the current thread state, `prepare` done.
     #[inline]
-    pub(super) unsafe fn install(&self, ts: *mut PyThreadState) {
+    unsafe fn install(&self, ts: *mut PyThreadState) {
         match LIMITS.load(Relaxed) {
             // SAFETY: guaranteed by the caller.
             0 => unsafe { self.install_by_function(ts) },
@@ -143,13 +143,13 @@ impl StackLimits {
 /// one, and may run a loop of its own.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Asyncio {
+struct Asyncio {
     running_loop: *mut PyObject,
     running_task: *mut PyObject,
 }
 
 impl Asyncio {
-    pub(super) const NONE: Self = Self {
+    const NONE: Self = Self {
         running_loop: ptr::null_mut(),
         running_task: ptr::null_mut(),
     };
@@ -157,7 +157,7 @@ impl Asyncio {
     /// # Safety
     /// `ts` must be the current thread state, `prepare` done.
     #[inline]
-    pub(super) unsafe fn read(ts: *mut PyThreadState) -> Self {
+    unsafe fn read(ts: *mut PyThreadState) -> Self {
         // SAFETY: `prepare` found them there.
         unsafe { ts.byte_add(ASYNCIO.load(Relaxed)).cast::<Self>().read() }
     }
@@ -165,7 +165,7 @@ impl Asyncio {
     /// # Safety
     /// `ts` must be the current thread state, `prepare` done; what it holds is given up.
     #[inline]
-    pub(super) unsafe fn install(self, ts: *mut PyThreadState) {
+    unsafe fn install(self, ts: *mut PyThreadState) {
         // SAFETY: `prepare` found them there.
         unsafe {
             ts.byte_add(ASYNCIO.load(Relaxed))
@@ -178,7 +178,7 @@ impl Asyncio {
     ///
     /// # Safety
     /// As `install`.
-    pub(super) unsafe fn drop_current(ts: *mut PyThreadState) {
+    unsafe fn drop_current(ts: *mut PyThreadState) {
         // SAFETY: the references were owned by the thread state, which forgets them first.
         unsafe {
             let old = Self::read(ts);
@@ -189,8 +189,86 @@ impl Asyncio {
         }
     }
 
-    pub(super) fn references(&self) -> [*mut PyObject; 2] {
+    fn references(&self) -> [*mut PyObject; 2] {
         [self.running_loop, self.running_task]
+    }
+}
+
+/// What a stack keeps of the private part while another one runs.
+pub(super) struct Private {
+    /// The same as long as the stack exists.
+    limits: StackLimits,
+    /// Owned while saved, NULL while the stack runs.
+    asyncio: Asyncio,
+}
+
+impl Private {
+    pub(super) const fn new() -> Self {
+        Self {
+            limits: StackLimits::NONE,
+            asyncio: Asyncio::NONE,
+        }
+    }
+
+    /// Remembers the limits that CPython itself found for the main stack.
+    ///
+    /// # Safety
+    /// All methods: `ts` must be the current thread state, `prepare` done.
+    pub(super) unsafe fn init_root(&mut self, ts: *mut PyThreadState) {
+        // SAFETY: guaranteed by the caller.
+        self.limits = unsafe { StackLimits::of_thread(ts) };
+    }
+
+    /// Describes a fresh stack, in which no loop runs.
+    ///
+    /// # Safety
+    /// As `init_root`; what `ts` holds was saved or dropped.
+    #[inline]
+    pub(super) unsafe fn begin(&mut self, ts: *mut PyThreadState, bounds: &Bounds) {
+        self.limits = StackLimits::of(bounds);
+        self.asyncio = Asyncio::NONE;
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            self.limits.install(ts);
+            Asyncio::NONE.install(ts);
+        }
+    }
+
+    /// # Safety
+    /// As `init_root`.
+    #[inline]
+    pub(super) unsafe fn save(&mut self, ts: *mut PyThreadState) {
+        // SAFETY: guaranteed by the caller.
+        self.asyncio = unsafe { Asyncio::read(ts) };
+    }
+
+    /// # Safety
+    /// As `begin`.
+    #[inline]
+    pub(super) unsafe fn restore(&mut self, ts: *mut PyThreadState) {
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            self.limits.install(ts);
+            // Only one owner at a time: `traverse` must not count the references twice.
+            std::mem::replace(&mut self.asyncio, Asyncio::NONE).install(ts);
+        }
+    }
+
+    /// Drops the references of the running stack.
+    ///
+    /// # Runs Python
+    /// Finalizers of the loop or task, should nothing else hold them.
+    ///
+    /// # Safety
+    /// As `init_root`.
+    pub(super) unsafe fn end(ts: *mut PyThreadState) {
+        // SAFETY: guaranteed by the caller.
+        unsafe { Asyncio::drop_current(ts) };
+    }
+
+    /// The references owned while the stack is suspended.
+    pub(super) fn references(&self) -> [*mut PyObject; 2] {
+        self.asyncio.references()
     }
 }
 
