@@ -62,6 +62,7 @@ impl DataStack {
     /// `memory` must be aligned as a pointer, have `len` writable bytes (a multiple of a
     /// pointer's size and enough for some frames) and outlive the stack.
     #[inline]
+    #[expect(clippy::cast_ptr_alignment, reason = "the caller vouches for it")]
     pub(super) unsafe fn embed(memory: *mut u8, len: usize) -> Self {
         let chunk = memory.cast::<Chunk>();
         let head = Chunk {

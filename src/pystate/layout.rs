@@ -74,8 +74,10 @@ pub(crate) fn check() -> Result<(), String> {
         check_context(ts)?;
         #[cfg(Py_3_11)]
         check_data_stack(ts)?;
-        version::prepare(ts)
+        #[cfg(Py_3_12)]
+        version::prepare(ts)?;
     }
+    Ok(())
 }
 
 /// A refusal because of one field.

@@ -199,7 +199,7 @@ impl StackState {
         let ts = unsafe { mirror(ts) };
         ts.exc_info = &raw mut ts.exc_state;
         // SAFETY: P1; no frame is left on this stack.
-        unsafe { self.fields.end(ts) };
+        unsafe { Fields::end(ts) };
     }
 
     /// Visits the references this stack owns, for the garbage collector.

@@ -119,6 +119,10 @@ impl Fields {
         }
     }
 
+    /// Describes a fresh stack.
+    ///
+    /// # Safety
+    /// As `StackState::begin`.
     #[inline]
     pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, _bounds: &Bounds) {
         self.root.previous = &raw mut ts.root_cframe;
@@ -131,6 +135,7 @@ impl Fields {
         ts.trash_delete_later = ptr::null_mut();
     }
 
+    /// Notes how this stack is left.
     #[inline]
     pub(super) fn save(&mut self, ts: &ThreadState) {
         self.cframe = ts.cframe;
@@ -140,6 +145,10 @@ impl Fields {
         self.trash_delete_later = ts.trash_delete_later;
     }
 
+    /// Describes this stack again.
+    ///
+    /// # Safety
+    /// As `StackState::restore`.
     #[inline]
     pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
         // SAFETY: this stack's frames are as it left them, and `ts.cframe` is still that
@@ -152,7 +161,10 @@ impl Fields {
     }
 
     /// Points the thread state at nothing that goes away with this stack.
-    pub(super) unsafe fn end(&mut self, ts: &mut ThreadState) {
+    ///
+    /// # Safety
+    /// The stack's function has returned, and `begin` or `restore` follows.
+    pub(super) unsafe fn end(ts: &mut ThreadState) {
         let root = &raw mut ts.root_cframe;
         // SAFETY: both are valid: the thread's own and the one of this stack.
         unsafe { enter(ts, root) };
@@ -193,11 +205,6 @@ pub(super) unsafe fn probe(ts: &ThreadState) -> Probe {
         recursion: (ts.recursion_depth, unsafe { ffi::Py_GetRecursionLimit() }),
         c_depth: Some(ts.recursion_depth),
     }
-}
-
-/// Nothing beyond the common check.
-pub(super) unsafe fn prepare(_ts: *mut PyThreadState) -> Result<(), String> {
-    Ok(())
 }
 
 /// Where this build believes the fields to be.

@@ -123,6 +123,10 @@ impl Fields {
         }
     }
 
+    /// Describes a fresh stack.
+    ///
+    /// # Safety
+    /// As `StackState::begin`.
     #[inline]
     pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, bounds: &Bounds) {
         self.root.current_frame = ptr::null_mut();
@@ -137,6 +141,7 @@ impl Fields {
         ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
     }
 
+    /// Notes how this stack is left.
     #[inline]
     pub(super) fn save(&mut self, ts: &ThreadState) {
         self.cframe = ts.cframe;
@@ -146,6 +151,10 @@ impl Fields {
         self.datastack = ts.datastack;
     }
 
+    /// Describes this stack again.
+    ///
+    /// # Safety
+    /// As `StackState::restore`.
     #[inline]
     pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
         // SAFETY: this stack's frames are as it left them, and `ts.cframe` is still that
@@ -158,7 +167,10 @@ impl Fields {
     }
 
     /// Points the thread state at nothing that goes away with this stack.
-    pub(super) unsafe fn end(&mut self, ts: &mut ThreadState) {
+    ///
+    /// # Safety
+    /// The stack's function has returned, and `begin` or `restore` follows.
+    pub(super) unsafe fn end(ts: &mut ThreadState) {
         let root = &raw mut ts.root_cframe;
         // SAFETY: both are valid: the thread's own and the one of this stack.
         unsafe { enter(ts, root) };
@@ -202,11 +214,6 @@ pub(super) unsafe fn probe(ts: &ThreadState) -> Probe {
         c_depth: Some(depth),
         datastack: ts.datastack,
     }
-}
-
-/// Nothing beyond the common check.
-pub(super) unsafe fn prepare(_ts: *mut PyThreadState) -> Result<(), String> {
-    Ok(())
 }
 
 /// Where this build believes the fields to be.

@@ -116,6 +116,10 @@ impl Fields {
         }
     }
 
+    /// Describes a fresh stack.
+    ///
+    /// # Safety
+    /// As `StackState::begin`.
     #[inline]
     pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, bounds: &Bounds) {
         self.root.current_frame = ptr::null_mut();
@@ -128,6 +132,7 @@ impl Fields {
         ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
     }
 
+    /// Notes how this stack is left.
     #[inline]
     pub(super) fn save(&mut self, ts: &ThreadState) {
         self.cframe = ts.cframe;
@@ -137,6 +142,10 @@ impl Fields {
         self.datastack = ts.datastack;
     }
 
+    /// Describes this stack again.
+    ///
+    /// # Safety
+    /// As `StackState::restore`.
     #[inline]
     pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
         ts.cframe = self.cframe;
@@ -147,7 +156,10 @@ impl Fields {
     }
 
     /// Points the thread state at nothing that goes away with this stack.
-    pub(super) unsafe fn end(&mut self, ts: &mut ThreadState) {
+    ///
+    /// # Safety
+    /// The stack's function has returned, and `begin` or `restore` follows.
+    pub(super) unsafe fn end(ts: &mut ThreadState) {
         ts.cframe = &raw mut ts.root_cframe;
         let datastack = std::mem::replace(&mut ts.datastack, DataStack::NONE);
         // SAFETY: the stack's function has returned, so no frame is left on it.

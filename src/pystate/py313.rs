@@ -94,7 +94,12 @@ impl Fields {
         }
     }
 
+    /// Describes a fresh stack.
+    ///
+    /// # Safety
+    /// As `StackState::begin`.
     #[inline]
+    #[expect(clippy::unused_self, reason = "older versions embed a frame")]
     pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, bounds: &Bounds) {
         ts.current_frame = ptr::null_mut();
         ts.py_recursion_remaining = ts.py_recursion_limit;
@@ -105,6 +110,7 @@ impl Fields {
         ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
     }
 
+    /// Notes how this stack is left.
     #[inline]
     pub(super) fn save(&mut self, ts: &ThreadState) {
         self.current_frame = ts.current_frame;
@@ -115,6 +121,10 @@ impl Fields {
         self.datastack = ts.datastack;
     }
 
+    /// Describes this stack again.
+    ///
+    /// # Safety
+    /// As `StackState::restore`.
     #[inline]
     pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
         ts.current_frame = self.current_frame;
@@ -126,7 +136,10 @@ impl Fields {
     }
 
     /// Points the thread state at nothing that goes away with this stack.
-    pub(super) unsafe fn end(&mut self, ts: &mut ThreadState) {
+    ///
+    /// # Safety
+    /// The stack's function has returned, and `begin` or `restore` follows.
+    pub(super) unsafe fn end(ts: &mut ThreadState) {
         ts.current_frame = ptr::null_mut();
         let datastack = std::mem::replace(&mut ts.datastack, DataStack::NONE);
         // SAFETY: the stack's function has returned, so no frame is left on it.
