@@ -79,7 +79,6 @@ pub(super) struct ThreadState {
     pub(super) exc_state: ExcItem,
     /// Compiled code that is running on this stack.
     current_executor: *mut PyObject,
-    dict_global_version: u64,
     /// Where compiled code on this stack was left.
     jit_exit: *mut c_void,
 }
