@@ -68,6 +68,11 @@ pub(crate) struct Bounds {
     pub(crate) chunk_len: usize,
 }
 
+impl Bounds {
+    /// Of a greenlet that has no stack.
+    pub(crate) const NONE: Self = Self { top: 0, limit: 0, chunk: ptr::null_mut(), chunk_len: 0 };
+}
+
 /// The thread state's fields of one stack while another one runs.
 ///
 /// Stays at one address from `begin` to `end`: the thread state points into it.
@@ -171,10 +176,7 @@ impl StackState {
         unsafe { self.fields.restore(ts) };
     }
 
-    /// Drops what the stack owns: its function has returned.
-    ///
-    /// Afterwards the thread state points to nothing of this stack; a `begin` or `restore`
-    /// must follow before Python runs again.
+    /// Drops what the stack owns: its function has returned. Python may still run on it.
     ///
     /// # Runs Python
     /// Finalizers of what only the stack's context held, while the stack is still
@@ -183,7 +185,7 @@ impl StackState {
     /// # Safety
     /// As the module says; this is the state of the running stack, no Python frame of
     /// which is left, and no exception is set.
-    pub(crate) unsafe fn end(&mut self, ts: *mut PyThreadState) {
+    pub(crate) unsafe fn release(&mut self, ts: *mut PyThreadState) {
         // SAFETY: P1; no reference to the mirror is held across these calls, which may
         // run Python code on this stack.
         unsafe {
@@ -195,8 +197,21 @@ impl StackState {
             private::Private::end(ts);
             drain_trash(ts);
         }
+    }
+
+    /// Takes the stack out of the thread state.
+    ///
+    /// Afterwards the thread state points to nothing of this stack; a `begin` or `restore`
+    /// must follow before Python runs again. What [`release`](Self::release) did not find is
+    /// leaked.
+    ///
+    /// # Safety
+    /// As for [`release`](Self::release), which was called before.
+    #[inline]
+    pub(crate) unsafe fn end(&mut self, ts: *mut PyThreadState) {
         // SAFETY: P1.
         let ts = unsafe { mirror(ts) };
+        ts.context = ptr::null_mut();
         ts.exc_info = &raw mut ts.exc_state;
         // SAFETY: P1; no frame is left on this stack.
         unsafe { Fields::end(ts) };
