@@ -40,3 +40,5 @@ greenlet.error = error
 greenlet.GreenletExit = GreenletExit
 greenlet.settrace = staticmethod(settrace)
 greenlet.gettrace = staticmethod(gettrace)
+
+from greenlet import _greenlet as _greenlet  # noqa: E402, PLC0414 - as an attribute
