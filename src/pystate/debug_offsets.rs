@@ -8,8 +8,8 @@ use std::ffi::CStr;
 use super::layout::mismatch;
 use super::version;
 
-/// Mirror of the start of `_Py_DebugOffsets` (Include/internal/pycore_debug_offsets.h,
-/// in 3.13 pycore_runtime.h).
+/// Mirror of the start of `_Py_DebugOffsets` (`pycore_debug_offsets.h` in
+/// `Include/internal`; on 3.13 `pycore_runtime.h`).
 #[repr(C)]
 pub(super) struct DebugOffsets {
     cookie: [u8; 8],

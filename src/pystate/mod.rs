@@ -57,6 +57,13 @@ pub(crate) use layout::{check, layout};
 use version::{ExcItem, Fields, ThreadState};
 
 /// The memory of a C stack.
+#[cfg_attr(
+    not(Py_3_12),
+    allow(
+        dead_code,
+        reason = "older versions know nothing of the C stack's size"
+    )
+)]
 pub(crate) struct Bounds {
     /// High end: where the stack starts.
     pub(crate) top: usize,
@@ -70,7 +77,12 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// Of a greenlet that has no stack.
-    pub(crate) const NONE: Self = Self { top: 0, limit: 0, chunk: ptr::null_mut(), chunk_len: 0 };
+    pub(crate) const NONE: Self = Self {
+        top: 0,
+        limit: 0,
+        chunk: ptr::null_mut(),
+        chunk_len: 0,
+    };
 }
 
 /// The thread state's fields of one stack while another one runs.
@@ -208,6 +220,7 @@ impl StackState {
     /// # Safety
     /// As for [`release`](Self::release), which was called before.
     #[inline]
+    #[expect(clippy::unused_self, reason = "the caller names the stack that ends")]
     pub(crate) unsafe fn end(&mut self, ts: *mut PyThreadState) {
         // SAFETY: P1.
         let ts = unsafe { mirror(ts) };
