@@ -14,7 +14,8 @@ from __future__ import annotations
 import errno
 import sys
 from code import InteractiveConsole
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 from eventlet.hubs import get_hub
 from eventlet.support import get_errno, greenlets
@@ -93,10 +94,8 @@ class SocketConsole(greenlets.greenlet):
 
     def finalize(self) -> None:
         """Close the connection's file."""
-        try:
+        with suppress(OSError, ValueError):
             self.desc.close()
-        except (OSError, ValueError):
-            pass
         if self._connection is not None:
             self._connection.close()
         _say(f"backdoor closed to {_readable(self.hostport)}")
@@ -109,7 +108,7 @@ class _Router:
     There is one for each of the three, in place while any console is open.
     """
 
-    _consoles: dict[Any, FileProxy] = {}
+    _consoles: ClassVar[dict[Any, FileProxy]] = {}
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -139,7 +139,9 @@ def _warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=4)
 
 
-def serve(sock: Any, handle: Callable[[Any, Any], Any], concurrency: int = 1000) -> None:
+def serve(
+    sock: Any, handle: Callable[[Any, Any], Any], concurrency: int = 1000
+) -> None:
     """
     Accept connections for ever and handle each in a green thread of its own.
 

@@ -223,10 +223,10 @@ class DAGPool:
                 key belongs to another green thread that is still running.
         """
         if key in self.coros and not self._is_current(key):
-            msg = f"the green thread of {key!r} is still running: kill() it to post a result"
+            msg = f"the green thread of {key!r} is running: kill() it to post a result"
             raise Collision(msg)
         if key in self.values and not replace:
-            msg = f"DAGPool already has a result for {key!r}: use replace=True to change it"
+            msg = f"DAGPool already has a result for {key!r}: replace=True changes it"
             raise Collision(msg)
         self.values[key] = value
         for queue in self._watchers.pop(key, ()):

@@ -122,7 +122,9 @@ def format_asyncio_info() -> str:
 
     loop = getattr(_hub(), "loop", None)
     if loop is None:
-        msg = "no asyncio loop: the hub is not the asyncio one, set EVENTLET_HUB=asyncio"
+        msg = (
+            "no asyncio loop: the hub is not the asyncio one, set EVENTLET_HUB=asyncio"
+        )
         raise RuntimeError(msg)
     described: list[str] = []
     for task in asyncio.all_tasks(loop):

@@ -143,14 +143,16 @@ class GreenPool:
         """
         running = self.coroutines_running
         if getcurrent() in running:
-            msg = "waitall() called in a green thread of the pool: it would wait for itself"
+            msg = "waitall() in a green thread of the pool: it would wait for itself"
             raise AssertionError(msg)
         while running:
             if self._all_done is None:
                 self._all_done = Event()
             self._all_done.wait()
 
-    def imap(self, function: Callable[..., Any] | None, *iterables: Iterable[Any]) -> GreenMap:
+    def imap(
+        self, function: Callable[..., Any] | None, *iterables: Iterable[Any]
+    ) -> GreenMap:
         """
         Call ``function`` on the items of the iterables, in parallel.
 
@@ -176,7 +178,10 @@ class GreenPool:
         return results
 
     def _start(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Spawn with the unit already taken; give it back if that fails."""
         try:
@@ -309,7 +314,9 @@ class GreenMap(GreenPile):
         finally:
             self._ahead.release()
 
-    def _produce(self, function: Callable[..., Any], iterable: Iterable[Iterable[Any]]) -> None:
+    def _produce(
+        self, function: Callable[..., Any], iterable: Iterable[Iterable[Any]]
+    ) -> None:
         """
         Spawn one green thread for each item, as the reader makes room.
 

@@ -83,7 +83,8 @@ class Waiter:
 
     def __repr__(self) -> str:
         state = "waiting" if self.waiting else "idle"
-        return f"<{type(self).__name__} at {id(self):#x} {state} greenlet={self.greenlet!r}>"
+        where = f"{type(self).__name__} at {id(self):#x}"
+        return f"<{where} {state} greenlet={self.greenlet!r}>"
 
     @property
     def waiting(self) -> bool:
@@ -108,7 +109,9 @@ class Waiter:
             RuntimeError: If another green thread waits here.
         """
         if self.greenlet is not None:
-            msg = f"{self!r} has a green thread waiting already: use one Waiter for each"
+            msg = (
+                f"{self!r} has a green thread waiting already: use one Waiter for each"
+            )
             raise RuntimeError(msg)
         from eventlet.hubs import get_hub
 

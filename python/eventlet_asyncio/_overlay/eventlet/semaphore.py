@@ -36,7 +36,10 @@ class CappedSemaphore:
 
     def __init__(self, count: int, limit: int) -> None:
         if not 0 <= count <= limit:
-            msg = f"CappedSemaphore() needs 0 <= count <= limit, not count={count!r}, limit={limit!r}"
+            msg = (
+                "CappedSemaphore() needs 0 <= count <= limit,"
+                f" not count={count!r}, limit={limit!r}"
+            )
             raise ValueError(msg)
         self.lower_bound = Semaphore(count)
         self.upper_bound = Semaphore(limit - count)

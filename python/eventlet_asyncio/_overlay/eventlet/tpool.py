@@ -299,7 +299,9 @@ class Proxy:
             return value
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._wrap(attr_name, proxy_call(self._autowrap, value, *args, **kwargs))
+            return self._wrap(
+                attr_name, proxy_call(self._autowrap, value, *args, **kwargs)
+            )
 
         return call
 
@@ -362,7 +364,9 @@ class Proxy:
 
     def __deepcopy__(self, memo: Any = None) -> Any:
         return type(self)(
-            proxy_call((), _deepcopy, self._obj, memo), self._autowrap, self._autowrap_names
+            proxy_call((), _deepcopy, self._obj, memo),
+            self._autowrap,
+            self._autowrap_names,
         )
 
     def __repr__(self) -> str:
@@ -474,9 +478,7 @@ def _add_operators() -> None:
     for name in names.split():
         setattr(Proxy, f"__{name}__", _binary(getattr(operator, f"__{name}__")))
         setattr(Proxy, f"__r{name}__", _reflected(getattr(operator, f"__{name}__")))
-        setattr(
-            Proxy, f"__i{name}__", _updating(getattr(operator, f"__i{name}__"))
-        )
+        setattr(Proxy, f"__i{name}__", _updating(getattr(operator, f"__i{name}__")))
 
 
 _add_operators()

@@ -22,7 +22,7 @@ def make_psycopg_green() -> None:
     from psycopg2 import extensions
 
     if not hasattr(extensions, "set_wait_callback"):
-        msg = "psycopg2 cannot wait cooperatively: it has no set_wait_callback, use 2.2 or later"
+        msg = "psycopg2 is too old to wait cooperatively: use 2.2 or later"
         raise ImportError(msg)
     extensions.set_wait_callback(eventlet_wait_callback)
 
