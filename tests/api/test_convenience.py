@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import warnings
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import convenience, debug
 from eventlet.green import socket
 

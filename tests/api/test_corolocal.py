@@ -6,8 +6,9 @@ import gc
 import threading
 import weakref
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import corolocal
 
 

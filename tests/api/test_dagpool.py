@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import pickle
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import debug
 from eventlet.dagpool import Collision, DAGPool, PropagateError
 

@@ -1,12 +1,15 @@
 """Promises of `eventlet.db_pool`, on a database module made of counters."""
 
+# ruff: noqa: D102 - the methods are the DB-API's
+
 from __future__ import annotations
 
 import threading
 
+import pytest
+
 import eventlet
 import eventlet.tpool
-import pytest
 from eventlet import db_pool
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import debug, hubs
 
 
@@ -25,7 +26,9 @@ def defaults():
 def test_spew_prints_lines_with_values(capsys):
     value = 41
     spew = debug.Spew()
-    spew(sys._getframe(), "line", None); line = sys._getframe().f_lineno; value + 1  # noqa: B018, E702
+    spew(sys._getframe(), "line", None)
+    line = sys._getframe().f_lineno
+    value + 1
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{__name__}:{line}: ")
     assert "value=41" in second

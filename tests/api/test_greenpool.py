@@ -6,8 +6,9 @@ import gc
 import itertools
 import weakref
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import debug, greenpool
 from greenlet import GreenletExit
 
@@ -323,7 +324,8 @@ def test_imap_stays_exhausted():
 def test_imap_may_be_read_by_several_green_threads():
     results = eventlet.GreenPool(3).imap(int, map(str, range(30)))
     readers = [eventlet.spawn(list, results) for _ in range(3)]
-    assert sorted(sum((thread.wait() for thread in readers), [])) == list(range(30))
+    read = [number for thread in readers for number in thread.wait()]
+    assert sorted(read) == list(range(30))
 
 
 def test_imap_does_not_use_places_of_the_pool_itself():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import pools
 
 

@@ -1,18 +1,19 @@
 """Promises of `eventlet.tpool`."""
 
+# ruff: noqa: D102 - the methods of test objects say what they record
+
 from __future__ import annotations
 
 import copy
 import gc
-import os
 import subprocess
-import sys
 import threading
 import traceback
 import weakref
 
-import eventlet
 import pytest
+
+import eventlet
 from eventlet import debug, tpool
 
 
@@ -23,19 +24,6 @@ def fresh_pool():
     yield
     tpool.killall()
     tpool.set_num_threads(threads)
-
-
-def run_python(code, **env):
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_execute_runs_in_another_os_thread():
@@ -194,9 +182,10 @@ def test_killall_in_a_worker_is_refused():
         tpool.execute(tpool.killall)
 
 
-def test_number_of_threads_comes_from_the_environment():
+def test_number_of_threads_comes_from_the_environment(run_isolated):
     code = "from eventlet import tpool; tpool.setup(); print(len(tpool._threads))"
-    assert run_python(code, EVENTLET_THREADPOOL_SIZE="3") == "3"
+    env = {"EVENTLET_HUB": "asyncio", "EVENTLET_THREADPOOL_SIZE": "3"}
+    assert run_isolated(code, env).stdout == "3\n"
 
 
 def test_no_threads_means_calls_in_place_and_a_warning():
@@ -212,9 +201,8 @@ def test_negative_number_of_threads_is_refused():
         tpool.execute(int)
 
 
-def test_forked_child_gets_workers_of_its_own():
+def test_forked_child_gets_workers_of_its_own(run_isolated):
     code = """
-import os
 from eventlet import tpool
 assert tpool.execute(int, 1) == 1
 pid = os.fork()
@@ -222,10 +210,10 @@ if not pid:
     os._exit(tpool.execute(int, 7))
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), tpool.execute(int, 2))
 """
-    assert run_python(code) == "7 2"
+    assert run_isolated(code, {"EVENTLET_HUB": "asyncio"}).stdout == "7 2\n"
 
 
-def test_process_ends_although_workers_are_busy():
+def test_process_ends_although_workers_are_busy(run_isolated):
     code = """
 import threading, time
 import eventlet
@@ -234,7 +222,7 @@ eventlet.spawn(tpool.execute, time.sleep, 600)
 eventlet.sleep(0)
 print("end")
 """
-    assert run_python(code) == "end"
+    assert run_isolated(code, {"EVENTLET_HUB": "asyncio"}).stdout == "end\n"
 
 
 def test_failures_are_printed_on_request(capsys):

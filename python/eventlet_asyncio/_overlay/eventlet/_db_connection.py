@@ -11,6 +11,8 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from eventlet.db_pool import BaseConnectionPool
 
 __all__ = ["GenericConnectionWrapper", "PooledConnectionWrapper"]
@@ -81,7 +83,12 @@ class GenericConnectionWrapper:
         entered = self._base.__enter__()
         return self if entered is self._base else entered
 
-    def __exit__(self, exc: Any, value: Any, tb: Any) -> Any:
+    def __exit__(
+        self,
+        exc: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> Any:
         if self._base is None:
             raise _gone("with")
         return self._base.__exit__(exc, value, tb)

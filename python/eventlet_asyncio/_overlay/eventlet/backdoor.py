@@ -64,7 +64,7 @@ class SocketConsole(greenlets.greenlet):
         locals: The namespace the console works in.
     """
 
-    def __init__(self, desc: Any, hostport: Any, locals: dict[str, Any]) -> None:  # noqa: A002
+    def __init__(self, desc: Any, hostport: Any, locals: dict[str, Any]) -> None:
         self.hostport = hostport
         self.locals = locals
         self.desc = FileProxy(desc)
@@ -142,7 +142,7 @@ class _Router:
                     setattr(sys, name, router._usual)
 
 
-def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:  # noqa: A002
+def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:
     """
     Accept connections for ever and give each a Python prompt.
 
@@ -158,7 +158,7 @@ def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:  #
         while True:
             try:
                 connection = sock.accept()
-            except OSError as error:
+            except OSError as error:  # noqa: PERF203 - dear only where it fails
                 # The client was gone before it was accepted.
                 if get_errno(error) not in (errno.EPIPE, errno.ECONNABORTED):
                     raise
@@ -168,7 +168,7 @@ def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:  #
         sock.close()
 
 
-def backdoor(conn_info: tuple[Any, Any], locals: dict[str, Any] | None = None) -> None:  # noqa: A002
+def backdoor(conn_info: tuple[Any, Any], locals: dict[str, Any] | None = None) -> None:
     """
     Give one connection a Python prompt, and return at once.
 

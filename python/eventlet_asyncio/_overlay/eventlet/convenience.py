@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import TYPE_CHECKING, Any
 
 # Only for a default value: `socket` itself is imported when needed.
 from _socket import AF_INET
+from typing import TYPE_CHECKING, Any
 
 from eventlet import greenthread
 from eventlet.greenpool import GreenPool
@@ -27,7 +27,7 @@ class ReusePortUnavailableWarning(Warning):
     """SO_REUSEPORT was asked for and the system refused it."""
 
 
-class StopServe(Exception):  # noqa: N818 - the public name
+class StopServe(Exception):
     """Raised by a connection's handler to end `serve` in good order."""
 
 
@@ -179,7 +179,7 @@ def _connection_done(thread: Any, server: Any, connection: Any) -> None:
     except (GreenletExit, KeyboardInterrupt, SystemExit):
         # Killed, or the end of the program: the hub has told main already.
         pass
-    except BaseException as error:  # noqa: BLE001 - raised again in the server
+    except BaseException as error:
         greenthread.kill(server, type(error), error, error.__traceback__)
 
 

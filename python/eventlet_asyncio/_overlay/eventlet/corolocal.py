@@ -15,10 +15,13 @@ instance attributes, and the caller's dict is looked into first.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from eventlet.support.greenlets import getcurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["get_ident", "local"]
 
@@ -40,7 +43,7 @@ class _Key:
         self.kwargs = kwargs
 
 
-class _localbase:  # noqa: N801 - the public name
+class _localbase:
     __slots__ = ("_local__key", "_local__last")
 
     # What tells the table of a green thread which local is meant, and the
@@ -50,7 +53,7 @@ class _localbase:  # noqa: N801 - the public name
     _local__key: _Key
     _local__last: tuple[Any, dict[str, Any]]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> _localbase:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if (args or kwargs) and cls.__init__ is object.__init__:
             msg = f"{cls.__name__}() takes no arguments: define __init__ in a subclass"
             raise TypeError(msg)
@@ -98,7 +101,7 @@ _get = object.__getattribute__
 _set = object.__setattr__
 
 
-class local(_localbase):  # noqa: N801 - the public name
+class local(_localbase):
     """
     An object whose attributes differ from green thread to green thread.
 

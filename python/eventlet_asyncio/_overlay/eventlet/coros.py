@@ -7,7 +7,7 @@ from eventlet.event import Event
 __all__ = ["metaphore"]
 
 
-class metaphore:  # noqa: N801 - the public name
+class metaphore:
     """
     A semaphore the other way round: waits until a counter is back at zero.
 

@@ -27,7 +27,7 @@ __all__ = ["Collision", "DAGPool", "PropagateError"]
 _MISSING: Any = object()
 
 
-class Collision(Exception):  # noqa: N818 - the public name
+class Collision(Exception):
     """A key was spawned or posted twice."""
 
 
@@ -351,7 +351,7 @@ class DAGPool:
             except (GreenletExit, KeyboardInterrupt, SystemExit):
                 # No result, and no failure that others could act on.
                 raise
-            except BaseException as error:  # noqa: BLE001 - eventlet.Timeout is no Exception
+            except BaseException as error:
                 failure = error
                 value = PropagateError(key, error)
             if self._is_current(key):

@@ -39,7 +39,7 @@ __all__ = [
 _MISSING: Any = object()
 
 
-class ConnectTimeout(Exception):  # noqa: N818 - the public name
+class ConnectTimeout(Exception):
     """A connection could not be made in time."""
 
 
@@ -222,7 +222,7 @@ class BaseConnectionPool(Pool):
             return conn
         try:
             cleanup(conn)
-        except Exception:  # noqa: BLE001 - the same as finding it broken
+        except Exception:
             self._safe_close(conn, quiet=True)
             return None
         return conn
@@ -282,7 +282,7 @@ class BaseConnectionPool(Pool):
             conn.close()
         except AttributeError:
             pass
-        except Exception:  # noqa: BLE001 - nothing can be done about it
+        except Exception:
             if not quiet:
                 import traceback
 

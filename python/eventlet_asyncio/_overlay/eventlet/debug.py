@@ -221,7 +221,7 @@ def _safe_repr(value: Any) -> str:
     """Describe an object that may not be ready to be described."""
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001 - must not end the tracing
+    except Exception as error:
         return f"<{type(value).__name__}: no repr, {type(error).__name__}>"
 
 

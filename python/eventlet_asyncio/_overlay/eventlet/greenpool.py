@@ -161,7 +161,7 @@ class GreenPool:
         are fine. A failing call raises at its place in the sequence, and the
         iteration can go on after it.
         """
-        return self.starmap(function, zip(*iterables))
+        return self.starmap(function, zip(*iterables, strict=False))
 
     def starmap(
         self, function: Callable[..., Any] | None, iterable: Iterable[Iterable[Any]]
@@ -328,7 +328,7 @@ class GreenMap(GreenPile):
             for args in iterable:
                 acquire()
                 put(_spawn(function, *args))
-        except Exception as error:  # noqa: BLE001 - it is raised in the reader
+        except Exception as error:
             put(_Failure(error))
         except BaseException as error:
             put(_Failure(error))
@@ -383,7 +383,7 @@ def _run_detached(
     """
     try:
         function(*args, **kwargs)
-    except Exception:  # noqa: BLE001 - this is the outermost frame of the job
+    except Exception:
         if DEBUG:
             import traceback
 

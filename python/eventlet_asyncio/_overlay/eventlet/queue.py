@@ -11,14 +11,13 @@ a channel, where ``put`` waits until somebody takes the item.
 
 from __future__ import annotations
 
+# Not from `queue`: that would import `threading` along, needed or not.
+from _queue import Empty
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-# Not from `queue`: that would import `threading` along, needed or not.
-from _queue import Empty
-from eventlet_asyncio._core import LightQueue, Queue
-
 from eventlet.support.greenlets import getcurrent
+from eventlet_asyncio._core import LightQueue, Queue
 
 if TYPE_CHECKING:
     from queue import Full

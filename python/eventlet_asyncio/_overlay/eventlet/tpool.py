@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import TYPE_CHECKING, Any
-
 from _queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from eventlet.event import Event
 from eventlet.support.greenlets import getcurrent
@@ -86,7 +85,7 @@ def set_num_threads(nthreads: int) -> None:
 
     Takes effect when the pool is next made: on first use, or after `killall`.
     """
-    global _nthreads
+    global _nthreads  # noqa: PLW0603 - one pool for the process
     _nthreads = nthreads
 
 
@@ -97,7 +96,7 @@ def setup() -> None:
     Raises:
         AssertionError: If the number of threads asked for is negative.
     """
-    global _in_place, _setup_already
+    global _in_place, _setup_already  # noqa: PLW0603 - one pool for the process
     if _setup_already:
         return
     if _nthreads < 0:
@@ -180,7 +179,7 @@ def _serve(requests: Any) -> None:
                 break
             try:
                 result = meth(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - all of it is the caller's
+            except BaseException as error:
                 done.send(exc=error)
             else:
                 done.send(result)
@@ -204,7 +203,7 @@ def _in_worker() -> bool:
 
 
 def _reset_in_forked_children() -> None:
-    global _fork_hook_installed
+    global _fork_hook_installed  # noqa: PLW0603 - one pool for the process
     if not _fork_hook_installed:
         _fork_hook_installed = True
         os.register_at_fork(after_in_child=_forget_workers)
@@ -312,6 +311,7 @@ class Proxy:
             object.__setattr__(self, attr_name, value)
 
     def __call__(self, *a: Any, **kw: Any) -> Any:
+        """Call the object in an OS thread. Switch point."""
         return self._wrap("__call__", proxy_call(self._autowrap, self._obj, *a, **kw))
 
     def _wrap(self, name: str, result: Any) -> Any:
@@ -322,7 +322,7 @@ class Proxy:
     def __enter__(self) -> Any:
         return proxy_call(self._autowrap, type(self._obj).__enter__, self._obj)
 
-    def __exit__(self, *exc: Any) -> Any:
+    def __exit__(self, *exc: object) -> Any:
         return proxy_call(self._autowrap, type(self._obj).__exit__, self._obj, *exc)
 
     def __getitem__(self, key: Any) -> Any:
