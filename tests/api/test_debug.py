@@ -26,9 +26,8 @@ def defaults():
 def test_spew_prints_lines_with_values(capsys):
     value = 41
     spew = debug.Spew()
-    spew(sys._getframe(), "line", None)
-    line = sys._getframe().f_lineno
-    value + 1
+    spew(sys._getframe(), "line", value)
+    line = sys._getframe().f_lineno - 1
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{__name__}:{line}: ")
     assert "value=41" in second
