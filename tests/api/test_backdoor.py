@@ -1,5 +1,7 @@
 """Promises of `eventlet.backdoor`."""
 
+# ruff: noqa: D102 - what the client does is in the names
+
 from __future__ import annotations
 
 import sys
