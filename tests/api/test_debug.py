@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 
 import pytest
 
@@ -84,6 +86,17 @@ def test_pending_timers_are_described():
     assert "unmistakable" in described
 
 
+def test_timers_tell_where_they_were_made_on_request():
+    described = []
+    for state in (True, False):
+        debug.hub_timer_stacks(state)
+        timer = hubs.get_hub().schedule_call_global(60, print)
+        described.append(debug.format_hub_timers())
+        timer.cancel()
+    here = "test_timers_tell_where_they_were_made_on_request"
+    assert [here in text for text in described] == [True, False]
+
+
 def test_waits_for_descriptors_are_described():
     receiver, sender = os.pipe()
     waiting = eventlet.spawn(hubs.trampoline, receiver, read=True)
@@ -121,8 +134,6 @@ def test_asyncio_tasks_are_described():
 
 
 def test_blocking_detection_raises_where_the_hub_is_kept_waiting():
-    import time
-
     debug.hub_blocking_detection(True, resolution=0.05)
 
     def hog():
@@ -131,5 +142,22 @@ def test_blocking_detection_raises_where_the_hub_is_kept_waiting():
             pass
 
     debug.hub_exceptions(False)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="in hog"):
         eventlet.spawn(hog).wait()
+
+
+def test_blocking_detection_leaves_those_alone_that_switch():
+    debug.hub_blocking_detection(True, resolution=0.02)
+    start = time.monotonic()
+    while time.monotonic() < start + 0.1:
+        eventlet.sleep(0)
+    eventlet.sleep(0.1)
+
+
+def test_blocking_detection_gives_the_alarm_back():
+    former = signal.getsignal(signal.SIGALRM)
+    debug.hub_blocking_detection(True)
+    assert signal.getsignal(signal.SIGALRM) != former
+    debug.hub_blocking_detection(False)
+    assert signal.getsignal(signal.SIGALRM) == former
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)

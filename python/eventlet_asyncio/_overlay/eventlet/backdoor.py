@@ -158,7 +158,7 @@ def backdoor_server(sock: Any, locals: dict[str, Any] | None = None) -> None:
         while True:
             try:
                 connection = sock.accept()
-            except OSError as error:  # noqa: PERF203 - dear only where it fails
+            except OSError as error:
                 # The client was gone before it was accepted.
                 if get_errno(error) not in (errno.EPIPE, errno.ECONNABORTED):
                     raise

@@ -180,7 +180,9 @@ def hub_prevent_multiple_readers(state: bool = True) -> None:
     """
     from eventlet.hubs import hub
 
+    # For hubs to come, and for the one there is.
     hub.g_prevent_multiple_readers = state
+    _hub()._one_reader = state
 
 
 def hub_exceptions(state: bool = True) -> None:
@@ -200,21 +202,77 @@ def tpool_exceptions(state: bool = False) -> None:
 
 def hub_blocking_detection(state: bool = False, resolution: float = 1) -> None:
     """
-    Choose whether the hub raises an error in code that keeps it from working.
+    Choose whether code that keeps the hub from working gets an error.
 
-    It arms an alarm whenever it switches to a green thread; if that does not
-    come back in time RuntimeError is raised in it, which shows the place. Uses
+    A green thread of its own puts an alarm off again and again; if it cannot,
+    RuntimeError is raised in whatever is running, which shows the place. Uses
     SIGALRM: only in the main thread, and not along with other users of it.
 
     Args:
         state: On or off.
-        resolution: Seconds a green thread may run without a switch point.
+        resolution: Seconds a green thread may run without a switch point. The
+            error comes up to half as much later.
+
+    Raises:
+        ValueError: If called in another OS thread than the main one.
     """
+    global _detector  # noqa: PLW0603 - a process has one alarm
+    if _detector is not None:
+        _detector.stop()
+        _detector = None
     hub = _hub()
     hub.debug_blocking = state
     hub.debug_blocking_resolution = resolution
-    if not state:
+    if state:
+        _detector = _BlockingDetector(hub, resolution)
+    else:
         hub.block_detect_post()
+
+
+class _BlockingDetector:
+    """
+    An alarm that rings unless the hub gets round to putting it off.
+
+    Not armed at each switch: green threads switch to each other directly, and
+    none of them should pay for it when nobody is looking.
+    """
+
+    def __init__(self, hub: Any, resolution: float) -> None:
+        import signal
+
+        self._hub = hub
+        self._resolution = resolution
+        self._former = signal.signal(signal.SIGALRM, self._ring)
+        from eventlet.greenthread import spawn
+
+        self._beat = spawn(self._put_off_for_ever)
+
+    def stop(self) -> None:
+        import signal
+
+        self._beat.kill()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._former)
+
+    def _put_off_for_ever(self) -> None:
+        import signal
+
+        from eventlet.greenthread import sleep
+
+        while True:
+            signal.setitimer(signal.ITIMER_REAL, self._resolution * 1.5)
+            sleep(self._resolution / 2)
+
+    def _ring(self, signum: int, frame: FrameType | None) -> None:
+        from eventlet.hubs.hub import alarm_handler
+        from eventlet.support.greenlets import getcurrent
+
+        # The hub itself does not block: the process was stopped, or starved.
+        if getcurrent() is not self._hub.greenlet:
+            alarm_handler(signum, frame)
+
+
+_detector: _BlockingDetector | None = None
 
 
 def _safe_repr(value: Any) -> str:
