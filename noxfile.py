@@ -39,7 +39,7 @@ def interpreter(session: nox.Session) -> str:
 
 def build_wheel(session: nox.Session, python: str, *options: str) -> Path:
     """Build the wheel for one interpreter into a folder of its own."""
-    out = Path(session.create_tmp()) / "wheel"
+    out = Path(session.create_tmp()).resolve() / "wheel"
     shutil.rmtree(out, ignore_errors=True)
     session.run(
         "maturin", "build", "--locked", *options, "--interpreter", python,
@@ -131,7 +131,7 @@ def pythons(session: nox.Session) -> None:
     session.install("maturin>=1.9.4,<2")
     for version, python in found.items():
         wheel = build_wheel(session, python, "--profile", "dev")
-        home = Path(session.create_tmp()) / f"venv-{version}"
+        home = Path(session.create_tmp()).resolve() / f"venv-{version}"
         session.run(python, "-m", "venv", "--clear", str(home), external=True)
         own = str(home / "bin" / "python")
         session.run(
@@ -195,7 +195,7 @@ def conformance(session: nox.Session) -> None:
     driver = harness(session, "conformance/run")
     session.install("maturin>=1.9.4,<2")
     wheel = build_wheel(session, interpreter(session), "--release")
-    home = Path(session.create_tmp()) / "venv"
+    home = Path(session.create_tmp()).resolve() / "venv"
     session.run("python", driver, "make-venv", str(home), "--install", str(wheel))
     session.run(
         "python", driver,

@@ -126,6 +126,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_layout, module)?)?;
     module.add_function(wrap_pyfunction!(_stack_statistics, module)?)?;
     module.add_function(wrap_pyfunction!(_set_copy_context, module)?)?;
+    module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
     sync::register(module)?;
     bridge::register(module)
 }

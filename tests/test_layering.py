@@ -63,8 +63,11 @@ ORDER = (
         *("pools", "queue", "semaphore", "tpool"),
     ),
     ("greenio",),
-    ("green", "support.greendns", "support.psycopg2_patcher"),
-    ("_websocket", "_wsgi", "backdoor", "convenience", "db_pool", "websocket", "wsgi"),
+    ("green", "_patch.threads", "support.greendns", "support.psycopg2_patcher"),
+    (
+        *("_db_connection", "_websocket", "_wsgi", "backdoor", "convenience"),
+        *("db_pool", "websocket", "wsgi"),
+    ),
 )
 # The overlay's modules that stand directly on the native one.
 NATIVE = (

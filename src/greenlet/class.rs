@@ -105,7 +105,7 @@ pub(crate) unsafe fn init() -> Result<(), ()> {
         property(c"gr_context", get_context, Some(set_context), c"The contextvars.Context it runs in, or None."),
         property(c"parent", get_parent, Some(set_parent), c"Where its result goes; None for a main greenlet."),
         property(c"run", get_run, Some(set_run), c"What the first switch will call; gone once started."),
-        property(c"_stack_saved", get_stack_saved, None, c"Always 0: stacks are not copied."),
+        property(c"_stack_saved", get_stack_saved, None, c"Bytes on the C stack while suspended, else 0."),
         END_PROPERTY,
     ]));
     let members = Box::leak(Box::new([
@@ -498,18 +498,25 @@ unsafe extern "C" fn get_dead(op: *mut PyObject, _: *mut c_void) -> *mut PyObjec
     unsafe { ffi::PyBool_FromLong(is_dead(op.cast()).into()) }
 }
 
-unsafe extern "C" fn get_stack_saved(_: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    unsafe { ffi::PyLong_FromLong(0) }
+/// Bytes that lie on the C stack of a suspended greenlet. Of a main greenlet, whose stack
+/// begins wherever the system put it, only an order of magnitude: at least 1.
+unsafe extern "C" fn get_stack_saved(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        let suspended = is_active(g) && (*(*g).thread).current != g;
+        let used = if suspended { (*g).bounds.top.saturating_sub((*g).left_at).max(1) } else { 0 };
+        ffi::PyLong_FromSize_t(used)
+    }
 }
 
 unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet with the GIL held.
     unsafe {
-        let own = thread::existing();
-        let suspended = is_active(g) && (own.is_null() || (*own).current != g);
-        let frame = if suspended && (*(*g).thread).current != g {
+        // A greenlet whose OS thread has ended is suspended for good; a main one is gone.
+        let started = (*g).phase == Phase::Active && (!(*g).is_main() || (*(*g).thread).alive);
+        let frame = if started && (*(*g).thread).current != g {
             (*g).state.frame(ffi::PyThreadState_Get())
         } else {
             ptr::null_mut()
@@ -621,8 +628,7 @@ unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
     // SAFETY: called by CPython on a greenlet.
     unsafe {
         let context = match (*g).phase {
-            Phase::New => (*g).context,
-            Phase::Dead => ptr::null_mut(),
+            Phase::New | Phase::Dead => (*g).context,
             Phase::Active if (*(*g).thread).current == g => {
                 if thread::existing() != (*g).thread {
                     ffi::PyErr_SetString(
@@ -683,6 +689,13 @@ unsafe extern "C" fn set_context(op: *mut PyObject, value: *mut PyObject, _: *mu
 pub(crate) unsafe extern "C" fn getcurrent(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
+        if pystate::in_finalization() {
+            ffi::PyErr_SetString(
+                ffi::PyExc_RuntimeError,
+                c"greenlet is being finalized".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
         let thread = thread::this();
         if thread.is_null() {
             return ptr::null_mut();

@@ -37,6 +37,7 @@ pub(crate) unsafe extern "C" fn traverse(
             (*g).dict,
             (*g).parent.cast(),
             (*g).run,
+            (*g).callee,
             (*g).context,
             sent[0],
             sent[1],
@@ -62,6 +63,7 @@ pub(crate) unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
     // a greenlet always has one; it goes with the memory.
     unsafe {
         super::replace(&raw mut (*g).run, ptr::null_mut());
+        super::replace(&raw mut (*g).callee, ptr::null_mut());
         super::replace(&raw mut (*g).context, ptr::null_mut());
         (*g).inbound.take().discard();
         super::replace(&raw mut (*g).dict, ptr::null_mut());
@@ -100,6 +102,9 @@ pub(crate) unsafe fn dealloc_with(op: *mut PyObject, release: impl Fn(*mut PyObj
         ffi::PyObject_GC_UnTrack(op.cast());
         if !(*g).weakrefs.is_null() {
             ffi::PyObject_ClearWeakRefs(op);
+        }
+        if (*g).phase == Phase::Active && !(*g).is_main() {
+            reclaim(g);
         }
         release(op);
         free_payload(g);
@@ -141,6 +146,38 @@ unsafe fn revive_and_end(g: *mut Greenlet) -> bool {
         }
         set_references(op, 0);
         false
+    }
+}
+
+/// A stack that was suspended when its OS thread ended: nothing can run on it again. Its
+/// memory is reused if no frame object of it is known outside; what its frames and C
+/// functions own stays leaked, since only running them could release it.
+unsafe fn reclaim(g: *mut Greenlet) {
+    // SAFETY: `g` is dying and stranded; each frame is held while its caller is looked up.
+    unsafe {
+        if pystate::in_finalization() {
+            return;
+        }
+        let collecting = ffi::PyGC_Disable();
+        let mut known = false;
+        let mut frame = (*g).state.frame(ffi::PyThreadState_Get());
+        while !frame.is_null() {
+            // One reference is the interpreter frame's, one is ours.
+            known |= ffi::Py_REFCNT(frame) > 2;
+            let back = ffi::PyFrame_GetBack(frame.cast()).cast::<PyObject>();
+            if !known && ffi::Py_REFCNT(frame) > 1 {
+                // The interpreter frame goes with the stack, and its reference with it.
+                ffi::Py_DECREF(frame);
+            }
+            ffi::Py_DECREF(frame);
+            frame = back;
+        }
+        if collecting != 0 {
+            ffi::PyGC_Enable();
+        }
+        if !known {
+            (*g).fiber.assume_init_read().abandon().release();
+        }
     }
 }
 
@@ -191,7 +228,7 @@ unsafe fn end(g: *mut Greenlet) {
         let home = (*g).thread;
         if home != own {
             incref(g);
-            (*home).doomed.push(g);
+            thread::doom(g);
             return;
         }
         let pending = errors::take_raised();

@@ -23,6 +23,7 @@
 //!   (another OS thread, interpreter shutdown) its stack is leaked on purpose: frames
 //!   that live on it may still be referenced.
 
+pub(crate) mod bookkeeping;
 pub(crate) mod class;
 pub(crate) mod errors;
 pub(crate) mod gc;
@@ -87,6 +88,9 @@ pub(crate) struct Greenlet {
     pub(crate) parent: *mut Greenlet,
     /// Owned; NULL once started, or if it was never given.
     pub(crate) run: *mut PyObject,
+    /// Owned or NULL: what the attribute `run` gave when the greenlet was started. A subclass
+    /// may answer with something else than the slot holds.
+    pub(crate) callee: *mut PyObject,
     pub(crate) hooks: *const Hooks,
     /// How often it was resumed: tells a wake-up that is still meant from a stale one.
     pub(crate) resumes: u64,
@@ -94,6 +98,8 @@ pub(crate) struct Greenlet {
     pub(crate) state: StackState,
     /// Initialised while `phase` is Active, except for a main greenlet.
     pub(crate) fiber: MaybeUninit<Fiber<*mut Greenlet>>,
+    /// Stack address at the last switch away from it.
+    pub(crate) left_at: usize,
     /// Where its C stack lies; set while Active, except for a main greenlet.
     pub(crate) bounds: Bounds,
     /// Context a New greenlet will start with (owned or NULL).

@@ -11,7 +11,7 @@ use pyo3::ffi::PyObject;
 
 use super::thread::{self, Thread};
 use super::{Greenlet, Kind, Outcome, Phase, decref, errors, incref, trace};
-use crate::pystate::{Bounds, StackState};
+use crate::pystate::{self, Bounds, StackState};
 use crate::stack::{Stack, StackError};
 use crate::switch::{Fiber, Step};
 
@@ -136,6 +136,7 @@ pub(crate) unsafe fn switch_to(thread: *mut Thread, target: *mut Greenlet) -> In
         }
         let ts = (*thread).tstate;
         (*me).state.save(ts);
+        (*me).left_at = (&raw const me).addr();
         incref(target);
         (*thread).current = target;
         (*thread).origin = me;
@@ -226,6 +227,9 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
             (hooks.next)(g)
         } else {
             let outcome = call_run(g, inbound);
+            // A dead greenlet still answers for the context it ran in.
+            let context = ffi::Py_XNewRef(pystate::current_context(ts));
+            super::replace(&raw mut (*g).context, context);
             (*state).release(ts);
             let next = hand_to_parent(g, outcome);
             (*g).phase = Phase::Dead;
@@ -241,9 +245,11 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
 
 /// Calls `run` with the arguments of the first switch.
 unsafe fn call_run(g: *mut Greenlet, inbound: Inbound) -> Outcome {
-    // SAFETY: `run` was resolved by the switch that started `g` and is owned by it.
+    // SAFETY: the callee was resolved by the switch that started `g` and is owned by it.
     unsafe {
-        let run = std::mem::replace(&mut (*g).run, ptr::null_mut());
+        let run = std::mem::replace(&mut (*g).callee, ptr::null_mut());
+        // May run a finaliser, which may switch: on the greenlet's own stack, as upstream.
+        super::replace(&raw mut (*g).run, ptr::null_mut());
         let result = match inbound {
             Inbound::Error(error) => {
                 errors::raise(error);
@@ -301,7 +307,7 @@ pub(crate) unsafe fn hand_to_parent(g: *mut Greenlet, outcome: Outcome) -> *mut 
                 Phase::Active => break,
                 Phase::Dead => {}
                 Phase::New => match start(parent) {
-                    Ok(()) => break,
+                    Ok(()) => continue,
                     Err(error) => {
                         inbound.discard();
                         inbound = Inbound::Error(error);
@@ -337,35 +343,54 @@ pub(crate) unsafe fn start(g: *mut Greenlet) -> Result<(), *mut PyObject> {
     unsafe {
         if (*g).kind == Kind::Plain {
             incref(g);
-            let run = ffi::PyObject_GetAttrString(g.cast(), c"run".as_ptr());
-            if run.is_null() {
-                decref(g);
-                return Err(errors::take_raised());
-            }
-            let mut checked = Ok(());
-            if (*g).phase != Phase::New {
-                errors::set_error(c"the greenlet was started while its run attribute was looked up");
-                checked = Err(errors::take_raised());
-            } else if !thread::same((*g).parent, (*g).thread) {
-                thread::set_foreign_error((*g).parent);
-                checked = Err(errors::take_raised());
-            }
-            if let Err(error) = checked {
-                ffi::Py_DECREF(run);
-                decref(g);
-                return Err(error);
-            }
-            super::replace(&raw mut (*g).run, run);
-            // `run` is gone from the instance once the greenlet runs.
-            if !(*g).dict.is_null() && ffi::PyDict_DelItemString((*g).dict, c"run".as_ptr()) < 0 {
-                ffi::PyErr_Clear();
-            }
+            let looked_up = look_up_run(g);
+            let begun = (*g).phase != Phase::New;
             decref(g);
+            looked_up?;
+            if begun {
+                // The lookup entered it: it is switched to like any other.
+                return Ok(());
+            }
         }
         if let Err(error) = give_stack(g) {
             let message = std::ffi::CString::new(error.to_string()).unwrap_or_default();
             ffi::PyErr_SetString(ffi::PyExc_MemoryError, message.as_ptr());
             return Err(errors::take_raised());
+        }
+        Ok(())
+    }
+}
+
+/// Fills the `run` slot of a New greenlet from its attribute. On error the exception is
+/// returned, owned.
+unsafe fn look_up_run(g: *mut Greenlet) -> Result<(), *mut PyObject> {
+    // SAFETY: contract of `start`; `g` is held by the caller, and looked at again whenever
+    // Python code has run.
+    unsafe {
+        let run = ffi::PyObject_GetAttrString(g.cast(), c"run".as_ptr());
+        if run.is_null() {
+            return Err(errors::take_raised());
+        }
+        if (*g).phase != Phase::New {
+            ffi::Py_DECREF(run);
+            return Ok(());
+        }
+        let here = thread::existing();
+        for related in [g, (*g).parent] {
+            if !thread::same(related, here) {
+                ffi::Py_DECREF(run);
+                thread::set_foreign_error(related);
+                return Err(errors::take_raised());
+            }
+        }
+        // `run` is gone from the instance once the greenlet runs.
+        if !(*g).dict.is_null() && ffi::PyDict_DelItemString((*g).dict, c"run".as_ptr()) < 0 {
+            ffi::PyErr_Clear();
+        }
+        if (*g).phase == Phase::New {
+            super::replace(&raw mut (*g).callee, run);
+        } else {
+            ffi::Py_DECREF(run);
         }
         Ok(())
     }
@@ -409,7 +434,7 @@ pub(crate) unsafe fn transfer(
                         errors::raise(error);
                         return ptr::null_mut();
                     }
-                    break;
+                    // Looked at again: the lookup of `run` may have run it to its end.
                 }
                 Phase::Dead => {
                     if let Inbound::Error(error) = inbound

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
@@ -38,6 +39,11 @@ pub(crate) struct Thread {
 thread_local! {
     static THREAD: Cell<*mut Thread> = const { Cell::new(ptr::null_mut()) };
 }
+
+/// Main greenlets of OS threads that have not ended. Changed with the GIL held.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// Greenlets that wait to be ended by their own OS thread.
+static DOOMED: AtomicUsize = AtomicUsize::new(0);
 
 const CAPSULE: &CStr = c"eventlet_asyncio.thread";
 
@@ -100,6 +106,7 @@ unsafe fn attach() -> *mut Thread {
             return ptr::null_mut();
         }
         THREAD.set(thread);
+        LIVE.fetch_add(1, Ordering::Relaxed);
         ffi::Py_DECREF(capsule);
         crate::stack::watch_overflow();
         thread
@@ -132,7 +139,9 @@ unsafe extern "C" fn ended(capsule: *mut PyObject) {
             THREAD.set(ptr::null_mut());
         }
         (*thread).alive = false;
+        LIVE.fetch_sub(1, Ordering::Relaxed);
         for g in std::mem::take(&mut (*thread).doomed) {
+            DOOMED.fetch_sub(1, Ordering::Relaxed);
             decref(g);
         }
         let main = (*thread).main;
@@ -157,9 +166,25 @@ pub(crate) unsafe fn end_doomed(thread: *mut Thread) {
     // SAFETY: by contract; each list element is an owned reference.
     unsafe {
         while let Some(g) = (*thread).doomed.pop() {
+            DOOMED.fetch_sub(1, Ordering::Relaxed);
             decref(g);
         }
     }
+}
+
+/// Has the OS thread of `g` end it when it next uses greenlets.
+///
+/// # Safety
+/// The caller owns a reference to `g`, which moves here; its thread is alive; the GIL is held.
+pub(crate) unsafe fn doom(g: *mut Greenlet) {
+    // SAFETY: by contract.
+    unsafe { (*(*g).thread).doomed.push(g) }
+    DOOMED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many main greenlets live, and how many greenlets wait for their thread to end them.
+pub(crate) fn counts() -> (usize, usize) {
+    (LIVE.load(Ordering::Relaxed), DOOMED.load(Ordering::Relaxed))
 }
 
 /// Counts one more greenlet that names `thread`.

@@ -9,8 +9,9 @@
 //! Only the handler that the kernel calls learns the faulting address: faulthandler passes a
 //! signal on by raising it anew. So ours must be in front, wherever it was installed first, and
 //! `keep_on_top` puts it there again now and then. Its predecessor may then have ours as *its*
-//! predecessor; when it raises the signal from within our call, the one before it is next. The
-//! list of previous actions, and for each thread the place in it, keeps this from going round.
+//! predecessor, and may also put that back. To keep this from going round, the handler comes
+//! in several copies, the levels: each is installed over one predecessor and passes signals on
+//! to that one, as if they were unrelated handlers.
 //!
 //! # In the handler
 //!
@@ -20,7 +21,7 @@
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, sigaction, siginfo_t, stack_t};
 
@@ -34,11 +35,8 @@ const TABLE: usize = 16 * 1024;
 /// Bytes of an alternate signal stack: faulthandler's traceback is printed on it too.
 const SIGNAL_STACK: usize = 64 << 10;
 
-/// Previous actions that are kept for each signal.
-const ACTIONS: usize = 8;
-
-/// Threads that can pass a signal on at the same time.
-const THREADS: usize = 16;
+/// How often the handler can be put in front of another one.
+const LEVELS: usize = 16;
 
 struct Range {
     start: AtomicUsize,
@@ -60,23 +58,44 @@ static STRIDE: AtomicUsize = AtomicUsize::new(1);
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
 
-/// What was called for a signal before our handler.
+type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+static HANDLERS: [Handler; LEVELS] = [
+    on_signal::<0>,
+    on_signal::<1>,
+    on_signal::<2>,
+    on_signal::<3>,
+    on_signal::<4>,
+    on_signal::<5>,
+    on_signal::<6>,
+    on_signal::<7>,
+    on_signal::<8>,
+    on_signal::<9>,
+    on_signal::<10>,
+    on_signal::<11>,
+    on_signal::<12>,
+    on_signal::<13>,
+    on_signal::<14>,
+    on_signal::<15>,
+];
+
+/// The handlers of a signal.
 struct Chain {
     signal: c_int,
-    /// Leaked boxes, the oldest first.
-    actions: [AtomicPtr<sigaction>; ACTIONS],
+    /// What each level passes the signal on to, in leaked boxes; null above `len`.
+    previous: [AtomicPtr<sigaction>; LEVELS],
     len: AtomicUsize,
-    /// Thread id in the upper half, in the lower the place in `actions` it is at.
-    threads: [AtomicU64; THREADS],
+    /// The level last seen in front; `LEVELS` before there was one.
+    front: AtomicUsize,
 }
 
 impl Chain {
     const fn new(signal: c_int) -> Self {
         Self {
             signal,
-            actions: [const { AtomicPtr::new(ptr::null_mut()) }; ACTIONS],
+            previous: [const { AtomicPtr::new(ptr::null_mut()) }; LEVELS],
             len: AtomicUsize::new(0),
-            threads: [const { AtomicU64::new(0) }; THREADS],
+            front: AtomicUsize::new(LEVELS),
         }
     }
 }
@@ -142,37 +161,48 @@ fn put_on_top(chain: &Chain) {
     let Some(current) = replace_action(chain.signal, None) else {
         return;
     };
-    let ours = on_signal as *const () as usize;
-    if current.sa_sigaction == ours || !remember(chain, current) {
+    if let Some(level) = level_of(&current) {
+        chain.front.store(level, Ordering::Relaxed);
         return;
     }
+    let Some(level) = level_over(chain, current) else {
+        return;
+    };
     // SAFETY: an all-zero sigaction is valid: default action, no flags, empty mask.
     let mut action: sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = ours;
+    action.sa_sigaction = HANDLERS[level] as *const () as usize;
     // SA_NODEFER: a predecessor that raises the signal anew expects it to act at once.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     replace_action(chain.signal, Some(&action));
+    chain.front.store(level, Ordering::Relaxed);
 }
 
-/// Notes the action to pass the signal on to; false if there is no room for it.
-fn remember(chain: &Chain, action: sigaction) -> bool {
+/// The level of an action, if it is ours.
+fn level_of(action: &sigaction) -> Option<usize> {
+    HANDLERS
+        .iter()
+        .position(|&handler| handler as *const () as usize == action.sa_sigaction)
+}
+
+/// A level that passes signals on to `action`; `None` if all are taken.
+fn level_over(chain: &Chain, action: sigaction) -> Option<usize> {
     let len = chain.len.load(Ordering::Relaxed);
-    let known = chain.actions[..len].iter().position(|known| {
+    let front = chain.front.load(Ordering::Relaxed);
+    // One that was installed over the same action before serves again, provided the action was
+    // in turn installed over a lower level: else each would pass signals on to the other.
+    let known = (0..len).find(|&level| {
         // SAFETY: entries below `len` point to boxes that are never freed.
-        let known = unsafe { &*known.load(Ordering::Acquire) };
-        known.sa_sigaction == action.sa_sigaction && known.sa_flags == action.sa_flags
+        let known = unsafe { &*chain.previous[level].load(Ordering::Relaxed) };
+        let same = known.sa_sigaction == action.sa_sigaction && known.sa_flags == action.sa_flags;
+        same && front < level
     });
-    // Met before: those installed after it have been taken out again.
-    let place = known.unwrap_or(len);
-    if place == ACTIONS {
-        return false;
+    if known.is_some() || len == LEVELS {
+        return known;
     }
-    if known.is_none() {
-        let leaked = Box::into_raw(Box::new(action));
-        chain.actions[place].store(leaked, Ordering::Release);
-    }
-    chain.len.store(place + 1, Ordering::Release);
-    true
+    let leaked = Box::into_raw(Box::new(action));
+    chain.previous[len].store(leaked, Ordering::Release);
+    chain.len.store(len + 1, Ordering::Relaxed);
+    Some(len)
 }
 
 /// Sets the action of a signal if one is given; returns the one before.
@@ -180,67 +210,53 @@ fn replace_action(signal: c_int, action: Option<&sigaction>) -> Option<sigaction
     let mut old = MaybeUninit::zeroed();
     let new = action.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `new` is null or a valid action whose handler is one that was installed before,
-    // the default, or `on_signal`; `old` has room for one.
+    // the default, or ours; `old` has room for one.
     let result = unsafe { libc::sigaction(signal, new, old.as_mut_ptr()) };
     // SAFETY: zeroed is a valid value; sigaction wrote over it.
     (result == 0).then(|| unsafe { old.assume_init() })
 }
 
-extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let Some(chain) = CHAINS.iter().find(|chain| chain.signal == signal) else {
-        return;
-    };
+extern "C" fn on_signal<const LEVEL: usize>(
+    signal: c_int,
+    info: *mut siginfo_t,
+    context: *mut c_void,
+) {
     // SAFETY: errno's location is valid in every thread.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: see above.
     let saved = unsafe { *errno };
-    // SAFETY: with SA_SIGINFO the kernel passes a valid info.
-    let code = unsafe { (*info).si_code };
-    // Positive: the kernel's own, about a fault, so there is an address.
-    if code > 0 {
-        // SAFETY: see above.
-        let address = unsafe { (*info).si_addr() } as usize;
-        if in_a_guard(address) {
-            report();
-        }
-    }
-    pass_on(chain, code, info, context);
+    deliver(LEVEL, signal, info, context);
     // SAFETY: see above.
     unsafe { *errno = saved };
 }
 
-/// Calls the previous action, or the one before it if this thread is within that one's call.
-fn pass_on(chain: &Chain, code: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the call has no arguments and cannot fail. (glibc has a wrapper since 2.30 only.)
-    let thread = unsafe { libc::syscall(libc::SYS_gettid) } as u64;
-    let within = |word: &&AtomicU64| word.load(Ordering::Relaxed) >> 32 == thread;
-    let (word, outer) = if let Some(word) = chain.threads.iter().find(within) {
-        (word, word.load(Ordering::Relaxed))
-    } else {
-        let mine = thread << 32 | chain.len.load(Ordering::Acquire) as u64;
-        let claim = |word: &&AtomicU64| {
-            word.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        };
-        match chain.threads.iter().find(claim) {
-            Some(word) => (word, 0),
-            // More threads crash at once than anybody can count.
-            None => return end(chain.signal, code),
-        }
+fn deliver(level: usize, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(chain) = CHAINS.iter().find(|chain| chain.signal == signal) else {
+        return;
     };
-    let place = word.load(Ordering::Relaxed) & 0xffff_ffff;
-    if place == 0 {
-        return end(chain.signal, code);
+    // SAFETY: with SA_SIGINFO the kernel passes a valid info.
+    let code = unsafe { (*info).si_code };
+    // Positive: the kernel's own, about a fault, so there is an address.
+    let overflow = code > 0 && {
+        // SAFETY: see above.
+        in_a_guard(unsafe { (*info).si_addr() } as usize)
+    };
+    if overflow {
+        report();
     }
-    word.store(thread << 32 | (place - 1), Ordering::Relaxed);
-    call(chain, place as usize - 1, code, info, context);
-    // It returned: it dealt with the fault, or left it to the default action.
-    word.store(outer, Ordering::Relaxed);
+    pass_on(chain, level, code, info, context);
+    // Nobody can repair this one: a predecessor that merely returned, like Python's own for
+    // `signal.signal`, would be called again for ever.
+    let unchanged = || replace_action(signal, None).as_ref().and_then(level_of);
+    if overflow && unchanged().is_some() {
+        end(signal, code);
+    }
 }
 
-fn call(chain: &Chain, place: usize, code: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let action = chain.actions[place].load(Ordering::Acquire);
-    // SAFETY: entries below `len` point to boxes that are never freed.
+/// Calls what a level was installed over.
+fn pass_on(chain: &Chain, level: usize, code: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let action = chain.previous[level].load(Ordering::Acquire);
+    // SAFETY: the entry was stored before the level was installed; the box is never freed.
     let action = unsafe { &*action };
     match action.sa_sigaction {
         // A fault cannot be ignored: the kernel ends the process then too.
@@ -248,8 +264,7 @@ fn call(chain: &Chain, place: usize, code: c_int, info: *mut siginfo_t, context:
         libc::SIG_DFL | libc::SIG_IGN => end(chain.signal, code),
         handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: whoever installed it with SA_SIGINFO gave a function of this type.
-            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-                unsafe { std::mem::transmute(handler) };
+            let handler: Handler = unsafe { std::mem::transmute(handler) };
             handler(chain.signal, info, context);
         }
         handler => {

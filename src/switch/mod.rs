@@ -111,6 +111,20 @@ impl<T: Copy + 'static> Fiber<T> {
         self.coroutine.started()
     }
 
+    /// Takes the stack from a suspended fiber without unwinding it: what its frames own is
+    /// leaked.
+    ///
+    /// # Safety
+    /// Nothing outside refers to anything on the stack, and the fiber is never resumed.
+    pub unsafe fn abandon(self) -> Stack {
+        let Self { mut coroutine, .. } = self;
+        if !coroutine.done() {
+            // SAFETY: by contract; forgetting frames is what the caller asks for.
+            unsafe { coroutine.force_reset() };
+        }
+        ManuallyDrop::into_inner(coroutine).into_stack()
+    }
+
     /// Takes back the stack of a fiber that finished or never ran.
     pub fn into_stack(self) -> Stack {
         let Self { mut coroutine, .. } = self;

@@ -132,13 +132,19 @@ def test_uninstalling_gives_the_imports_back(run_isolated, make_environment):
     assert list(environment.site_packages.glob("eventlet_asyncio*")) == []
 
 
-def test_start_up_file_without_its_package_is_silent(run_isolated, make_environment):
-    """Half an uninstallation leaves interpreters that start without a word."""
+def test_start_up_file_without_its_package_disturbs_nobody(
+    run_isolated, make_environment
+):
+    """Half an uninstallation shows only where eventlet-asyncio is selected."""
     environment = make_environment("eventlet", "greenlet")
     shutil.rmtree(environment.site_packages / "eventlet_asyncio")
-    done = run_isolated(WHO_BOTH, SELECTED, python=environment.python)
+    done = run_isolated(WHO_BOTH, python=environment.python)
     assert done.stdout.split() == ["upstream", "upstream"]
     assert done.stderr == ""
+    done = run_isolated(
+        "import eventlet", SELECTED, python=environment.python, status=1
+    )
+    assert "No module named 'eventlet_asyncio'" in done.stderr
 
 
 @pytest.mark.slow

@@ -62,6 +62,8 @@ def _quoted(value: str | None) -> str:
 
 def _position() -> str:
     """Put the finder's position into words."""
+    if _activate.is_disabled():
+        return "switched off"
     return {
         "first": "asked before all others",
         "last": "asked when nobody else has the name",
