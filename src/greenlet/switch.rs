@@ -110,7 +110,12 @@ pub(crate) unsafe fn give_stack(g: *mut Greenlet) -> Result<(), StackError> {
     // initialised while New.
     unsafe {
         let (chunk, chunk_len) = stack.chunk();
-        (*g).bounds = Bounds { top: stack.base(), limit: stack.limit(), chunk, chunk_len };
+        (*g).bounds = Bounds {
+            top: stack.base(),
+            limit: stack.limit(),
+            chunk,
+            chunk_len,
+        };
         (*g).fiber.write(Fiber::new(stack, g, enter));
         (*g).phase = Phase::Active;
     }

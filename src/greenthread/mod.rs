@@ -14,9 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{
-    self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch,
-};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch};
 use crate::hub::{Core, Parked, control, registry, run, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
@@ -49,10 +47,17 @@ pub(crate) struct GreenThread {
 }
 
 /// For GreenThread objects.
-pub(crate) static GREEN_THREAD: Hooks = Hooks { run: run_body, finish, next };
+pub(crate) static GREEN_THREAD: Hooks = Hooks {
+    run: run_body,
+    finish,
+    next,
+};
 /// For the plain greenlets of spawn_n: no outcome, no links.
-pub(crate) static SPAWNED: Hooks =
-    Hooks { run: run_plain, finish: finish_plain, next: next_plain };
+pub(crate) static SPAWNED: Hooks = Hooks {
+    run: run_plain,
+    finish: finish_plain,
+    next: next_plain,
+};
 
 unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
     let me = g.cast::<GreenThread>();
@@ -93,7 +98,11 @@ pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
     let me = g.cast::<GreenThread>();
     // SAFETY: called once, with the GIL held; pointers are taken out before they are used.
     unsafe {
-        for slot in [&raw mut (*me).function, &raw mut (*me).args, &raw mut (*me).kwargs] {
+        for slot in [
+            &raw mut (*me).function,
+            &raw mut (*me).args,
+            &raw mut (*me).kwargs,
+        ] {
             greenlet::replace(slot, ptr::null_mut());
         }
         if !matches!((*me).fate, Fate::Pending) {
@@ -164,7 +173,11 @@ unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: hooks are called on the green thread's own stack, with the GIL held.
     unsafe {
         let fatal = std::mem::replace(&mut (*me).fatal, ptr::null_mut());
-        if (*me).scheduled { after(g, fatal) } else { to_parent(g, me, fatal) }
+        if (*me).scheduled {
+            after(g, fatal)
+        } else {
+            to_parent(g, me, fatal)
+        }
     }
 }
 

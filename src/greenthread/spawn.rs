@@ -211,7 +211,11 @@ unsafe extern "C" fn sleep(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names)
+        };
         if count + named > 1
             || named == 1
                 && ffi::PyUnicode_CompareWithASCIIString(

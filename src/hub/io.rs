@@ -46,7 +46,9 @@ pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResu
         let shared = Shared(core);
         let result = py.detach(|| {
             let shared = &shared;
-            (*shared.0).reactor.poll(Some(Duration::from_nanos(nanos)), &mut events)
+            (*shared.0)
+                .reactor
+                .poll(Some(Duration::from_nanos(nanos)), &mut events)
         });
         collect(core, events);
         result?;
@@ -178,7 +180,11 @@ pub(crate) fn trampoline(
         Ok(number) => number,
         Err(_) => fd.call_method0("fileno")?.extract()?,
     };
-    let direction = if reads { Direction::Read } else { Direction::Write };
+    let direction = if reads {
+        Direction::Read
+    } else {
+        Direction::Write
+    };
     // SAFETY: the GIL is held; nothing of `core` is borrowed across the switch.
     unsafe {
         let core = registry::hub();
@@ -212,11 +218,7 @@ fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
 }
 
 /// Two readers of one descriptor are most often a mistake: refused unless the hub allows it.
-unsafe fn refuse_second(
-    core: *mut Core,
-    fd: c_int,
-    direction: Direction,
-) -> PyResult<()> {
+unsafe fn refuse_second(core: *mut Core, fd: c_int, direction: Direction) -> PyResult<()> {
     // SAFETY: contract of `trampoline`.
     unsafe {
         if !(*core).one_reader || (*core).reactor.waiting(fd, direction).next().is_none() {
@@ -257,7 +259,11 @@ pub(super) unsafe fn listen(
     write: bool,
     callback: &Bound<'_, PyAny>,
 ) -> PyResult<Registration> {
-    let direction = if write { Direction::Write } else { Direction::Read };
+    let direction = if write {
+        Direction::Write
+    } else {
+        Direction::Read
+    };
     // SAFETY: by contract; the reactor owns the callback from here on.
     unsafe {
         let watcher = Watcher::Listener(callback.clone().into_ptr());
@@ -285,7 +291,10 @@ pub(super) unsafe fn listen(
 pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> bool {
     // SAFETY: by contract.
     unsafe {
-        let Some(watcher) = registration.key.and_then(|key| (*core).reactor.unlisten(key)) else {
+        let Some(watcher) = registration
+            .key
+            .and_then(|key| (*core).reactor.unlisten(key))
+        else {
             return false;
         };
         release(watcher);

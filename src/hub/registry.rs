@@ -57,7 +57,10 @@ unsafe fn make(thread: *mut Thread) -> *mut Core {
     Python::attach(|py| {
         let result = match FACTORY.get() {
             Some(factory) => factory.call0(py).map(drop),
-            None => py.import("eventlet.hubs").and_then(|m| m.call_method0("get_hub")).map(drop),
+            None => py
+                .import("eventlet.hubs")
+                .and_then(|m| m.call_method0("get_hub"))
+                .map(drop),
         };
         // SAFETY: the factory installs the hub in this thread's record.
         let core: *mut Core = unsafe { (*thread).hub.cast() };
@@ -88,7 +91,9 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             return Ok(());
         }
         if !former.is_null() && (*former).in_turn && (*former).greenlet == (*thread).current {
-            return Err(PyRuntimeError::new_err("a hub cannot be replaced from its own callback"));
+            return Err(PyRuntimeError::new_err(
+                "a hub cannot be replaced from its own callback",
+            ));
         }
         ffi::Py_INCREF((*core).object);
         (*thread).hub = core.cast();

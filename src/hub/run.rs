@@ -97,7 +97,13 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
 
 unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
     // SAFETY: contract of `request_turn`.
-    unsafe { (*core).looping.attached.as_ref().is_some_and(|l| l.as_ptr() == running) }
+    unsafe {
+        (*core)
+            .looping
+            .attached
+            .as_ref()
+            .is_some_and(|l| l.as_ptr() == running)
+    }
 }
 
 /// Attaches to a loop that runs already. Failure is reported as unraisable: the green
@@ -417,7 +423,11 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 
 unsafe fn take_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`.
-    if unsafe { turn::turn(core) } { Ok(()) } else { Err(PyErr::fetch(py)) }
+    if unsafe { turn::turn(core) } {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(py))
+    }
 }
 
 /// How long the hub may sleep, in nanoseconds.

@@ -44,7 +44,9 @@ unsafe fn passes(core: *mut Core) -> bool {
                 if !(*core).budget.spend(now) {
                     break;
                 }
-                let Some(item) = (*core).ready.pop() else { break };
+                let Some(item) = (*core).ready.pop() else {
+                    break;
+                };
                 if !perform(core, item) {
                     return false;
                 }
@@ -238,6 +240,7 @@ unsafe fn returned(inbound: Inbound) -> bool {
 pub(crate) unsafe fn is_system(error: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
-        errors::is_a(error, ffi::PyExc_SystemExit) || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
+        errors::is_a(error, ffi::PyExc_SystemExit)
+            || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
     }
 }

@@ -62,7 +62,12 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// Of a greenlet that has no stack.
-    pub(crate) const NONE: Self = Self { top: 0, limit: 0, chunk: ptr::null_mut(), chunk_len: 0 };
+    pub(crate) const NONE: Self = Self {
+        top: 0,
+        limit: 0,
+        chunk: ptr::null_mut(),
+        chunk_len: 0,
+    };
 }
 
 /// The thread state's fields of one stack while another one runs.
