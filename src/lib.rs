@@ -15,6 +15,8 @@ pub mod switch;
 #[cfg(feature = "python")]
 mod bridge;
 #[cfg(feature = "python")]
+mod error;
+#[cfg(feature = "python")]
 mod greenlet;
 #[cfg(feature = "python")]
 mod greenthread;

@@ -436,7 +436,7 @@ unsafe extern "C" fn throw_method(
     }
 }
 
-/// One normalised exception of what throw() and kill() take: nothing, an instance, or a
+/// One normalised exception of what `throw()` and `kill()` take: nothing, an instance, or a
 /// class with an optional value; and an optional traceback. NULL with TypeError set.
 ///
 /// # Safety

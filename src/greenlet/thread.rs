@@ -22,7 +22,7 @@ pub(crate) struct Thread {
     pub(crate) main: *mut Greenlet,
     /// Owned or NULL: left by the switch that is in progress, released by the greenlet entered.
     pub(crate) origin: *mut Greenlet,
-    /// Owned or NULL: the function given to settrace().
+    /// Owned or NULL: the function given to `settrace()`.
     pub(crate) tracer: *mut PyObject,
     /// The transfer in progress raises an exception in its target: named "throw" to a tracer.
     pub(crate) throwing: bool,

@@ -1,4 +1,4 @@
-//! settrace(): a function that is told of each switch, in the greenlet entered.
+//! `settrace()`: a function that is told of each switch, in the greenlet entered.
 
 use std::ptr;
 
@@ -59,7 +59,7 @@ pub(crate) unsafe fn call(
     }
 }
 
-/// sys.settrace() functions do not see the frames of a greenlet tracer.
+/// `sys.settrace()` functions do not see the frames of a greenlet tracer.
 unsafe fn enter_tracing(ts: *mut ffi::PyThreadState) {
     #[cfg(Py_3_11)]
     // SAFETY: `ts` is this OS thread's state.

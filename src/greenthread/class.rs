@@ -388,7 +388,7 @@ unsafe fn split_link(
             ffi::PyErr_SetString(ffi::PyExc_TypeError, c"a link needs a function".as_ptr());
             return None;
         }
-        match collect(args.offset(1), count - 1, names)? {
+        match collect(args.add(1), count - 1, names)? {
             Inbound::Call(tuple, dict) => Some((*args, tuple, dict)),
             _ => None,
         }
@@ -439,7 +439,7 @@ unsafe extern "C" fn unlink(
     }
 }
 
-/// Withdraws the pending start of spawn_after, if there is one.
+/// Withdraws the pending start of `spawn_after`, if there is one.
 pub(super) unsafe fn drop_timer(me: *mut GreenThread) {
     let core = registry::existing();
     // SAFETY: the hub of this OS thread; what the heap gives back is owned.

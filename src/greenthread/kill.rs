@@ -1,4 +1,4 @@
-//! kill() and cancel(): raising an exception in somebody else's green thread.
+//! `kill()` and `cancel()`: raising an exception in somebody else's green thread.
 
 use std::ptr;
 
@@ -207,7 +207,7 @@ pub(crate) unsafe extern "C" fn kill_function(
         if g.is_null() {
             ptr::null_mut()
         } else {
-            kill(g, args.offset(1), count - 1)
+            kill(g, args.add(1), count - 1)
         }
     }
 }
@@ -225,7 +225,7 @@ pub(crate) unsafe extern "C" fn cancel_function(
         if g.is_null() {
             ptr::null_mut()
         } else {
-            cancel(g, args.offset(1), count - 1)
+            cancel(g, args.add(1), count - 1)
         }
     }
 }

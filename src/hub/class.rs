@@ -11,8 +11,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Core, Driver, Due, Ready, control, io, park, registry, run};
-use crate::greenlet::{self, Inbound, Phase, thread};
+use super::{Core, Driver, Due, Ready, io, park, registry, run};
+use crate::greenlet::{self, thread};
 use crate::reactor::now;
 use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
 
@@ -392,34 +392,6 @@ impl Hub {
         unsafe { io::wait(py, self.core(), nanos_from_seconds(seconds)) }
     }
 
-    /// Raise an exception in a suspended green thread, from a callback of the hub.
-    fn _throw(&self, target: &Bound<'_, PyAny>, error: Py<PyAny>) -> PyResult<()> {
-        // SAFETY: the GIL is held; the type is checked.
-        unsafe {
-            if !greenlet::class::check(target.as_ptr()) {
-                return Err(PyTypeError::new_err("expected a greenlet"));
-            }
-            let g: *mut greenlet::Greenlet = target.as_ptr().cast();
-            if (*g).phase != Phase::Dead && !control::raise_in(self.core(), g, error.into_ptr()) {
-                return Err(PyErr::fetch(target.py()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Wake a parked green thread with a value in the next turn.
-    fn _wake(&self, target: &Bound<'_, PyAny>, value: Py<PyAny>) -> PyResult<()> {
-        // SAFETY: the GIL is held; the type is checked.
-        unsafe {
-            if !greenlet::class::check(target.as_ptr()) {
-                return Err(PyTypeError::new_err("expected a greenlet"));
-            }
-            let g: *mut greenlet::Greenlet = target.clone().into_ptr().cast();
-            park::Parked::owning(g).wake(Inbound::Value(value.into_ptr()));
-        }
-        Ok(())
-    }
-
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // SAFETY: the collector runs with the GIL held.
         unsafe {
@@ -446,7 +418,7 @@ impl Drop for Hub {
         // SAFETY: the last reference is gone, so nobody runs this hub; the GIL is held
         // when a Python object dies.
         Python::attach(|py| unsafe {
-            (*core).object = ffi::Py_None();
+            core.object = ffi::Py_None();
             registry::close(py, &raw mut **core);
         });
     }

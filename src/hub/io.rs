@@ -164,7 +164,9 @@ pub(crate) fn trampoline(
     mark_as_closed: Option<Py<PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     drop(mark_as_closed);
-    let truth = |value: Option<&Bound<'_, PyAny>>| value.map_or(Ok(false), |v| v.is_truthy());
+    let truth = |value: Option<&Bound<'_, PyAny>>| {
+        value.map_or(Ok(false), pyo3::types::PyAnyMethods::is_truthy)
+    };
     let (reads, writes) = (truth(read)?, truth(write)?);
     if reads && writes {
         return Err(pyo3::exceptions::PyAssertionError::new_err(

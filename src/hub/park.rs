@@ -46,10 +46,8 @@ impl Parked {
     /// `g` is live and the caller owns one reference, which moves here.
     pub(crate) unsafe fn owning(g: *mut Greenlet) -> Self {
         // SAFETY: by contract.
-        Self {
-            g,
-            ticket: unsafe { (*g).resumes },
-        }
+        let ticket = unsafe { (*g).resumes };
+        Self { g, ticket }
     }
 
     /// Another handle for the same switch point.

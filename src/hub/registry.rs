@@ -174,19 +174,14 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         // Their descriptors are shared with the parent: neither may be closed or
         // changed through the poller that is shared.
         for object in [looping.owned, looping.attached].into_iter().flatten() {
-            std::mem::forget(object);
+            let _kept_for_ever = object.into_ptr();
         }
-        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        let thread = (*core).thread;
-        // The hub greenlet is suspended inside the parent's loop: it is left as it is.
-        let former = std::mem::replace(&mut (*core).greenlet, ptr::null_mut());
-        if !former.is_null() && former != (*thread).current {
-            std::mem::forget(former);
-        }
+        // The hub greenlet is suspended inside the parent's loop: it is left as it is, and
+        // keeps the reference that was ours.
+        (*core).greenlet = ptr::null_mut();
         (*core).running = false;
         (*core).in_turn = false;
         (*core).turn_requested = false;
-        let _ = hub;
         if !run::ensure_greenlet(core) {
             return Err(PyErr::fetch(py));
         }

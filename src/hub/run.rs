@@ -398,7 +398,10 @@ unsafe fn drop_timers(core: *mut Core) {
 unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`.
     unsafe {
-        while !(*core).stopping {
+        loop {
+            if (*core).stopping {
+                return Ok(());
+            }
             match (*core).driver {
                 Driver::Asyncio => run_loop(py, core)?,
                 Driver::Poll => {
@@ -418,7 +421,6 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             }
         }
     }
-    Ok(())
 }
 
 unsafe fn take_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
@@ -444,7 +446,7 @@ unsafe fn pause(core: *mut Core) -> u64 {
     }
 }
 
-/// Runs the owned loop until it stops; stop() by the application does not end the hub.
+/// Runs the owned loop until it stops; `stop()` by the application does not end the hub.
 unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`; objects are cloned out of `core` before they are called.
     unsafe {
@@ -463,10 +465,7 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 }
 
 /// The loop that the hub runs itself, chosen by the Python side of the hub.
-pub(crate) unsafe fn owned_loop<'py>(
-    py: Python<'py>,
-    core: *mut Core,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: contract of `run`.
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {

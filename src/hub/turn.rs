@@ -165,11 +165,9 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
     unsafe {
         let thread = (*core).thread;
         // A start keeps the arguments that lie there already.
+        (*thread).throwing = matches!(inbound, Inbound::Error(_));
         if !matches!(inbound, Inbound::Nothing) {
-            (*thread).throwing = matches!(inbound, Inbound::Error(_));
             std::mem::replace(&mut (*g).inbound, inbound).discard();
-        } else {
-            (*thread).throwing = false;
         }
         returned(switch_to(thread, g))
     }
