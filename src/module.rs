@@ -120,6 +120,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             ),
         ];
         functions.extend(greenthread::spawn::functions());
+        functions.extend(hub::socket::functions());
         add_functions(module, functions)?;
     }
     module.add_class::<hub::class::Hub>()?;
