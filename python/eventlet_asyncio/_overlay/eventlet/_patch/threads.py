@@ -143,6 +143,9 @@ def install(namespace: dict[str, Any]) -> None:
     namespace["_CRLock"] = None
     if isinstance(namespace["RLock"], type):
         namespace["RLock"] = namespace["_PyRLock"]
+    if "_set_name" in namespace:
+        # Names the OS thread, which belongs to all its green threads (CPython 3.14).
+        namespace["_set_name"] = None
     current = _current_thread(namespace)
     namespace["current_thread"] = current
     if "currentThread" in namespace:
