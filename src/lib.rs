@@ -13,6 +13,8 @@ pub mod stack;
 pub mod switch;
 
 #[cfg(feature = "python")]
+mod imports;
+#[cfg(feature = "python")]
 mod pystate;
 #[cfg(feature = "python")]
 mod greenlet;

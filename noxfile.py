@@ -1,0 +1,232 @@
+"""
+Every check there is; CI only calls it.
+
+``nox -s demo`` and ``nox -s tests`` are the two commands of the README.
+Sessions build the wheel in cargo's dev profile, a matter of seconds after the
+first time, except where its speed or its installation is the subject.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["tests"]
+
+ROOT = Path(__file__).parent
+GROUPS = nox.project.load_toml("pyproject.toml")
+MINORS = range(10, 16)
+PYTHONS_VARIABLE = "EVENTLET_ASYNCIO_PYTHONS"
+
+
+def group(*names: str) -> list[str]:
+    """Return the requirements of pyproject's dependency groups."""
+    return list(nox.project.dependency_groups(GROUPS, *names))
+
+
+def interpreter(session: nox.Session) -> str:
+    """Return the path of the session's interpreter."""
+    return str(Path(session.bin) / "python")
+
+
+def build_wheel(session: nox.Session, python: str, *options: str) -> Path:
+    """Build the wheel for one interpreter into a folder of its own."""
+    out = Path(session.create_tmp()).resolve() / "wheel"
+    shutil.rmtree(out, ignore_errors=True)
+    session.run(
+        "maturin", "build", "--locked", *options, "--interpreter", python,
+        "--out", str(out),
+    )  # fmt: skip
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+def check_style(session: nox.Session) -> None:
+    """Run what judges the sources of both languages without running them."""
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy", "--python-executable", interpreter(session))
+    session.run("cargo", "fmt", "--check", external=True)
+    cargo(session, "clippy", "--all-targets", "--", "-D", "warnings")
+    cargo(
+        session, "clippy", "--all-targets", "--no-default-features",
+        "--", "-D", "warnings",
+    )  # fmt: skip
+
+
+def cargo(session: nox.Session, command: str, *arguments: str) -> None:
+    """Run a cargo command that compiles, against the session's interpreter."""
+    session.run(
+        "cargo", command, "--locked", *arguments,
+        env={"PYO3_PYTHON": interpreter(session)},
+        external=True,
+    )  # fmt: skip
+
+
+def run_pytest(session: nox.Session, python: str, wheel: Path, *arguments: str) -> None:
+    """Run pytest on an installed wheel, which the activation tests reuse."""
+    session.run(
+        python, "-m", "pytest", *arguments,
+        env={"EVENTLET_ASYNCIO_WHEEL": str(wheel), "EVENTLET_HUB": "asyncio"},
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Build and install the wheel as a user would, and run the tutorial's program."""
+    session.install(".", *group("demo"))
+    session.run(
+        "python", "docs/tutorial/asyncio_inside.py", *session.posargs,
+        env={"EVENTLET_HUB": "asyncio"},
+    )  # fmt: skip
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run everything that a change must pass; arguments go to pytest."""
+    session.install(*group("lint", "test"))
+    check_style(session)
+    cargo(session, "test", "--no-default-features")
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--profile", "dev")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    run_pytest(session, python, wheel, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Judge the sources without running them; part of ``tests``."""
+    session.install(*group("lint"))
+    check_style(session)
+
+
+@nox.session
+def rust(session: nox.Session) -> None:
+    """Run the tests of the layers that need no interpreter; part of ``tests``."""
+    session.run(
+        "cargo", "test", "--locked", "--no-default-features", *session.posargs,
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
+def pythons(session: nox.Session) -> None:
+    """
+    Run the tests on every CPython found here; arguments go to pytest.
+
+    Looks at the paths in EVENTLET_ASYNCIO_PYTHONS (separated as in PATH), or
+    else for python3.10 to python3.15 on PATH and in pyenv.
+    """
+    found = find_pythons(session)
+    session.log("interpreters: " + ", ".join(found.values()))
+    session.install("maturin>=1.9.4,<2")
+    for version, python in found.items():
+        wheel = build_wheel(session, python, "--profile", "dev")
+        home = Path(session.create_tmp()).resolve() / f"venv-{version}"
+        session.run(python, "-m", "venv", "--clear", str(home), external=True)
+        own = str(home / "bin" / "python")
+        session.run(
+            own, "-m", "pip", "install", "--quiet", str(wheel), *group("test"),
+            external=True,
+        )  # fmt: skip
+        run_pytest(session, own, wheel, *session.posargs)
+
+
+def find_pythons(session: nox.Session) -> dict[str, str]:
+    """Map each version found to an interpreter that runs."""
+    named = os.environ.get(PYTHONS_VARIABLE)
+    if named:
+        found = {}
+        for path in named.split(os.pathsep):
+            version = version_of(path)
+            if version is None:
+                session.error(f"{PYTHONS_VARIABLE} names {path}, which does not run")
+            found[version] = path
+        return found
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = {}
+    for minor in MINORS:
+        candidates = [f"python3.{minor}"]
+        candidates += sorted(map(str, pyenv.glob(f"versions/3.{minor}.*/bin/python")))
+        for candidate in candidates:
+            if version_of(candidate) == f"3.{minor}":
+                found[f"3.{minor}"] = candidate
+                break
+    if not found:
+        session.error(f"no CPython found; name some in {PYTHONS_VARIABLE}")
+    return found
+
+
+def version_of(python: str) -> str | None:
+    """Ask an interpreter for its minor version; None if it does not run."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        # pyenv's shims exist for versions that are not switched on: they fail.
+        done = subprocess.run(
+            [python, "-c", program], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning fails it."""
+    session.install(*group("docs"))
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "-b", "html",
+        "docs", "docs/_build/html", *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Run the peers' own test suites against this build; arguments go to the driver."""
+    driver = harness(session, "conformance/run")
+    session.install("maturin>=1.9.4,<2")
+    wheel = build_wheel(session, interpreter(session), "--release")
+    home = Path(session.create_tmp()).resolve() / "venv"
+    session.run("python", driver, "make-venv", str(home), "--install", str(wheel))
+    session.run(
+        "python", driver,
+        *(session.posargs or ["A", "B", "--hub", "asyncio", "--require", "ours"]),
+        env={"OURS_PYTHON": str(home / "bin" / "python")},
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Compare with the peers in PEERS_PYTHON's environment; arguments go to the driver."""
+    driver = harness(session, "bench/bench")
+    session.install(".")
+    session.run(
+        "python", driver, *(session.posargs or ["run", "--quick"]),
+        env={"OURS_PYTHON": interpreter(session)},
+    )  # fmt: skip
+
+
+def harness(session: nox.Session, path: str) -> str:
+    """Return the driver of a harness, or say where it is missing."""
+    if not (ROOT / path).is_file():
+        session.error(f"{path} is not in this checkout")
+    return path
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel and the source distribution for a release into dist/."""
+    session.install("maturin>=1.9.4,<2")
+    session.run(
+        "maturin", "build", "--release", "--locked", "--sdist",
+        "--interpreter", interpreter(session), "--out", "dist", *session.posargs,
+    )  # fmt: skip

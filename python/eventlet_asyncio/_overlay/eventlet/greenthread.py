@@ -1,0 +1,82 @@
+"""Green threads: spawn, sleep, kill, and what is scheduled for later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eventlet import hubs, timeout
+from eventlet_asyncio._core import (
+    GreenThread,
+    cancel,
+    getcurrent,
+    kill,
+    sleep,
+    spawn,
+    spawn_after,
+    spawn_n,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventlet.hubs.timer import Timer
+
+__all__ = [
+    "GreenThread",
+    "call_after",
+    "call_after_global",
+    "call_after_local",
+    "cancel",
+    "exc_after",
+    "getcurrent",
+    "kill",
+    "sleep",
+    "spawn",
+    "spawn_after",
+    "spawn_after_local",
+    "spawn_n",
+]
+
+
+def spawn_after_local(
+    seconds: float, func: Callable[..., object], *args: Any, **kwargs: Any
+) -> GreenThread:
+    """
+    Start ``func`` after ``seconds``, unless the running green thread ends before.
+
+    Not a switch point.
+    """
+    hub = hubs.get_hub()
+    green = GreenThread(hub.greenlet)
+    hub.schedule_call_local(seconds, green.switch, func, args, kwargs)
+    return green
+
+
+def call_after_global(
+    seconds: float, func: Callable[..., object], *args: Any, **kwargs: Any
+) -> Timer:
+    """Run ``func`` in a green thread after ``seconds``; deprecated for spawn_after."""
+    return hubs.get_hub().schedule_call_global(seconds, spawn_n, func, *args, **kwargs)
+
+
+def call_after_local(
+    seconds: float, function: Callable[..., object], *args: Any, **kwargs: Any
+) -> Timer:
+    """Run ``function`` in a green thread after ``seconds``, if the caller still lives."""
+    hub = hubs.get_hub()
+    return hub.schedule_call_local(seconds, spawn_n, function, *args, **kwargs)
+
+
+call_after = call_after_local
+
+
+def exc_after(seconds: float, *throw_args: Any) -> Timer | timeout.Timeout:
+    """
+    Raise an exception in the running green thread after ``seconds``.
+
+    Deprecated for ``Timeout``.
+    Cancel what is returned to withdraw it.
+    """
+    if seconds is None:
+        return timeout.Timeout(None)
+    return hubs.get_hub().schedule_call_local(seconds, getcurrent().throw, *throw_args)

@@ -1,0 +1,23 @@
+"""The engine on its own poller, without asyncio, under the name of upstream's poll hub."""
+
+from __future__ import annotations
+
+from eventlet.hubs.hub import BaseHub
+
+__all__ = ["Hub", "is_available"]
+
+
+def is_available() -> bool:
+    """Tell whether this hub can be used: always."""
+    return True
+
+
+class Hub(BaseHub):
+    """A hub that is driven by the engine's own poller."""
+
+    def register(self, fileno: int, new: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Do nothing: the engine registers descriptors as green threads wait."""
+
+    def do_poll(self, seconds: float) -> None:
+        """Poll once, for at most ``seconds``."""
+        self._poll(seconds)

@@ -1,0 +1,233 @@
+//! kill() and cancel(): raising an exception in somebody else's green thread.
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::{GreenThread, class};
+use crate::greenlet::class::make_exception;
+use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
+use crate::hub::{Core, Parked, Ready, discard, make_ready, park, registry, turn};
+
+/// Raises GreenletExit, or what `args` say, in a greenlet, before it returns; the caller goes on
+/// after everything that was ready.
+///
+/// # Safety
+/// `g` is live, `args` holds `count` borrowed objects; the GIL is held. Returns None, or
+/// NULL with an exception set.
+///
+/// # Switches
+/// Unless the greenlet has ended or never ran, or the caller is the hub.
+pub(crate) unsafe fn kill(
+    g: *mut Greenlet,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        if count > 3 {
+            ffi::PyErr_SetString(
+                ffi::PyExc_TypeError,
+                c"kill() takes at most an exception's type, value and traceback".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        let arg = |i: isize| if i < count { *args.offset(i) } else { ptr::null_mut() };
+        let error = make_exception(arg(0), arg(1), arg(2));
+        if error.is_null() {
+            return ptr::null_mut();
+        }
+        raise_in(g, error)
+    }
+}
+
+/// [`kill`] with an exception that is ready (owned, consumed).
+///
+/// # Safety
+/// As for [`kill`].
+///
+/// # Switches
+/// As [`kill`].
+pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        match (*g).phase {
+            Phase::Dead => {
+                ffi::Py_DECREF(error);
+                return ffi::Py_NewRef(ffi::Py_None());
+            }
+            Phase::New => return never_run(g, error),
+            Phase::Active => {}
+        }
+        let core = registry::hub();
+        if core.is_null() {
+            ffi::Py_DECREF(error);
+            return ptr::null_mut();
+        }
+        let thread = (*core).thread;
+        if (*g).thread != thread {
+            // Its own hub raises it: nobody switches into a foreign OS thread's stack.
+            crate::greenlet::incref(g);
+            let home = (*(*g).thread).hub.cast::<Core>();
+            if home.is_null() {
+                discard(Ready::Raise(g, error));
+            } else {
+                park::post(home, Ready::Raise(g, error));
+            }
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        let me = (*thread).current;
+        if g == me {
+            errors::raise(error);
+            return ptr::null_mut();
+        }
+        if g == (*core).runner && (*core).in_turn {
+            ffi::Py_DECREF(error);
+            ffi::PyErr_SetString(
+                ffi::PyExc_RuntimeError,
+                c"the greenlet that runs the event loop cannot be killed: stop the loop instead"
+                    .as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        if (*core).in_turn && me != (*core).runner {
+            (*core).ready.push(Ready::Resume(Parked::current(thread), none()));
+        } else if !from_runner(core) {
+            return enter(core, g, error);
+        } else {
+            make_ready(core, Ready::Resume(Parked::current(thread), none()));
+        }
+        std::mem::replace(&mut (*g).inbound, Inbound::Error(error)).discard();
+        (*thread).throwing = true;
+        switch_to(thread, g).into_result()
+    }
+}
+
+fn none() -> Inbound {
+    // SAFETY: called with the GIL held, by the functions of this module.
+    unsafe { Inbound::Value(ffi::Py_NewRef(ffi::Py_None())) }
+}
+
+/// Whether the caller, outside a turn, may park and be resumed by a turn. False for code
+/// that runs on the loop: a callback or a coroutine.
+unsafe fn from_runner(core: *mut Core) -> bool {
+    // SAFETY: contract of `kill`.
+    unsafe {
+        if (*core).in_turn {
+            return false;
+        }
+        let running = crate::imports::visible_loop();
+        if !running.is_null() {
+            ffi::Py_DECREF(running);
+            return false;
+        }
+        crate::hub::run::ensure_greenlet(core) && (*core).greenlet != (*(*core).thread).current
+    }
+}
+
+/// A callback or coroutine kills: the green thread is entered in a turn of its own.
+unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `kill`; the caller runs on the loop's stack.
+    unsafe {
+        let fine = if (*core).in_turn {
+            turn::enter(core, g, Inbound::Error(error))
+        } else {
+            turn::single(core, g, Inbound::Error(error))
+        };
+        if fine { ffi::Py_NewRef(ffi::Py_None()) } else { ptr::null_mut() }
+    }
+}
+
+/// Ends a greenlet before it began: its function never runs.
+unsafe fn never_run(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `kill`; `g` is kept alive by the caller.
+    unsafe {
+        (*g).phase = Phase::Dead;
+        (*g).inbound.take().discard();
+        if (*g).kind == Kind::Scheduled && class::check(g.cast()) {
+            let me = g.cast::<GreenThread>();
+            class::drop_timer(me);
+            quiet(me);
+            super::finish(g, Outcome::Error(error));
+        } else {
+            crate::greenlet::replace(&raw mut (*g).run, ptr::null_mut());
+            ffi::Py_DECREF(error);
+        }
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+/// The killer knows of the error: it is not reported as one that nobody takes.
+unsafe fn quiet(me: *mut GreenThread) {
+    // SAFETY: `me` is live.
+    unsafe { (*me).killed = true }
+}
+
+/// `cancel()`: kills what has not started; a started one is left alone.
+///
+/// # Safety
+/// As for [`kill`].
+pub(crate) unsafe fn cancel(
+    g: *mut Greenlet,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        if (*g).phase == Phase::New {
+            return kill(g, args, count);
+        }
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+/// The functions `kill(g, *throw_args)` and `cancel(g, *throw_args)` of `eventlet.greenthread`.
+pub(crate) unsafe extern "C" fn kill_function(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    _names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let g = target(args, count, c"kill");
+        if g.is_null() { ptr::null_mut() } else { kill(g, args.offset(1), count - 1) }
+    }
+}
+
+/// See [`kill_function`].
+pub(crate) unsafe extern "C" fn cancel_function(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    _names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let g = target(args, count, c"cancel");
+        if g.is_null() { ptr::null_mut() } else { cancel(g, args.offset(1), count - 1) }
+    }
+}
+
+unsafe fn target(
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    name: &std::ffi::CStr,
+) -> *mut Greenlet {
+    // SAFETY: arguments as CPython passes them to a fast function.
+    unsafe {
+        if thread::this().is_null() {
+            return ptr::null_mut();
+        }
+        if count < 1 || !crate::greenlet::class::check(*args) {
+            ffi::PyErr_Format(
+                ffi::PyExc_TypeError,
+                c"%s() needs a greenlet as its first argument".as_ptr(),
+                name.as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        (*args).cast()
+    }
+}

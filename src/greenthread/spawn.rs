@@ -1,0 +1,238 @@
+//! spawn(), spawn_n(), spawn_after(), sleep().
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::{GreenThread, SPAWNED, class};
+use crate::greenlet::class::{FAST, collect, fast, method};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class};
+use crate::hub::{Core, Due, Ready, make_ready, park, registry, run};
+use crate::reactor::now;
+use crate::sched::nanos_from_seconds;
+
+/// Whether new green threads start in a copy of the spawner's context; see
+/// EVENTLET_ASYNCIO_CONTEXT.
+static mut COPY_CONTEXT: bool = true;
+
+/// Chooses the context of new green threads: a copy of the spawner's, or an empty one.
+pub(crate) fn set_copy_context(copy: bool) {
+    // SAFETY: called with the GIL held, when the package is imported.
+    unsafe { COPY_CONTEXT = copy }
+}
+
+/// The module functions of this file.
+pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
+    vec![
+        method(c"spawn", fast(spawn), FAST, c"spawn($module, func, /, *args, **kwargs)\n--\n\nRun func(*args, **kwargs) in a new green thread; return the GreenThread.\n\nIt starts when the caller next waits. Not a switch point."),
+        method(c"spawn_n", fast(spawn_n), FAST, c"spawn_n($module, func, /, *args, **kwargs)\n--\n\nLike spawn(), without an outcome to wait for; return the greenlet."),
+        method(c"spawn_after", fast(spawn_after), FAST, c"spawn_after($module, seconds, func, /, *args, **kwargs)\n--\n\nLike spawn(), but start after the given number of seconds. cancel() withdraws it."),
+        method(c"sleep", fast(sleep), FAST, c"sleep($module, /, seconds=0)\n--\n\nLet others run for at least the given number of seconds.\n\n0 yields to everything that is ready. Always a switch point."),
+        method(c"kill", fast(super::kill::kill_function), FAST, c"kill($module, g, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in a green thread. A switch point."),
+        method(c"cancel", fast(super::kill::cancel_function), FAST, c"cancel($module, g, /, *throw_args)\n--\n\nKill a green thread that has not started yet; otherwise do nothing."),
+    ]
+}
+
+/// A GreenThread that will call args[0](*args[1:], **names), not yet scheduled.
+///
+/// # Safety
+/// Arguments as CPython passes them to a fast function; `core` is this OS thread's hub.
+unsafe fn prepare(
+    core: *mut Core,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut GreenThread {
+    // SAFETY: by contract; everything stored is owned.
+    unsafe {
+        let Some(Inbound::Call(tuple, dict)) = collect(args.offset(1), count - 1, names) else {
+            return ptr::null_mut();
+        };
+        let me = class::alloc(class::green_thread_type());
+        if me.is_null() {
+            ffi::Py_DECREF(tuple);
+            ffi::Py_XDECREF(dict);
+            return ptr::null_mut();
+        }
+        (*me).function = ffi::Py_NewRef(*args);
+        (*me).args = tuple;
+        (*me).kwargs = dict;
+        (*me).scheduled = true;
+        greenlet_class::adopt(me.cast(), (*core).thread, (*core).greenlet);
+        if !give_context(me.cast()) {
+            ffi::Py_DECREF(me.cast());
+            return ptr::null_mut();
+        }
+        me
+    }
+}
+
+/// Gives a New greenlet the context it starts in. False with an exception set.
+unsafe fn give_context(g: *mut Greenlet) -> bool {
+    // SAFETY: the GIL is held; `g` is New.
+    unsafe {
+        if COPY_CONTEXT {
+            (*g).context = ffi::PyContext_CopyCurrent();
+            return !(*g).context.is_null();
+        }
+        true
+    }
+}
+
+unsafe fn need_function(count: ffi::Py_ssize_t, least: ffi::Py_ssize_t) -> bool {
+    if count >= least {
+        return true;
+    }
+    // SAFETY: the GIL is held by the callers.
+    unsafe {
+        ffi::PyErr_SetString(
+            ffi::PyExc_TypeError,
+            c"missing argument: the function to run in the green thread".as_ptr(),
+        );
+    }
+    false
+}
+
+unsafe extern "C" fn spawn(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        if !need_function(count, 1) {
+            return ptr::null_mut();
+        }
+        let core = registry::hub();
+        if core.is_null() {
+            return ptr::null_mut();
+        }
+        let me = prepare(core, args, count, names);
+        if !me.is_null() {
+            greenlet::incref(me.cast());
+            make_ready(core, Ready::Start(me.cast()));
+        }
+        me.cast()
+    }
+}
+
+unsafe extern "C" fn spawn_n(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        if !need_function(count, 1) {
+            return ptr::null_mut();
+        }
+        let core = registry::hub();
+        if core.is_null() {
+            return ptr::null_mut();
+        }
+        let Some(call) = collect(args.offset(1), count - 1, names) else {
+            return ptr::null_mut();
+        };
+        let g = greenlet_class::alloc(greenlet_class::greenlet_type());
+        if g.is_null() {
+            call.discard();
+            return ptr::null_mut();
+        }
+        (*g).inbound = call;
+        (*g).run = ffi::Py_NewRef(*args);
+        (*g).kind = Kind::Scheduled;
+        (*g).hooks = &raw const SPAWNED;
+        greenlet_class::adopt(g, (*core).thread, (*core).greenlet);
+        if !give_context(g) {
+            greenlet::decref(g);
+            return ptr::null_mut();
+        }
+        greenlet::incref(g);
+        make_ready(core, Ready::Start(g));
+        g.cast()
+    }
+}
+
+/// Reads a number of seconds; None with an exception set.
+unsafe fn seconds_of(value: *mut PyObject) -> Option<f64> {
+    // SAFETY: the GIL is held by the callers; `value` is live.
+    unsafe {
+        let seconds = ffi::PyFloat_AsDouble(value);
+        if seconds == -1.0 && !ffi::PyErr_Occurred().is_null() {
+            return None;
+        }
+        if seconds.is_nan() {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                c"a number of seconds must not be NaN".as_ptr(),
+            );
+            return None;
+        }
+        Some(seconds)
+    }
+}
+
+unsafe extern "C" fn spawn_after(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        if !need_function(count, 2) {
+            return ptr::null_mut();
+        }
+        let Some(seconds) = seconds_of(*args) else {
+            return ptr::null_mut();
+        };
+        let core = registry::hub();
+        if core.is_null() {
+            return ptr::null_mut();
+        }
+        let me = prepare(core, args.offset(1), count - 1, names);
+        if !me.is_null() {
+            greenlet::incref(me.cast());
+            let deadline = now().saturating_add(nanos_from_seconds(seconds));
+            (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
+        }
+        me.cast()
+    }
+}
+
+unsafe extern "C" fn sleep(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        if count + named > 1
+            || named == 1
+                && ffi::PyUnicode_CompareWithASCIIString(
+                    ffi::PyTuple_GET_ITEM(names, 0),
+                    c"seconds".as_ptr(),
+                ) != 0
+        {
+            ffi::PyErr_SetString(
+                ffi::PyExc_TypeError,
+                c"sleep() takes one argument, seconds".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        let seconds = if count + named == 0 {
+            0.0
+        } else {
+            let Some(seconds) = seconds_of(*args) else {
+                return ptr::null_mut();
+            };
+            seconds
+        };
+        park::sleep(seconds)
+    }
+}

@@ -1,0 +1,425 @@
+//! The Python class under `eventlet.hubs.hub.BaseHub`.
+//!
+//! A thin shell: arguments in, errors out. What is rarely called (listeners' bookkeeping, debug
+//! output, the choice of a loop) is Python code of the overlay's subclass.
+
+use std::cell::UnsafeCell;
+use std::ffi::c_int;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::{Core, Driver, Due, Ready, control, io, park, registry, run};
+use crate::greenlet::{self, Inbound, Phase, thread};
+use crate::reactor::now;
+use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
+
+/// A hub of one OS thread: who runs next, timers, descriptors.
+///
+/// Made by `eventlet.hubs`; `driver` is "asyncio", "poll" (the engine's own poller), or
+/// "custom" (a subclass that overrides `wait`).
+#[pyclass(subclass, frozen, weakref, module = "eventlet_asyncio._core", name = "Hub")]
+pub(crate) struct Hub {
+    core: UnsafeCell<Option<Box<Core>>>,
+}
+
+// SAFETY: the core is reached with the GIL held only (invariant H1).
+unsafe impl Sync for Hub {}
+// SAFETY: as for Sync.
+unsafe impl Send for Hub {}
+
+/// A timer of this hub, as returned by `_add_timer`.
+#[pyclass(frozen, module = "eventlet_asyncio._core")]
+pub(crate) struct TimerHandle {
+    key: TimerKey,
+}
+
+impl Hub {
+    fn core(&self) -> *mut Core {
+        // SAFETY: set by `__new__` and never taken out; the box keeps its address.
+        unsafe { (*self.core.get()).as_deref_mut().map_or(std::ptr::null_mut(), |c| c) }
+    }
+}
+
+#[pymethods]
+impl Hub {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { core: UnsafeCell::new(None) }
+    }
+
+    #[pyo3(signature = (driver="poll"))]
+    fn _open(slf: &Bound<'_, Self>, driver: &str) -> PyResult<()> {
+        let driver = match driver {
+            "asyncio" => Driver::Asyncio,
+            "poll" => Driver::Poll,
+            "custom" => Driver::Custom,
+            other => {
+                return Err(PyTypeError::new_err(format!(
+                    "unknown hub driver {other:?}: use \"asyncio\", \"poll\" or \"custom\""
+                )));
+            }
+        };
+        if driver == Driver::Asyncio {
+            crate::imports::use_asyncio(slf.py())?;
+        }
+        // SAFETY: the GIL is held; the core is boxed, so its address is stable.
+        unsafe {
+            if (*slf.get().core.get()).is_some() {
+                return Err(PyRuntimeError::new_err("this hub is open already"));
+            }
+            let thread = thread::this();
+            if thread.is_null() {
+                return Err(PyErr::fetch(slf.py()));
+            }
+            let mut core = Box::new(Core::new(thread, slf.as_ptr())?);
+            core.driver = driver;
+            *slf.get().core.get() = Some(core);
+            if !run::ensure_greenlet(slf.get().core()) {
+                return Err(PyErr::fetch(slf.py()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Make this the hub of the running OS thread; a former one is closed.
+    fn _install(slf: &Bound<'_, Self>) -> PyResult<()> {
+        // SAFETY: the GIL is held; `_open` was called by this OS thread.
+        unsafe { registry::install(slf.py(), slf.get().core()) }
+    }
+
+    /// Close what the hub has open. It cannot be used afterwards.
+    fn _close(&self, py: Python<'_>) {
+        // SAFETY: the GIL is held.
+        unsafe { registry::close(py, self.core()) }
+    }
+
+    fn _asyncio_turn(&self, py: Python<'_>) -> PyResult<()> {
+        // SAFETY: called by the loop in this hub's OS thread.
+        unsafe { run::asyncio_turn(py, self.core()) }
+    }
+
+    fn _asyncio_timer(&self, py: Python<'_>) -> PyResult<()> {
+        // SAFETY: as for `_asyncio_turn`.
+        unsafe { run::asyncio_timer(py, self.core()) }
+    }
+
+    /// Run the hub until `abort()`; the body of the hub greenlet.
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        // SAFETY: the GIL is held.
+        unsafe { run::run(py, self.core()) }
+    }
+
+    /// Park the running green thread until somebody switches to it. A switch point.
+    ///
+    /// Raises:
+    ///     RuntimeError: In code that must not block: a hub callback, or a coroutine.
+    fn switch(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        // SAFETY: the GIL is held; nothing is borrowed across the switch.
+        unsafe {
+            let core = self.core();
+            let me = (*(*core).thread).current;
+            // A plain greenlet that waits for the hub ends in the hub, not in whoever
+            // happened to start it.
+            if !(*me).is_main()
+                && (*me).kind == greenlet::Kind::Plain
+                && (*me).parent != (*core).greenlet
+                && me != (*core).greenlet
+                && greenlet::class::set_parent(
+                    me.cast(),
+                    (*core).greenlet.cast(),
+                    std::ptr::null_mut(),
+                ) < 0
+            {
+                ffi::PyErr_Clear();
+            }
+            let inbound = park::park(core);
+            Bound::from_owned_ptr_or_err(py, inbound.into_result()).map(Bound::unbind)
+        }
+    }
+
+    /// Make the hub greenlet, or a new one if it has died.
+    fn ensure_greenlet(&self, py: Python<'_>) -> PyResult<()> {
+        // SAFETY: the GIL is held.
+        if unsafe { run::ensure_greenlet(self.core()) } { Ok(()) } else { Err(PyErr::fetch(py)) }
+    }
+
+    /// Stop the hub's loop after the turn in progress. With `wait`, block until it has stopped.
+    #[pyo3(signature = (wait=false))]
+    fn abort(slf: &Bound<'_, Self>, wait: bool) -> PyResult<()> {
+        // SAFETY: the GIL is held.
+        unsafe {
+            let core = slf.get().core();
+            if (*core).running {
+                (*core).stopping = true;
+                if !(*core).in_turn {
+                    run::request_turn(core);
+                }
+            }
+            if wait {
+                if (*(*core).thread).current == (*core).greenlet {
+                    return Err(PyRuntimeError::new_err(
+                        "abort(wait=True) was called by the hub itself, which cannot wait for \
+                         its own end: call abort() instead",
+                    ));
+                }
+                // The main greenlet is entered when the hub greenlet ends.
+                if (*core).running {
+                    slf.get().switch(slf.py())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The greenlet that runs the hub's loop.
+    #[getter]
+    fn greenlet(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        // SAFETY: the GIL is held; the core owns the greenlet.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, (*self.core()).greenlet.cast()).map(Bound::unbind) }
+    }
+
+    #[getter]
+    fn running(&self) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).running }
+    }
+
+    #[getter]
+    fn stopping(&self) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).stopping }
+    }
+
+    #[setter]
+    fn set_stopping(&self, value: bool) {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).stopping = value }
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).closed }
+    }
+
+    #[getter]
+    fn debug_exceptions(&self) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).debug_exceptions }
+    }
+
+    #[setter]
+    fn set_debug_exceptions(&self, value: bool) {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).debug_exceptions = value }
+    }
+
+    /// Whether a second reader or writer of one descriptor is refused.
+    #[getter]
+    fn _one_reader(&self) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).one_reader }
+    }
+
+    #[setter(_one_reader)]
+    fn set_one_reader(&self, value: bool) {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).one_reader = value }
+    }
+
+    /// The asyncio loop the hub runs or is attached to; None for other drivers.
+    fn _event_loop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        // SAFETY: the GIL is held; the loop is cloned before it is used.
+        unsafe {
+            let core = self.core();
+            if (*core).driver != Driver::Asyncio || (*core).closed {
+                return Ok(None);
+            }
+            let running = crate::imports::visible_loop();
+            if !running.is_null() {
+                return Ok(Some(Bound::from_owned_ptr(py, running).unbind()));
+            }
+            if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py))
+                && attached.call_method0(py, "is_running")?.is_truthy(py)?
+            {
+                return Ok(Some(attached));
+            }
+            run::owned_loop(py, core).map(|l| Some(l.unbind()))
+        }
+    }
+
+    /// Call `callback()` on the runner's stack after `seconds`.
+    fn _add_timer(&self, seconds: f64, callback: Py<PyAny>) -> TimerHandle {
+        let deadline = now().saturating_add(nanos_from_seconds(seconds));
+        // SAFETY: the GIL is held; the heap owns the callback from here on.
+        let key = unsafe { run::add_timer(self.core(), deadline, Due::Call(callback.into_ptr())) };
+        TimerHandle { key }
+    }
+
+    /// Cancel a timer; true if it had not fired.
+    fn _cancel_timer(&self, handle: &TimerHandle) -> bool {
+        // SAFETY: the GIL is held; what the heap gives back is owned.
+        unsafe {
+            match (*self.core()).timers.cancel(handle.key) {
+                Some(Due::Call(callback)) => {
+                    ffi::Py_DECREF(callback);
+                    true
+                }
+                _ => false,
+            }
+        }
+    }
+
+    /// Call `callback()` on the runner's stack in the next turn.
+    fn _call_soon(&self, callback: Py<PyAny>) {
+        // SAFETY: the GIL is held; the queue owns the callback from here on.
+        unsafe {
+            let core = self.core();
+            if (*core).thread == thread::existing() {
+                super::make_ready(core, Ready::Call(callback.into_ptr()));
+            } else {
+                park::post(core, Ready::Call(callback.into_ptr()));
+            }
+        }
+    }
+
+    /// Timers that have not fired, with those cancelled but not yet forgotten.
+    fn get_timers_count(&self) -> usize {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).timers.total() }
+    }
+
+    #[getter]
+    fn timers_canceled(&self) -> usize {
+        // SAFETY: the GIL is held.
+        unsafe { (*self.core()).timers.cancelled() }
+    }
+
+    /// Pending timers as (deadline in seconds, callable or greenlet).
+    fn _timers(&self, py: Python<'_>) -> Vec<(f64, Py<PyAny>)> {
+        // SAFETY: the GIL is held; no Python code runs while the heap is borrowed.
+        unsafe {
+            (*self.core())
+                .timers
+                .iter()
+                .map(|(deadline, due)| {
+                    let object = match due {
+                        Due::Resume(parked) => parked.greenlet().cast(),
+                        Due::Start(g) => (*g).cast(),
+                        Due::Expire(object) | Due::Call(object) => *object,
+                    };
+                    (seconds_from_nanos(deadline), Bound::from_borrowed_ptr(py, object).unbind())
+                })
+                .collect()
+        }
+    }
+
+    /// Call `callback()` whenever the descriptor is ready, until removed.
+    fn _listen(&self, fd: c_int, write: bool, callback: &Bound<'_, PyAny>) -> PyResult<io::Registration> {
+        // SAFETY: the GIL is held.
+        unsafe { io::listen(self.core(), fd, write, callback) }
+    }
+
+    fn _unlisten(&self, registration: &io::Registration) -> bool {
+        // SAFETY: the GIL is held.
+        unsafe { io::unlisten(self.core(), registration) }
+    }
+
+    /// Wake whoever waits for a descriptor that is about to be closed.
+    fn _close_descriptor(&self, fd: c_int) {
+        // SAFETY: the GIL is held.
+        unsafe { io::close_descriptor(self.core(), fd) }
+    }
+
+    /// Green threads parked on descriptors, as (descriptor, for writing, greenlet or callback).
+    fn _waiting(&self, py: Python<'_>) -> Vec<(c_int, bool, Py<PyAny>)> {
+        // SAFETY: the GIL is held; no Python code runs while the table is borrowed.
+        unsafe {
+            (*self.core())
+                .reactor
+                .iter()
+                .map(|(fd, direction, watcher)| {
+                    let object = match watcher {
+                        super::Watcher::Parked(parked) => parked.greenlet().cast(),
+                        super::Watcher::Listener(object) => *object,
+                    };
+                    let write = direction == crate::reactor::Direction::Write;
+                    (fd, write, Bound::from_borrowed_ptr(py, object).unbind())
+                })
+                .collect()
+        }
+    }
+
+    /// Take one turn, then sleep in the poll for at most `seconds`: for `wait` of hubs in Python.
+    fn _poll(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        // SAFETY: the GIL is held.
+        unsafe { io::wait(py, self.core(), nanos_from_seconds(seconds)) }
+    }
+
+    /// Raise an exception in a suspended green thread, from a callback of the hub.
+    fn _throw(&self, target: &Bound<'_, PyAny>, error: Py<PyAny>) -> PyResult<()> {
+        // SAFETY: the GIL is held; the type is checked.
+        unsafe {
+            if !greenlet::class::check(target.as_ptr()) {
+                return Err(PyTypeError::new_err("expected a greenlet"));
+            }
+            let g: *mut greenlet::Greenlet = target.as_ptr().cast();
+            if (*g).phase != Phase::Dead && !control::raise_in(self.core(), g, error.into_ptr()) {
+                return Err(PyErr::fetch(target.py()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Wake a parked green thread with a value in the next turn.
+    fn _wake(&self, target: &Bound<'_, PyAny>, value: Py<PyAny>) -> PyResult<()> {
+        // SAFETY: the GIL is held; the type is checked.
+        unsafe {
+            if !greenlet::class::check(target.as_ptr()) {
+                return Err(PyTypeError::new_err("expected a greenlet"));
+            }
+            let g: *mut greenlet::Greenlet = target.clone().into_ptr().cast();
+            park::Parked::owning(g).wake(Inbound::Value(value.into_ptr()));
+        }
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        // SAFETY: the collector runs with the GIL held.
+        unsafe {
+            let core = self.core();
+            if core.is_null() {
+                return Ok(());
+            }
+            if let Some(owned) = (*core).looping.owned.as_ref() {
+                visit.call(owned)?;
+            }
+            if let Some(attached) = (*core).looping.attached.as_ref() {
+                visit.call(attached)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let Some(core) = self.core.get_mut() else { return };
+        // SAFETY: the last reference is gone, so nobody runs this hub; the GIL is held
+        // when a Python object dies.
+        Python::attach(|py| unsafe {
+            (*core).object = ffi::Py_None();
+            registry::close(py, &raw mut **core);
+        });
+    }
+}

@@ -1,0 +1,323 @@
+//! Waiting for descriptors: the hub's polls, `trampoline`, listeners.
+
+use std::ffi::c_int;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{Core, Parked, Ready, Watcher, park, registry};
+use crate::greenlet::{self, Inbound, errors};
+use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
+use crate::sched::nanos_from_seconds;
+
+/// Polls without waiting and moves what is ready to the ready queue. False with an
+/// exception set if the kernel refuses.
+///
+/// # Safety
+/// Called by a turn.
+pub(super) unsafe fn poll_now(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let mut events = std::mem::take(&mut (*core).events);
+        let result = (*core).reactor.poll(Some(Duration::ZERO), &mut events);
+        collect(core, events);
+        match result {
+            Ok(_) => true,
+            Err(error) => {
+                set_os_error(error.raw_os_error().unwrap_or(libc::EIO));
+                false
+            }
+        }
+    }
+}
+
+/// Sleeps in the reactor's poll for at most `nanos`, without the GIL. Raises what a signal
+/// handler raises.
+///
+/// # Safety
+/// Called by the hub greenlet outside a turn.
+pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResult<()> {
+    // SAFETY: by contract; while the GIL is released only this thread's poll touches the
+    // reactor: other threads use inbox and waker.
+    unsafe {
+        let mut events = std::mem::take(&mut (*core).events);
+        let shared = Shared(core);
+        let result = py.detach(|| {
+            let shared = &shared;
+            (*shared.0).reactor.poll(Some(Duration::from_nanos(nanos)), &mut events)
+        });
+        collect(core, events);
+        result?;
+        py.check_signals()
+    }
+}
+
+/// Carries the pointer into the region without the GIL.
+struct Shared(*mut Core);
+// SAFETY: the closure that gets it runs on the same OS thread.
+unsafe impl Sync for Shared {}
+// SAFETY: as for Sync.
+unsafe impl Send for Shared {}
+// SAFETY: events are moved by the same OS thread, and their objects touched under the GIL.
+unsafe impl Send for Watcher {}
+
+unsafe fn collect(core: *mut Core, mut events: Vec<(Watcher, Readiness)>) {
+    // SAFETY: contract of the callers; each watcher owns what it names.
+    unsafe {
+        for (watcher, readiness) in events.drain(..) {
+            let item = match watcher {
+                Watcher::Parked(parked) => {
+                    let inbound = match readiness {
+                        Readiness::Ready(_) => Inbound::Value(ffi::Py_NewRef(ffi::Py_None())),
+                        Readiness::Gone(_) => gone(),
+                    };
+                    Ready::Resume(parked, inbound)
+                }
+                Watcher::Listener(object) => Ready::Call(object),
+            };
+            (*core).ready.push(item);
+        }
+        (*core).events = events;
+    }
+}
+
+/// What a waiter is sent whose descriptor was closed.
+unsafe fn gone() -> Inbound {
+    // SAFETY: the GIL is held.
+    unsafe {
+        set_os_error(libc::EBADF);
+        Inbound::Error(errors::take_raised())
+    }
+}
+
+/// Raises OSError for an errno.
+///
+/// # Safety
+/// The GIL is held.
+pub(crate) unsafe fn set_os_error(errno: c_int) {
+    // SAFETY: by contract; errno is this OS thread's.
+    unsafe {
+        *libc::__errno_location() = errno;
+        ffi::PyErr_SetFromErrno(ffi::PyExc_OSError);
+    }
+}
+
+/// Parks the running green thread until a descriptor is ready. `Inbound::Nothing`: the
+/// deadline passed.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held, no exception is set.
+///
+/// # Switches
+/// Unless the descriptor is always ready or cannot be watched.
+pub(crate) unsafe fn wait_for(
+    core: *mut Core,
+    fd: c_int,
+    direction: Direction,
+    deadline: Option<u64>,
+) -> Inbound {
+    // SAFETY: by contract.
+    unsafe {
+        let watcher = Watcher::Parked(Parked::current((*core).thread));
+        let key = match (*core).reactor.watch(fd, direction, watcher) {
+            Ok(Watch::Parked(key)) => key,
+            Ok(Watch::AlwaysReady) => {
+                greenlet::decref((*(*core).thread).current);
+                return Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
+            }
+            Err(error) => {
+                greenlet::decref((*(*core).thread).current);
+                set_os_error(error.errno());
+                return Inbound::Error(errors::take_raised());
+            }
+        };
+        let inbound = park::park_until(core, deadline);
+        if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
+            parked.release();
+        }
+        inbound
+    }
+}
+
+/// `trampoline()`: waits until a descriptor can be read or written.
+///
+/// # Errors
+/// `timeout_exc` after `timeout` seconds; OSError for a descriptor that cannot be watched
+/// or is closed meanwhile; RuntimeError for a second reader of one descriptor, unless
+/// that is allowed.
+///
+/// # Switches
+/// Unless the descriptor is always ready.
+#[pyfunction]
+#[pyo3(signature = (fd, read=None, write=None, timeout=None, timeout_exc=None, mark_as_closed=None))]
+pub(crate) fn trampoline(
+    py: Python<'_>,
+    fd: &Bound<'_, PyAny>,
+    read: Option<&Bound<'_, PyAny>>,
+    write: Option<&Bound<'_, PyAny>>,
+    timeout: Option<f64>,
+    timeout_exc: Option<&Bound<'_, PyAny>>,
+    mark_as_closed: Option<Py<PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    drop(mark_as_closed);
+    let truth = |value: Option<&Bound<'_, PyAny>>| value.map_or(Ok(false), |v| v.is_truthy());
+    let (reads, writes) = (truth(read)?, truth(write)?);
+    if reads && writes {
+        return Err(pyo3::exceptions::PyAssertionError::new_err(
+            "not allowed to trampoline for reading and writing",
+        ));
+    }
+    if !reads && !writes {
+        return Err(pyo3::exceptions::PyAssertionError::new_err(
+            "either read or write must be specified",
+        ));
+    }
+    let number: c_int = match fd.extract() {
+        Ok(number) => number,
+        Err(_) => fd.call_method0("fileno")?.extract()?,
+    };
+    let direction = if reads { Direction::Read } else { Direction::Write };
+    // SAFETY: the GIL is held; nothing of `core` is borrowed across the switch.
+    unsafe {
+        let core = registry::hub();
+        if core.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        refuse_second(core, number, direction)?;
+        let deadline = timeout.map(|t| now().saturating_add(nanos_from_seconds(t)));
+        match wait_for(core, number, direction, deadline) {
+            Inbound::Nothing => Err(timed_out(py, timeout_exc)),
+            other => Bound::from_owned_ptr_or_err(py, other.into_result()).map(Bound::unbind),
+        }
+    }
+}
+
+fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
+    let raise = |class: &Bound<'_, PyAny>| -> PyResult<PyErr> {
+        if class.is_instance_of::<pyo3::exceptions::PyBaseException>() {
+            return Ok(PyErr::from_value(class.clone()));
+        }
+        Ok(PyErr::from_value(class.call0()?))
+    };
+    let result = match class {
+        Some(class) => raise(class),
+        None => py
+            .import("eventlet.timeout")
+            .and_then(|m| m.getattr("Timeout"))
+            .and_then(|class| raise(&class)),
+    };
+    result.unwrap_or_else(|error| error)
+}
+
+/// Two readers of one descriptor are most often a mistake: refused unless the hub allows it.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn refuse_second(
+    core: *mut Core,
+    fd: c_int,
+    direction: Direction,
+) -> PyResult<()> {
+    // SAFETY: contract of `trampoline`.
+    unsafe {
+        if !(*core).one_reader || (*core).reactor.waiting(fd, direction).next().is_none() {
+            return Ok(());
+        }
+    }
+    let (one, verb) = match direction {
+        Direction::Read => ("read", "reading from"),
+        Direction::Write => ("write", "writing to"),
+    };
+    Err(PyRuntimeError::new_err(format!(
+        "Second simultaneous {one} on fileno {fd} detected. Unless you really know what you're \
+         doing, make sure that only one green thread is {verb} any particular socket: use a \
+         pools.Pool or a queue.Queue. If you do know, call \
+         eventlet.debug.hub_prevent_multiple_readers(False)"
+    )))
+}
+
+/// A listener could not be added.
+fn watch_error(error: &WatchError) -> PyErr {
+    PyOSError::new_err((error.errno(), error.to_string()))
+}
+
+/// A registration of `hub.add()`.
+#[pyclass(frozen, module = "eventlet_asyncio._core")]
+pub(crate) struct Registration {
+    /// None for a descriptor that is always ready and so is not watched.
+    key: Option<crate::reactor::Key>,
+}
+
+/// Calls `callback` at each poll that finds the descriptor ready, until it is removed.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn listen(
+    core: *mut Core,
+    fd: c_int,
+    write: bool,
+    callback: &Bound<'_, PyAny>,
+) -> PyResult<Registration> {
+    let direction = if write { Direction::Write } else { Direction::Read };
+    // SAFETY: by contract; the reactor owns the callback from here on.
+    unsafe {
+        let watcher = Watcher::Listener(callback.clone().into_ptr());
+        match (*core).reactor.listen(fd, direction, watcher) {
+            Ok(key) => {
+                if !(*core).in_turn {
+                    super::run::request_turn(core);
+                }
+                Ok(Registration { key: Some(key) })
+            }
+            Err(WatchError::NotPollable) => {
+                // Always ready: called once per registration, as soon as possible.
+                super::make_ready(core, Ready::Call(callback.clone().into_ptr()));
+                Ok(Registration { key: None })
+            }
+            Err(error) => Err(watch_error(&error)),
+        }
+    }
+}
+
+/// Removes a listener; true if it was still there.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code if the callback dies.
+pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let Some(watcher) = registration.key.and_then(|key| (*core).reactor.unlisten(key)) else {
+            return false;
+        };
+        release(watcher);
+        true
+    }
+}
+
+unsafe fn release(watcher: Watcher) {
+    // SAFETY: owned; the GIL is held by the callers.
+    unsafe {
+        match watcher {
+            Watcher::Parked(parked) => parked.release(),
+            Watcher::Listener(object) => ffi::Py_DECREF(object),
+        }
+    }
+}
+
+/// A descriptor is about to be closed: whoever waits for it is woken with EBADF.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(crate) unsafe fn close_descriptor(core: *mut Core, fd: c_int) {
+    // SAFETY: by contract.
+    unsafe {
+        for watcher in (*core).reactor.close_fd(fd) {
+            match watcher {
+                Watcher::Parked(parked) => parked.wake(gone()),
+                Watcher::Listener(object) => ffi::Py_DECREF(object),
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The hub: per OS thread, who runs next, and the turns in which that is decided.
+//!
+//! A green thread that blocks switches straight to the next ready one; nobody goes through
+//! the hub while there is work and the turn's budget lasts. Otherwise control returns to
+//! the *runner*, the greenlet on whose stack the turn was begun: it runs the event loop.
+//!
+//! ```text
+//! runner:  loop ─▶ turn ─▶ g1 ─▶ g2 ─▶ g1 ─▶ … ─▶ (queue empty or budget spent) ─▶ turn ends ─▶ loop
+//! ```
+//!
+//! Invariants:
+//! - H1: `Core` is touched only with the GIL held, by its own OS thread; other threads post
+//!   to `inbox` and wake the reactor.
+//! - H2: no reference into `Core` is alive across a switch or while Python code runs: every
+//!   function takes the raw pointer and borrows for one statement.
+//! - H3: each green thread in `ready`, `timers` and waiter lists is held by an owned reference
+//!   together with its resume count; a wake-up for another count is stale and dropped.
+//! - H4: references are never released where the successor has been chosen already: they go
+//!   to `litter`, which the turn empties.
+
+pub(crate) mod class;
+pub(crate) mod control;
+pub(crate) mod io;
+pub(crate) mod park;
+pub(crate) mod registry;
+pub(crate) mod run;
+pub(crate) mod socket;
+pub(crate) mod turn;
+
+use std::ptr;
+use std::sync::Arc;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread};
+use crate::reactor::{Reactor, Readiness, Waker};
+use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
+
+pub(crate) use park::Parked;
+
+/// Switches allowed in one turn before the event loop gets its own turn.
+const TURN_SWITCHES: u32 = 100;
+/// Time allowed in one turn, in nanoseconds.
+const TURN_NANOS: u64 = 200_000;
+
+/// Something that is due now. Pointers are owned.
+pub(crate) enum Ready {
+    /// A parked green thread, with what it is sent, if it is still parked for that.
+    Resume(Parked, Inbound),
+    /// A green thread that was never entered.
+    Start(*mut Greenlet),
+    /// A Timeout whose time has come: raises in its green thread unless cancelled meanwhile.
+    Expire(*mut PyObject),
+    /// An exception to raise in a green thread, wherever it is suspended.
+    Raise(*mut Greenlet, *mut PyObject),
+    /// A timer's callback; it runs on the runner's stack.
+    Call(*mut PyObject),
+}
+
+/// Something that is due later. Pointers are owned.
+pub(crate) enum Due {
+    Resume(Parked),
+    Start(*mut Greenlet),
+    Expire(*mut PyObject),
+    Call(*mut PyObject),
+}
+
+/// What waits for a descriptor. Pointers are owned.
+pub(crate) enum Watcher {
+    Parked(Parked),
+    /// A listener object of the public API; its callback runs on the runner's stack.
+    Listener(*mut PyObject),
+}
+
+/// A wake-up posted by another OS thread, which held the GIL.
+pub(crate) struct Message(pub(crate) Ready);
+
+impl Clone for Watcher {
+    fn clone(&self) -> Self {
+        // SAFETY: the reactor is used with the GIL held only, and owns what it names.
+        unsafe {
+            match self {
+                Self::Parked(parked) => Self::Parked(parked.duplicate()),
+                Self::Listener(object) => Self::Listener(ffi::Py_NewRef(*object)),
+            }
+        }
+    }
+}
+
+// SAFETY: a message is made, carried and consumed with the GIL held; the inbox only moves it.
+unsafe impl Send for Message {}
+
+/// What drives the turns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// An asyncio event loop, owned or adopted.
+    Asyncio,
+    /// The reactor's own poll.
+    Poll,
+    /// `wait()` of a Python subclass of BaseHub.
+    Custom,
+}
+
+pub(crate) struct Core {
+    pub(crate) thread: *mut Thread,
+    /// The Hub object this belongs to (borrowed: it owns us).
+    pub(crate) object: *mut PyObject,
+    pub(crate) ready: ReadyQueue<Ready>,
+    pub(crate) timers: TimerHeap<Due>,
+    pub(crate) reactor: Reactor<Watcher>,
+    pub(crate) waker: Waker,
+    pub(crate) inbox: Arc<Inbox<Message>>,
+    pub(crate) budget: Budget,
+    pub(crate) driver: Driver,
+    /// A turn is in progress: whoever blocks hands over directly.
+    pub(crate) in_turn: bool,
+    /// The event loop was asked for a turn and has not begun it.
+    pub(crate) turn_requested: bool,
+    /// Owned or NULL: the greenlet whose stack turns run on.
+    pub(crate) runner: *mut Greenlet,
+    /// Owned: runs the loop when nobody else does; replaced when it has died.
+    pub(crate) greenlet: *mut Greenlet,
+    /// Released by the turn (invariant H4).
+    pub(crate) litter: Vec<Ready>,
+    /// Reused by each turn.
+    pub(crate) events: Vec<(Watcher, Readiness)>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) looping: run::Looping,
+    pub(crate) running: bool,
+    pub(crate) stopping: bool,
+    pub(crate) closed: bool,
+    pub(crate) debug_exceptions: bool,
+    /// A second reader or writer of one descriptor is refused.
+    pub(crate) one_reader: bool,
+}
+
+impl Core {
+    pub(crate) fn new(thread: *mut Thread, object: *mut PyObject) -> std::io::Result<Self> {
+        let reactor = Reactor::new()?;
+        let waker = reactor.waker();
+        Ok(Self {
+            thread,
+            object,
+            ready: ReadyQueue::new(),
+            timers: TimerHeap::new(),
+            reactor,
+            waker,
+            inbox: Arc::new(Inbox::new()),
+            budget: Budget::new(TURN_SWITCHES, TURN_NANOS),
+            driver: Driver::Poll,
+            in_turn: false,
+            turn_requested: false,
+            runner: ptr::null_mut(),
+            greenlet: ptr::null_mut(),
+            litter: Vec::new(),
+            events: Vec::new(),
+            messages: Vec::new(),
+            looping: run::Looping::default(),
+            running: false,
+            stopping: false,
+            closed: false,
+            debug_exceptions: true,
+            one_reader: true,
+        })
+    }
+}
+
+/// Releases what a ready entry owns.
+///
+/// # Safety
+/// The GIL is held. Runs Python code, and may switch, if an object dies.
+pub(crate) unsafe fn discard(item: Ready) {
+    // SAFETY: the pointers are owned.
+    unsafe {
+        match item {
+            Ready::Resume(parked, inbound) => {
+                inbound.discard();
+                parked.release();
+            }
+            Ready::Start(g) => greenlet::decref(g),
+            Ready::Raise(g, error) => {
+                ffi::Py_DECREF(error);
+                greenlet::decref(g);
+            }
+            Ready::Expire(object) | Ready::Call(object) => ffi::Py_DECREF(object),
+        }
+    }
+}
+
+/// Puts an entry at the end of the ready queue and sees to it that a turn comes.
+///
+/// # Safety
+/// `core` belongs to this OS thread; the GIL is held.
+#[inline]
+pub(crate) unsafe fn make_ready(core: *mut Core, item: Ready) {
+    // SAFETY: by contract; each borrow ends with its statement.
+    unsafe {
+        (*core).ready.push(item);
+        if !(*core).in_turn {
+            run::request_turn(core);
+        }
+    }
+}
+
+/// Chooses who runs next: the first ready green thread while the turn's budget lasts, else
+/// the runner. What it is sent lies in its inbound slot. Runs no Python code.
+///
+/// # Safety
+/// A turn is in progress; `core` belongs to this OS thread; the GIL is held. The caller
+/// switches to the result at once.
+#[inline]
+pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
+    // SAFETY: by contract; entries own what they name.
+    unsafe {
+        if (*core).budget.spend(crate::reactor::now) {
+            loop {
+                match (*core).ready.peek(0) {
+                    // The runner deals with these: they run Python code first.
+                    None | Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
+                    Some(Ready::Resume(..) | Ready::Start(_)) => {}
+                }
+                match (*core).ready.pop() {
+                    Some(Ready::Resume(parked, inbound)) => {
+                        let g = parked.greenlet();
+                        if !parked.is_current() {
+                            (*core).litter.push(Ready::Resume(parked, inbound));
+                            continue;
+                        }
+                        deliver(core, g, inbound);
+                        lend(core, parked);
+                        return g;
+                    }
+                    Some(Ready::Start(g)) => {
+                        if (*g).phase != Phase::New {
+                            (*core).litter.push(Ready::Start(g));
+                            continue;
+                        }
+                        if greenlet::switch::give_stack(g).is_err() {
+                            // The runner reports it.
+                            (*core).ready.push_front(Ready::Start(g));
+                            break;
+                        }
+                        lend(core, Parked::owning(g));
+                        return g;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        (*(*core).thread).throwing = false;
+        (*core).runner
+    }
+}
+
+/// Puts what `g` is sent into its slot; what was there goes to the litter.
+unsafe fn deliver(core: *mut Core, g: *mut Greenlet, inbound: Inbound) {
+    // SAFETY: `g` is live.
+    unsafe {
+        (*(*core).thread).throwing = matches!(inbound, Inbound::Error(_));
+        let old = std::mem::replace(&mut (*g).inbound, inbound);
+        if !matches!(old, Inbound::Nothing) {
+            greenlet::incref(g);
+            (*core).litter.push(Ready::Resume(Parked::owning(g), old));
+        }
+    }
+}
+
+/// The queue's reference to a green thread that is about to be entered: the switch takes
+/// one of its own, so this one is surplus; it cannot be the last.
+unsafe fn lend(core: *mut Core, parked: Parked) {
+    let g = parked.into_raw();
+    // SAFETY: the reference is owned. While it is the only one, releasing it now would
+    // end the greenlet, so then it goes to the litter.
+    unsafe {
+        if ffi::Py_REFCNT(g.cast()) > 1 {
+            greenlet::decref(g);
+        } else {
+            (*core).litter.push(Ready::Start(g));
+        }
+    }
+}

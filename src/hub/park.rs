@@ -1,0 +1,232 @@
+//! Parking and waking: how a green thread stops being ready and becomes ready again.
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::{Core, Due, Message, Ready, make_ready, registry, run, successor};
+use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, switch_to, thread};
+use crate::reactor::now;
+use crate::sched::nanos_from_seconds;
+
+/// A green thread at one particular switch point: an owned reference and its resume count.
+/// Whoever wakes it later finds out whether it is still there.
+pub(crate) struct Parked {
+    g: *mut Greenlet,
+    ticket: u64,
+}
+
+// SAFETY: used with the GIL held only.
+unsafe impl Send for Parked {}
+// SAFETY: as for Send.
+unsafe impl Sync for Parked {}
+
+impl Parked {
+    /// The running greenlet, about to park.
+    ///
+    /// # Safety
+    /// `thread` is this OS thread's record; the GIL is held.
+    #[inline]
+    pub(crate) unsafe fn current(thread: *mut Thread) -> Self {
+        // SAFETY: by contract.
+        unsafe {
+            let g = (*thread).current;
+            greenlet::incref(g);
+            Self { g, ticket: (*g).resumes }
+        }
+    }
+
+    /// Takes over an owned reference to `g` as it is now.
+    ///
+    /// # Safety
+    /// `g` is live and the caller owns one reference, which moves here.
+    pub(crate) unsafe fn owning(g: *mut Greenlet) -> Self {
+        // SAFETY: by contract.
+        Self { g, ticket: unsafe { (*g).resumes } }
+    }
+
+    /// Another handle for the same switch point.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    #[inline]
+    pub(crate) unsafe fn duplicate(&self) -> Self {
+        // SAFETY: `g` is live: we own a reference.
+        unsafe { greenlet::incref(self.g) };
+        Self { g: self.g, ticket: self.ticket }
+    }
+
+    #[inline]
+    pub(crate) fn greenlet(&self) -> *mut Greenlet {
+        self.g
+    }
+
+    pub(crate) fn into_raw(self) -> *mut Greenlet {
+        self.g
+    }
+
+    /// Still parked at the switch point this was made for.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    #[inline]
+    pub(crate) unsafe fn is_current(&self) -> bool {
+        // SAFETY: `g` is live: we own a reference.
+        unsafe { (*self.g).resumes == self.ticket && (*self.g).phase == Phase::Active }
+    }
+
+    /// Gives the reference back.
+    ///
+    /// # Safety
+    /// The GIL is held. Runs Python code, and may switch, if the greenlet dies.
+    #[inline]
+    pub(crate) unsafe fn release(self) {
+        // SAFETY: owned.
+        unsafe { greenlet::decref(self.g) }
+    }
+
+    /// Wakes the green thread with what it is sent, in whichever OS thread it lives.
+    ///
+    /// # Safety
+    /// The GIL is held; `inbound` is owned. Not a switch point.
+    #[inline]
+    pub(crate) unsafe fn wake(self, inbound: Inbound) {
+        // SAFETY: by contract; `g` names a live thread record.
+        unsafe {
+            let home = (*self.g).thread;
+            let item = Ready::Resume(self, inbound);
+            let core = (*home).hub.cast::<Core>();
+            if core.is_null() {
+                // Its OS thread has ended: nobody can run it any more.
+                super::discard(item);
+            } else if home == thread::existing() {
+                make_ready(core, item);
+            } else {
+                post(core, item);
+            }
+        }
+    }
+}
+
+/// Hands an entry to the hub of another OS thread.
+///
+/// # Safety
+/// The GIL is held and `core` is the live hub of another OS thread.
+pub(crate) unsafe fn post(core: *mut Core, item: Ready) {
+    // SAFETY: by contract; inbox and waker may be used from any thread.
+    unsafe {
+        if (*core).inbox.post(Message(item)) {
+            (*core).waker.wake();
+        }
+    }
+}
+
+/// Who runs next, for a greenlet that is about to leave; NULL with an exception if it may not block.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+#[inline]
+pub(crate) unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).in_turn && (*(*core).thread).current != (*core).runner {
+            successor(core)
+        } else {
+            run::enter_runner(core)
+        }
+    }
+}
+
+/// Parks the running green thread until it is woken; the waker was registered before.
+/// Returns what it was sent. `Inbound::Error` if an exception is raised in it.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held, no Python exception is set.
+///
+/// # Switches
+/// Always, unless it may not block here: then the error is returned at once.
+#[inline]
+pub(crate) unsafe fn park(core: *mut Core) -> Inbound {
+    // SAFETY: by contract.
+    unsafe {
+        let next = leave_for(core);
+        if next.is_null() {
+            return Inbound::Error(greenlet::errors::take_raised());
+        }
+        switch_to((*core).thread, next)
+    }
+}
+
+/// [`park`] with a deadline in nanoseconds of the monotonic clock: `Inbound::Nothing` tells that it
+/// passed. Wake-ups must therefore send a value.
+///
+/// # Safety
+/// As for [`park`].
+///
+/// # Switches
+/// Always, even if the deadline is past.
+pub(crate) unsafe fn park_until(core: *mut Core, deadline: Option<u64>) -> Inbound {
+    let Some(deadline) = deadline else {
+        // SAFETY: by contract.
+        return unsafe { park(core) };
+    };
+    // SAFETY: by contract; the timer owns its own handle.
+    unsafe {
+        let parked = Parked::current((*core).thread);
+        let key = (*core).timers.insert(deadline, Due::Resume(parked));
+        let inbound = park(core);
+        // The hub may have been replaced meanwhile; keys of another heap are unknown there.
+        if let Some(Due::Resume(parked)) = (*core).timers.cancel(key) {
+            parked.release();
+        }
+        inbound
+    }
+}
+
+/// Waits for `seconds`; 0 yields to everything that is ready.
+///
+/// # Safety
+/// The GIL is held. NULL with an exception set on failure.
+///
+/// # Switches
+/// Always.
+pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        let core = registry::hub();
+        if core.is_null() {
+            return ptr::null_mut();
+        }
+        let thread = (*core).thread;
+        let inbound = if seconds <= 0.0 {
+            let parked = Parked::current(thread);
+            let me_again = Ready::Resume(parked, Inbound::Nothing);
+            if (*core).in_turn && (*thread).current != (*core).runner {
+                let alone = (*core).ready.is_empty();
+                (*core).ready.push(me_again);
+                // Nobody else is ready: let the poll and the event loop have their turn,
+                // or a loop over sleep(0) would starve them until the budget ends.
+                let next = if alone { (*core).runner } else { successor(core) };
+                switch_to(thread, next)
+            } else {
+                let next = run::enter_runner(core);
+                if next.is_null() {
+                    super::discard(me_again);
+                    return ptr::null_mut();
+                }
+                make_ready(core, me_again);
+                switch_to(thread, next)
+            }
+        } else {
+            park_until(core, Some(now().saturating_add(nanos_from_seconds(seconds))))
+        };
+        match inbound {
+            Inbound::Error(_) => inbound.into_result(),
+            other => {
+                other.discard();
+                ffi::Py_NewRef(ffi::Py_None())
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The hub of each OS thread: made on first use, closed with the thread, rebuilt after a fork.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use once_cell::sync::OnceCell;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+
+use super::{Core, run};
+use crate::greenlet::{self, Thread, thread};
+
+/// `eventlet.hubs`' function that makes the hub object of this OS thread.
+static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
+
+/// Registers what makes hubs; called once by `eventlet.hubs` when it is imported.
+pub(crate) fn set_factory(factory: Py<PyAny>) -> PyResult<()> {
+    FACTORY
+        .set(factory)
+        .map_err(|_| PyRuntimeError::new_err("the hub factory is set already"))
+}
+
+/// The hub of this OS thread, made if need be; NULL with an exception set on failure.
+///
+/// # Safety
+/// The GIL is held.
+#[inline]
+pub(crate) unsafe fn hub() -> *mut Core {
+    // SAFETY: by contract.
+    unsafe {
+        let thread = thread::this();
+        if thread.is_null() {
+            return ptr::null_mut();
+        }
+        let core = (*thread).hub.cast::<Core>();
+        if core.is_null() {
+            return make(thread);
+        }
+        core
+    }
+}
+
+/// The hub of this OS thread if it has one.
+pub(crate) fn existing() -> *mut Core {
+    let thread = thread::existing();
+    if thread.is_null() {
+        return ptr::null_mut();
+    }
+    // SAFETY: the record of this OS thread is live while it exists.
+    unsafe { (*thread).hub.cast() }
+}
+
+#[cold]
+unsafe fn make(thread: *mut Thread) -> *mut Core {
+    Python::attach(|py| {
+        let result = match FACTORY.get() {
+            Some(factory) => factory.call0(py).map(drop),
+            None => py.import("eventlet.hubs").and_then(|m| m.call_method0("get_hub")).map(drop),
+        };
+        // SAFETY: the factory installs the hub in this thread's record.
+        let core: *mut Core = unsafe { (*thread).hub.cast() };
+        match result {
+            Ok(()) if !core.is_null() => core,
+            Ok(()) => {
+                PyRuntimeError::new_err("eventlet.hubs made no hub for this thread").restore(py);
+                ptr::null_mut()
+            }
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// Makes `core` the hub of this OS thread, in place of a former one, which is closed.
+///
+/// # Safety
+/// `core` was made for this OS thread; the GIL is held.
+pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: by contract; the thread record owns a reference to its hub's object.
+    unsafe {
+        let thread = (*core).thread;
+        let former = (*thread).hub.cast::<Core>();
+        if former == core {
+            return Ok(());
+        }
+        if !former.is_null() && (*former).in_turn && (*former).greenlet == (*thread).current {
+            return Err(PyRuntimeError::new_err("a hub cannot be replaced from its own callback"));
+        }
+        ffi::Py_INCREF((*core).object);
+        (*thread).hub = core.cast();
+        (*thread).close_hub = Some(close_raw);
+        if !former.is_null() {
+            retire(py, former);
+        }
+    }
+    Ok(())
+}
+
+/// Closes the hub of an OS thread that ends.
+unsafe fn close_raw(core: *mut c_void) {
+    // SAFETY: called by `greenlet::thread` with the GIL held, on what `install` put there.
+    Python::attach(|py| unsafe { retire(py, core.cast()) });
+}
+
+/// Closes a hub and gives up the thread's reference to it.
+unsafe fn retire(py: Python<'_>, core: *mut Core) {
+    // SAFETY: contract of the callers: nobody uses the hub any more.
+    unsafe {
+        let object: *mut PyObject = (*core).object;
+        close(py, core);
+        ffi::Py_DECREF(object);
+    }
+}
+
+/// Closes what a hub has open: its reader on the loop, the loop it owns, its reactor's
+/// entries. What was ready is dropped.
+///
+/// # Safety
+/// `core` is live and is not running; the GIL is held. Runs Python code.
+pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
+    // SAFETY: by contract; items are taken out before they are released.
+    unsafe {
+        if (*core).closed {
+            return;
+        }
+        (*core).closed = true;
+        run::detach(py, core);
+        if let Some(owned) = (*core).looping.owned.take() {
+            let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+            if let Err(error) = hub.call_method1("_release_loop", (owned,)) {
+                error.write_unraisable(py, Some(&hub));
+            }
+        }
+        while let Some(item) = (*core).ready.pop() {
+            super::discard(item);
+        }
+        while let Some(item) = (*core).litter.pop() {
+            super::discard(item);
+        }
+        for g in [&raw mut (*core).runner, &raw mut (*core).greenlet] {
+            let g = std::mem::replace(&mut *g, ptr::null_mut());
+            if !g.is_null() {
+                greenlet::decref(g);
+            }
+        }
+    }
+}
+
+/// In a forked child: this thread's hub gets a poller of its own; the parent's set of
+/// descriptors, which the old one shares, is left alone. A loop that the parent runs
+/// cannot be used here: the next wait makes another.
+///
+/// # Safety
+/// Called in the child, by the thread that forked, with the GIL held.
+pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: by contract; nobody else runs in the child.
+    unsafe {
+        let core = existing();
+        if core.is_null() {
+            return Ok(());
+        }
+        (*core).reactor.rebuild()?;
+        (*core).waker = (*core).reactor.waker();
+        let looping = std::mem::take(&mut (*core).looping);
+        // Their descriptors are shared with the parent: neither may be closed or
+        // changed through the poller that is shared.
+        for object in [looping.owned, looping.attached].into_iter().flatten() {
+            std::mem::forget(object);
+        }
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let thread = (*core).thread;
+        // The hub greenlet is suspended inside the parent's loop: it is left as it is.
+        let former = std::mem::replace(&mut (*core).greenlet, ptr::null_mut());
+        let _ = (former, thread);
+        (*core).running = false;
+        (*core).in_turn = false;
+        (*core).turn_requested = false;
+        let _ = hub;
+        if !run::ensure_greenlet(core) {
+            return Err(PyErr::fetch(py));
+        }
+    }
+    Ok(())
+}

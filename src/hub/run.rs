@@ -1,0 +1,473 @@
+//! What runs the turns: an asyncio loop (owned or adopted), the reactor's own poll, or
+//! `wait()` of a Python hub.
+//!
+//! One way to ask for a turn, from a callback, a signal handler or another OS thread:
+//! wake the reactor. Its descriptor is a reader of the event loop, so the loop calls
+//! [`asyncio_turn`] wherever it sleeps; `call_soon` would not wake a loop from a signal
+//! handler.
+//!
+//! An asyncio loop is *owned* if the hub greenlet runs it, and *adopted* if it runs already
+//! (under `asyncio.run`): then the hub only adds its reader, and turns run on the stack
+//! of whoever runs the loop.
+
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+
+use super::{Core, Driver, Due, turn};
+use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, switch};
+use crate::reactor::now;
+use crate::sched::TimerKey;
+
+/// Nothing is scheduled on the loop.
+const NEVER: u64 = u64::MAX;
+/// Longest sleep of a hub with nothing to do, in nanoseconds.
+const IDLE_NANOS: u64 = 60_000_000_000;
+
+/// The asyncio side of a hub.
+pub(crate) struct Looping {
+    /// The loop that the hub greenlet runs when no other loop runs.
+    pub(crate) owned: Option<Py<PyAny>>,
+    /// The loop that has our reader.
+    pub(crate) attached: Option<Py<PyAny>>,
+    /// Pending `call_later` on the attached loop, and its deadline.
+    handle: Option<Py<PyAny>>,
+    scheduled: u64,
+    /// An exception that ends the hub greenlet once the loop has stopped.
+    failure: Option<PyErr>,
+    last_trim: u64,
+}
+
+impl Default for Looping {
+    fn default() -> Self {
+        Self {
+            owned: None,
+            attached: None,
+            handle: None,
+            scheduled: NEVER,
+            failure: None,
+            last_trim: 0,
+        }
+    }
+}
+
+/// Sees to it that a turn comes soon, wherever the loop is now.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Called outside a turn.
+pub(crate) unsafe fn request_turn(core: *mut Core) {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).driver == Driver::Asyncio {
+            let running = crate::imports::visible_loop();
+            if !running.is_null() {
+                if !is_attached(core, running) {
+                    adopt(core, running);
+                }
+                ffi::Py_DECREF(running);
+            }
+        }
+        if !(*core).turn_requested {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+        }
+    }
+}
+
+/// Adds a timer; a loop that sleeps until later is told.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held; `due` is owned.
+#[inline]
+pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> TimerKey {
+    // SAFETY: by contract.
+    unsafe {
+        let key = (*core).timers.insert(deadline, due);
+        if !(*core).in_turn && deadline < (*core).looping.scheduled {
+            request_turn(core);
+        }
+        key
+    }
+}
+
+unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
+    // SAFETY: contract of `request_turn`.
+    unsafe { (*core).looping.attached.as_ref().is_some_and(|l| l.as_ptr() == running) }
+}
+
+/// Attaches to a loop that runs already. Failure is reported as unraisable: the green
+/// threads then wait for the owned loop.
+#[cold]
+unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
+    Python::attach(|py| {
+        // SAFETY: `running` is live; `core` by contract of `request_turn`.
+        unsafe {
+            let running: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, running);
+            if let Err(error) = attach(py, core, &running) {
+                error.write_unraisable(py, Some(&running));
+                return;
+            }
+            turn::become_runner(core);
+        }
+    });
+}
+
+/// Makes `event_loop` the one that has our reader.
+unsafe fn attach(py: Python<'_>, core: *mut Core, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: contract of the callers; borrows end with their statements.
+    unsafe {
+        detach(py, core);
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let fd = (*core).reactor.as_raw_fd();
+        event_loop.call_method1("add_reader", (fd, hub.getattr("_asyncio_turn")?)).map_err(|e| {
+            if e.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) {
+                let text = format!(
+                    "{event_loop} cannot watch descriptors (no add_reader): use a selector event loop or uvloop"
+                );
+                PyRuntimeError::new_err(text)
+            } else {
+                e
+            }
+        })?;
+        (*core).looping.attached = Some(event_loop.clone().unbind());
+        (*core).looping.scheduled = NEVER;
+        // Timers that were waiting for another loop have to be scheduled on this one.
+        (*core).turn_requested = true;
+        (*core).waker.wake();
+    }
+    Ok(())
+}
+
+/// Takes our reader and timer off the attached loop, if that still works.
+pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
+    // SAFETY: contract of the callers; the loop's objects are taken out before they are used.
+    unsafe {
+        if let Some(handle) = (*core).looping.handle.take() {
+            let _ = handle.call_method0(py, "cancel");
+        }
+        (*core).looping.scheduled = NEVER;
+        if let Some(former) = (*core).looping.attached.take() {
+            let fd = (*core).reactor.as_raw_fd();
+            let former = former.bind(py);
+            let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
+            if !closed.unwrap_or(true) {
+                let _ = former.call_method1("remove_reader", (fd,));
+            }
+        }
+    }
+}
+
+/// The reader's callback: one turn on the loop's stack, the loop hidden meanwhile.
+pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: called by the loop in the hub's OS thread.
+    unsafe {
+        if (*core).closed || (*core).in_turn {
+            return Ok(());
+        }
+        let hidden = crate::imports::hide_loop();
+        let fine = turn::turn(core);
+        crate::imports::show_loop(hidden);
+        if !fine {
+            let error = PyErr::fetch(py);
+            // asyncio lets these two through its callbacks; for others the loop is
+            // stopped, and the hub greenlet raises them.
+            if turn::is_system(error.value(py).as_ptr()) {
+                return Err(error);
+            }
+            let owned = (*core).looping.owned.as_ref();
+            let attached = (*core).looping.attached.as_ref();
+            let Some(running) = attached.filter(|a| owned.is_some_and(|o| o.is(*a))) else {
+                return Err(error);
+            };
+            running.call_method0(py, "stop")?;
+            (*core).looping.failure = Some(error);
+            return Ok(());
+        }
+        if (*core).stopping {
+            stop_loop(py, core)?;
+        }
+        schedule(py, core)
+    }
+}
+
+/// The timer's callback.
+pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: as for `asyncio_turn`.
+    unsafe {
+        (*core).looping.handle = None;
+        (*core).looping.scheduled = NEVER;
+        asyncio_turn(py, core)
+    }
+}
+
+/// After a turn: has the loop come back for what is left, or for the next timer.
+unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe {
+        if (*core).closed {
+            return Ok(());
+        }
+        if !(*core).ready.is_empty() || !(*core).inbox.is_empty() {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+            return Ok(());
+        }
+        let instant = now();
+        idle(core, instant);
+        let Some(deadline) = (*core).timers.next_deadline() else {
+            return Ok(());
+        };
+        if deadline >= (*core).looping.scheduled {
+            return Ok(());
+        }
+        if let Some(handle) = (*core).looping.handle.take() {
+            handle.call_method0(py, "cancel")?;
+        }
+        let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
+            return Ok(());
+        };
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let delay = crate::sched::seconds_from_nanos(deadline.saturating_sub(instant));
+        let handle =
+            attached.call_method1(py, "call_later", (delay, hub.getattr("_asyncio_timer")?))?;
+        (*core).looping.handle = Some(handle);
+        (*core).looping.scheduled = deadline;
+    }
+    Ok(())
+}
+
+/// Nothing is ready: gives pages of deep stacks back, at most once a second.
+unsafe fn idle(core: *mut Core, instant: u64) {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe {
+        if instant.saturating_sub((*core).looping.last_trim) > 1_000_000_000 {
+            (*core).looping.last_trim = instant;
+            crate::stack::trim(1024);
+        }
+    }
+}
+
+unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe {
+        let owned = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py));
+        if let Some(owned) = owned {
+            owned.call_method0(py, "stop")?;
+        }
+    }
+    Ok(())
+}
+
+/// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
+/// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+#[cold]
+pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        let me = (*(*core).thread).current;
+        if (*core).in_turn {
+            ffi::PyErr_SetString(
+                ffi::PyExc_RuntimeError,
+                c"Cannot switch to MAINLOOP from MAINLOOP: a callback of the hub must not block; \
+                  let it spawn a green thread that does"
+                    .as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        if (*core).driver == Driver::Asyncio {
+            let running = crate::imports::visible_loop();
+            if !running.is_null() {
+                ffi::Py_DECREF(running);
+                let runner = (*core).runner;
+                if !runner.is_null() && runner != me && (*runner).phase == Phase::Active {
+                    return runner;
+                }
+                ffi::PyErr_SetString(
+                    ffi::PyExc_RuntimeError,
+                    c"a blocking green call would stop the asyncio event loop that runs this code: \
+                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
+                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
+                        .as_ptr(),
+                );
+                return ptr::null_mut();
+            }
+        }
+        if !ensure_greenlet(core) {
+            return ptr::null_mut();
+        }
+        let hub_greenlet = (*core).greenlet;
+        if hub_greenlet == me {
+            ffi::PyErr_SetString(
+                ffi::PyExc_RuntimeError,
+                c"Cannot switch to MAINLOOP from MAINLOOP".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        if (*hub_greenlet).phase == Phase::New
+            && let Err(error) = switch::start(hub_greenlet)
+        {
+            errors::raise(error);
+            return ptr::null_mut();
+        }
+        hub_greenlet
+    }
+}
+
+/// Makes a new hub greenlet if there is none or it has died; the dead one hands what still
+/// comes to it to the new one. False with an exception set on failure.
+pub(crate) unsafe fn ensure_greenlet(core: *mut Core) -> bool {
+    // SAFETY: contract of `enter_runner`; the main greenlet lives as long as its thread.
+    unsafe {
+        let former = (*core).greenlet;
+        if !former.is_null() && (*former).phase != Phase::Dead {
+            return true;
+        }
+        let run = ffi::PyObject_GetAttrString((*core).object, c"run".as_ptr());
+        if run.is_null() {
+            return false;
+        }
+        let g = class::alloc(class::greenlet_type());
+        if g.is_null() {
+            ffi::Py_DECREF(run);
+            return false;
+        }
+        debug_assert!((*g).kind == Kind::Plain);
+        (*g).run = run;
+        let thread = (*core).thread;
+        class::adopt(g, thread, (*thread).main);
+        (*core).greenlet = g;
+        if !former.is_null() {
+            greenlet::incref(g);
+            greenlet::decref(std::mem::replace(&mut (*former).parent, g));
+            greenlet::decref(former);
+        }
+        true
+    }
+}
+
+/// Body of the hub greenlet: runs turns until `stopping` is set.
+///
+/// # Switches
+/// For as long as the hub lives.
+pub(crate) unsafe fn run(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: called on the hub greenlet's stack, in the hub's OS thread.
+    unsafe {
+        if (*core).running {
+            return Err(PyRuntimeError::new_err("Already running!"));
+        }
+        (*core).running = true;
+        (*core).stopping = false;
+        let result = run_until_stopped(py, core);
+        if result.is_ok() {
+            drop_timers(core);
+        }
+        (*core).running = false;
+        (*core).stopping = false;
+        result
+    }
+}
+
+/// A hub that was stopped forgets its timers, as upstream's does.
+unsafe fn drop_timers(core: *mut Core) {
+    // SAFETY: contract of `run`.
+    unsafe {
+        for (_, due) in (*core).timers.drain() {
+            match due {
+                Due::Resume(parked) => parked.release(),
+                Due::Start(g) => greenlet::decref(g),
+                Due::Expire(object) | Due::Call(object) => ffi::Py_DECREF(object),
+            }
+        }
+    }
+}
+
+unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `run`.
+    unsafe {
+        while !(*core).stopping {
+            match (*core).driver {
+                Driver::Asyncio => run_loop(py, core)?,
+                Driver::Poll => {
+                    take_turn(py, core)?;
+                    if !(*core).stopping {
+                        super::io::wait(py, core, pause(core))?;
+                    }
+                }
+                Driver::Custom => {
+                    take_turn(py, core)?;
+                    if !(*core).stopping {
+                        let seconds = crate::sched::seconds_from_nanos(pause(core));
+                        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+                        hub.call_method1("wait", (seconds,))?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+unsafe fn take_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `run`.
+    if unsafe { turn::turn(core) } { Ok(()) } else { Err(PyErr::fetch(py)) }
+}
+
+/// How long the hub may sleep, in nanoseconds.
+unsafe fn pause(core: *mut Core) -> u64 {
+    // SAFETY: contract of `run`.
+    unsafe {
+        if !(*core).ready.is_empty() || !(*core).inbox.is_empty() || (*core).turn_requested {
+            return 0;
+        }
+        let instant = now();
+        idle(core, instant);
+        let deadline = (*core).timers.next_deadline();
+        deadline.map_or(IDLE_NANOS, |d| d.saturating_sub(instant).min(IDLE_NANOS))
+    }
+}
+
+/// Runs the owned loop until it stops; stop() by the application does not end the hub.
+unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `run`; objects are cloned out of `core` before they are called.
+    unsafe {
+        let owned = owned_loop(py, core)?;
+        if !is_attached(core, owned.as_ptr()) {
+            attach(py, core, &owned)?;
+        }
+        // Whatever became ready while no loop ran.
+        (*core).turn_requested = true;
+        (*core).waker.wake();
+        let result = owned.call_method0("run_forever");
+        let failure = (*core).looping.failure.take();
+        result?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The loop that the hub runs itself, chosen by the Python side of the hub.
+pub(crate) unsafe fn owned_loop<'py>(
+    py: Python<'py>,
+    core: *mut Core,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: contract of `run`.
+    unsafe {
+        if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {
+            let owned = owned.into_bound(py);
+            if !owned.call_method0("is_closed")?.is_truthy()? {
+                return Ok(owned);
+            }
+        }
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let fresh = hub.call_method0("_choose_loop")?;
+        (*core).looping.owned = Some(fresh.clone().unbind());
+        Ok(fresh)
+    }
+}

@@ -1,0 +1,243 @@
+//! One turn, in order: inbox, timers, ready queue up to the budget, poll without waiting.
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::{Core, Due, Message, Ready, control, discard, io};
+use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
+use crate::reactor::now;
+
+/// Runs one turn on the running greenlet's stack, which becomes the runner.
+///
+/// Returns false with an exception set if one has to end the runner's loop: one that was
+/// raised in the runner itself, or SystemExit and KeyboardInterrupt of a callback. The
+/// hub is in order then, and the next turn goes on with what is left.
+///
+/// # Safety
+/// `core` is this OS thread's hub, no turn is in progress; the GIL is held.
+///
+/// # Switches
+/// Into everything that is ready.
+pub(crate) unsafe fn turn(core: *mut Core) -> bool {
+    // SAFETY: by contract. Invariant H2: one borrow per statement.
+    unsafe {
+        become_runner(core);
+        (*core).in_turn = true;
+        (*core).turn_requested = false;
+        (*core).budget.start(now());
+        let fine = passes(core);
+        (*core).in_turn = false;
+        fine
+    }
+}
+
+unsafe fn passes(core: *mut Core) -> bool {
+    // SAFETY: contract of `turn`.
+    unsafe {
+        loop {
+            take_messages(core);
+            take_due(core);
+            loop {
+                if !(*core).litter.is_empty() {
+                    empty_litter(core);
+                }
+                if !(*core).budget.spend(now) {
+                    break;
+                }
+                let Some(item) = (*core).ready.pop() else { break };
+                if !perform(core, item) {
+                    return false;
+                }
+            }
+            if !io::poll_now(core) {
+                return false;
+            }
+            if (*core).ready.is_empty() || !(*core).budget.spend(now) {
+                break;
+            }
+        }
+        empty_litter(core);
+    }
+    true
+}
+
+/// Moves wake-ups of other OS threads to the ready queue.
+unsafe fn take_messages(core: *mut Core) {
+    // SAFETY: contract of `turn`.
+    unsafe {
+        if (*core).inbox.is_empty() {
+            return;
+        }
+        let mut messages = std::mem::take(&mut (*core).messages);
+        (*core).inbox.drain_into(&mut messages);
+        for Message(item) in messages.drain(..) {
+            (*core).ready.push(item);
+        }
+        (*core).messages = messages;
+    }
+}
+
+/// Moves timers that are due to the ready queue.
+unsafe fn take_due(core: *mut Core) {
+    // SAFETY: contract of `turn`.
+    unsafe {
+        if (*core).timers.is_empty() {
+            return;
+        }
+        let instant = now();
+        while let Some((_, due)) = (*core).timers.pop_due(instant) {
+            (*core).ready.push(match due {
+                Due::Resume(parked) => Ready::Resume(parked, Inbound::Nothing),
+                Due::Start(g) => Ready::Start(g),
+                Due::Expire(timeout) => Ready::Expire(timeout),
+                Due::Call(timer) => Ready::Call(timer),
+            });
+        }
+    }
+}
+
+unsafe fn empty_litter(core: *mut Core) {
+    // SAFETY: contract of `turn`; an entry's release may add litter, hence the loop.
+    unsafe {
+        while let Some(item) = (*core).litter.pop() {
+            discard(item);
+        }
+    }
+}
+
+/// Does what a ready entry stands for. False with an exception set: see [`turn`].
+unsafe fn perform(core: *mut Core, item: Ready) -> bool {
+    // SAFETY: contract of `turn`; the entry owns what it names.
+    unsafe {
+        match item {
+            Ready::Resume(parked, inbound) => {
+                let fine = if parked.is_current() && parked.greenlet() != (*core).runner {
+                    enter(core, parked.greenlet(), inbound)
+                } else {
+                    inbound.discard();
+                    true
+                };
+                parked.release();
+                fine
+            }
+            Ready::Start(g) => {
+                let fine = (*g).phase != Phase::New || start(core, g);
+                greenlet::decref(g);
+                fine
+            }
+            Ready::Raise(g, error) => {
+                let fine = control::raise_in(core, g, error);
+                greenlet::decref(g);
+                fine
+            }
+            Ready::Expire(timeout) => control::expire(core, timeout),
+            Ready::Call(timer) => control::call(core, timer),
+        }
+    }
+}
+
+unsafe fn start(core: *mut Core, g: *mut Greenlet) -> bool {
+    // SAFETY: contract of `turn`; `g` is live and New.
+    unsafe {
+        match switch::start(g) {
+            Ok(()) => enter(core, g, Inbound::Nothing),
+            Err(error) => {
+                // No stack: the green thread ends with that error as its outcome.
+                control::stillborn(g, error);
+                true
+            }
+        }
+    }
+}
+
+/// Switches to `g` from the runner. False with an exception set if one was raised in the
+/// runner meanwhile.
+///
+/// # Safety
+/// `g` is Active, suspended and of this OS thread; the GIL is held.
+///
+/// # Switches
+/// Always.
+pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let thread = (*core).thread;
+        // A start keeps the arguments that lie there already.
+        if !matches!(inbound, Inbound::Nothing) {
+            (*thread).throwing = matches!(inbound, Inbound::Error(_));
+            std::mem::replace(&mut (*g).inbound, inbound).discard();
+        } else {
+            (*thread).throwing = false;
+        }
+        returned(switch_to(thread, g))
+    }
+}
+
+/// [`enter`] from a callback or coroutine, outside a turn: the caller's stack is the runner
+/// meanwhile, and gets control back as soon as `g` leaves.
+///
+/// # Safety
+/// As for [`enter`]; no turn is in progress and the caller runs on the loop's stack.
+///
+/// # Switches
+/// Always.
+pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let hidden = crate::imports::hide_loop();
+        become_runner(core);
+        (*core).in_turn = true;
+        (*core).budget.exhaust();
+        let fine = enter(core, g, inbound);
+        (*core).in_turn = false;
+        crate::imports::show_loop(hidden);
+        if !(*core).ready.is_empty() {
+            super::run::request_turn(core);
+        }
+        fine
+    }
+}
+
+/// Makes the running greenlet the one whose stack turns run on.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn become_runner(core: *mut Core) {
+    // SAFETY: contract of the callers.
+    unsafe {
+        let me = (*(*core).thread).current;
+        greenlet::incref(me);
+        let former = std::mem::replace(&mut (*core).runner, me);
+        if !former.is_null() {
+            greenlet::decref(former);
+        }
+    }
+}
+
+/// What came back to the runner: nothing of interest, or an exception raised in it.
+unsafe fn returned(inbound: Inbound) -> bool {
+    // SAFETY: owned.
+    unsafe {
+        match inbound {
+            Inbound::Error(error) => {
+                errors::raise(error);
+                false
+            }
+            other => {
+                other.discard();
+                true
+            }
+        }
+    }
+}
+
+/// Tells whether an exception has to reach the main greenlet instead of being printed.
+///
+/// # Safety
+/// `error` is a live exception; the GIL is held.
+pub(crate) unsafe fn is_system(error: *mut PyObject) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        errors::is_a(error, ffi::PyExc_SystemExit) || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
+    }
+}

@@ -1,0 +1,120 @@
+//! Python objects that are looked up once, and asyncio's idea of the running loop.
+//!
+//! Up to CPython 3.13 the running loop is a property of the OS thread, so a turn hides it
+//! from the green threads it enters. From 3.14 on it lies in the thread state and is saved
+//! with each stack (see `pystate`), so there is nothing to hide.
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+
+static mut EXPIRE: *mut PyObject = ptr::null_mut();
+static mut GET_RUNNING_LOOP: *mut PyObject = ptr::null_mut();
+#[cfg(not(Py_3_14))]
+static mut SET_RUNNING_LOOP: *mut PyObject = ptr::null_mut();
+
+/// Prepares the names that are always needed; asyncio is looked up by [`use_asyncio`].
+pub(crate) fn init() {
+    // SAFETY: called once with the GIL held, when the module is initialised.
+    unsafe { EXPIRE = ffi::PyUnicode_InternFromString(c"_expire".as_ptr()) }
+}
+
+/// The name of the method that tells what a timeout raises, and where.
+pub(crate) fn expire_name() -> *mut PyObject {
+    // SAFETY: written once by `init`.
+    unsafe { EXPIRE }
+}
+
+/// Looks asyncio's functions up; called when the first hub with an asyncio loop is made.
+pub(crate) fn use_asyncio(py: Python<'_>) -> PyResult<()> {
+    let events = py.import("asyncio.events")?;
+    let get = events.getattr("_get_running_loop")?;
+    // SAFETY: the GIL is held; the references are kept for the life of the process.
+    unsafe {
+        GET_RUNNING_LOOP = get.into_ptr();
+    }
+    #[cfg(not(Py_3_14))]
+    {
+        let set = events.getattr("_set_running_loop")?;
+        // SAFETY: as above.
+        unsafe {
+            SET_RUNNING_LOOP = set.into_ptr();
+        }
+    }
+    Ok(())
+}
+
+/// The loop that asyncio says is running here: a new reference, or NULL.
+///
+/// # Safety
+/// The GIL is held.
+pub(crate) unsafe fn visible_loop() -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        if GET_RUNNING_LOOP.is_null() {
+            return ptr::null_mut();
+        }
+        let running = ffi::PyObject_CallNoArgs(GET_RUNNING_LOOP);
+        if running.is_null() {
+            ffi::PyErr_Clear();
+        } else if running == ffi::Py_None() {
+            ffi::Py_DECREF(running);
+            return ptr::null_mut();
+        }
+        running
+    }
+}
+
+/// Hides the running loop from the stacks entered next; returns it (owned) or NULL.
+///
+/// # Safety
+/// The GIL is held.
+pub(crate) unsafe fn hide_loop() -> *mut PyObject {
+    #[cfg(not(Py_3_14))]
+    // SAFETY: by contract.
+    unsafe {
+        let running = visible_loop();
+        if !running.is_null() {
+            set_loop(ffi::Py_None());
+        }
+        running
+    }
+    #[cfg(Py_3_14)]
+    ptr::null_mut()
+}
+
+/// Undoes [`hide_loop`], whose result it consumes. An exception that is set stays set.
+///
+/// # Safety
+/// The GIL is held.
+pub(crate) unsafe fn show_loop(hidden: *mut PyObject) {
+    #[cfg(not(Py_3_14))]
+    // SAFETY: by contract.
+    unsafe {
+        if !hidden.is_null() {
+            let pending = crate::greenlet::errors::take_raised();
+            set_loop(hidden);
+            ffi::Py_DECREF(hidden);
+            if !pending.is_null() {
+                crate::greenlet::errors::raise(pending);
+            }
+        }
+    }
+    #[cfg(Py_3_14)]
+    let _ = hidden;
+}
+
+#[cfg(not(Py_3_14))]
+unsafe fn set_loop(value: *mut PyObject) {
+    // SAFETY: contract of the callers.
+    unsafe {
+        let result = ffi::PyObject_CallOneArg(SET_RUNNING_LOOP, value);
+        if result.is_null() {
+            ffi::PyErr_WriteUnraisable(SET_RUNNING_LOOP);
+        } else {
+            ffi::Py_DECREF(result);
+        }
+    }
+}

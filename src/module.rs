@@ -1,0 +1,133 @@
+//! `eventlet_asyncio._core`: registration and nothing else.
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::greenlet::class::{method, noargs};
+use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync};
+
+/// Adds functions written on the C API to the module.
+unsafe fn add_functions(
+    module: &Bound<'_, PyModule>,
+    mut table: Vec<ffi::PyMethodDef>,
+) -> PyResult<()> {
+    table.push(ffi::PyMethodDef::zeroed());
+    let table = Box::leak(table.into_boxed_slice());
+    // SAFETY: the table lives as long as the process, as the functions may.
+    if unsafe { ffi::PyModule_AddFunctions(module.as_ptr(), table.as_mut_ptr()) } < 0 {
+        return Err(PyErr::fetch(module.py()));
+    }
+    Ok(())
+}
+
+fn add_type(
+    module: &Bound<'_, PyModule>,
+    name: &str,
+    object: *mut ffi::PyObject,
+) -> PyResult<()> {
+    // SAFETY: classes and exceptions made at initialisation live as long as the process.
+    let object = unsafe { Bound::from_borrowed_ptr(module.py(), object) };
+    module.add(name, object)
+}
+
+/// Register what makes the hub of an OS thread.
+#[pyfunction]
+fn _set_hub_factory(factory: Py<PyAny>) -> PyResult<()> {
+    hub::registry::set_factory(factory)
+}
+
+/// The hub object of this OS thread, or None.
+#[pyfunction]
+fn _existing_hub(py: Python<'_>) -> Option<Py<PyAny>> {
+    let core = hub::registry::existing();
+    if core.is_null() {
+        return None;
+    }
+    // SAFETY: the hub of this OS thread is live, and its object owns it.
+    unsafe { Some(Bound::from_borrowed_ptr(py, (*core).object).unbind()) }
+}
+
+/// Give the hub of a forked child a poller of its own.
+#[pyfunction]
+fn _after_fork_in_child(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: called by os.fork() in the child.
+    unsafe { hub::registry::after_fork_in_child(py) }
+}
+
+/// Offsets of the thread state's fields that this build relies on.
+#[pyfunction]
+fn _layout() -> std::collections::HashMap<&'static str, usize> {
+    pystate::layout().into_iter().collect()
+}
+
+/// Counts of stacks: mapped, free, in use.
+#[pyfunction]
+fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
+    let s = crate::stack::statistics();
+    [("mapped", s.mapped()), ("free", s.free), ("in_use", s.in_use), ("slabs", s.slabs), ("dirty", s.dirty)]
+        .into_iter()
+        .collect()
+}
+
+/// Choose whether green threads start in a copy of the spawner's context.
+#[pyfunction]
+fn _set_copy_context(copy: bool) {
+    greenthread::spawn::set_copy_context(copy);
+}
+
+#[pymodule(gil_used = true)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    pystate::check().map_err(PyImportError::new_err)?;
+    imports::init();
+    // SAFETY: this runs once, with the GIL held, before anything uses the classes.
+    unsafe {
+        if greenlet::errors::init().is_err()
+            || greenlet::class::init().is_err()
+            || greenthread::class::init(&bridge::methods()).is_err()
+        {
+            return Err(PyErr::fetch(py));
+        }
+        add_type(module, "greenlet", greenlet::class::greenlet_type().cast())?;
+        add_type(module, "GreenletExit", greenlet::errors::GREENLET_EXIT)?;
+        add_type(module, "error", greenlet::errors::GREENLET_ERROR)?;
+        add_type(module, "GreenThread", greenthread::class::green_thread_type().cast())?;
+        let mut functions = vec![
+            method(
+                c"getcurrent",
+                noargs(greenlet::class::getcurrent),
+                ffi::METH_NOARGS,
+                c"getcurrent($module, /)\n--\n\nReturn the greenlet that is running.",
+            ),
+            method(
+                c"gettrace",
+                noargs(greenlet::class::gettrace),
+                ffi::METH_NOARGS,
+                c"gettrace($module, /)\n--\n\nReturn the tracer of this OS thread, or None.",
+            ),
+            method(
+                c"settrace",
+                noargs(greenlet::class::settrace),
+                ffi::METH_O,
+                c"settrace($module, callback, /)\n--\n\nCall callback(event, (origin, target)) at each switch; return the former one.",
+            ),
+        ];
+        functions.extend(greenthread::spawn::functions());
+        functions.extend(hub::socket::functions());
+        add_functions(module, functions)?;
+    }
+    module.add_class::<hub::class::Hub>()?;
+    module.add_class::<hub::class::TimerHandle>()?;
+    module.add_class::<hub::io::Registration>()?;
+    module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;
+    module.add_function(wrap_pyfunction!(_existing_hub, module)?)?;
+    module.add_function(wrap_pyfunction!(_after_fork_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(_stack_statistics, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_copy_context, module)?)?;
+    module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
+    sync::register(module)?;
+    bridge::register(module)
+}

@@ -1,0 +1,208 @@
+//! The ready queue, and the budget a turn may spend on it.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+/// What is ready to run, first in, first out.
+#[derive(Debug)]
+pub struct ReadyQueue<T> {
+    items: VecDeque<T>,
+}
+
+impl<T> Default for ReadyQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> ReadyQueue<T> {
+    /// An empty queue, without memory until the first push.
+    pub const fn new() -> Self {
+        Self {
+            items: VecDeque::new(),
+        }
+    }
+
+    /// Puts `item` behind all others.
+    #[inline]
+    pub fn push(&mut self, item: T) {
+        self.items.push_back(item);
+    }
+
+    /// Puts `item` before all others: for one that was popped and could not run after all.
+    #[inline]
+    pub fn push_front(&mut self, item: T) {
+        self.items.push_front(item);
+    }
+
+    /// Takes the one that has waited longest.
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        self.items.pop_front()
+    }
+
+    /// Looks at the `index`-th from the front, to prefetch what it will need.
+    #[inline]
+    pub fn peek(&self, index: usize) -> Option<&T> {
+        self.items.get(index)
+    }
+
+    /// How many are ready.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nobody is ready.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Drops those for which `keep` is false; the others stay in order.
+    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        self.items.retain(keep);
+    }
+
+    /// All that are ready, next one first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter()
+    }
+}
+
+/// How many switches lie between two looks at the clock.
+const CLOCK_STRIDE: u32 = 16;
+
+/// What one turn may spend on the ready queue: a number of switches and a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    switches: u32,
+    nanos: u64,
+    switches_left: u32,
+    deadline_ns: u64,
+}
+
+impl Budget {
+    /// A budget of `switches` and `nanos` per turn; call [`Budget::start`] before spending.
+    pub const fn new(switches: u32, nanos: u64) -> Self {
+        Self {
+            switches,
+            nanos,
+            switches_left: 0,
+            deadline_ns: 0,
+        }
+    }
+
+    /// Begins a turn at `now`: the whole budget is there again.
+    #[inline]
+    pub fn start(&mut self, now: u64) {
+        self.switches_left = self.switches;
+        self.deadline_ns = now.saturating_add(self.nanos);
+    }
+
+    /// Pays for one switch; false if the budget does not cover it.
+    ///
+    /// Calls `clock` at every 16th switch only. Once false, stays false until the next start.
+    #[inline]
+    pub fn spend(&mut self, clock: impl FnOnce() -> u64) -> bool {
+        if self.switches_left == 0 {
+            return false;
+        }
+        let spent = self.switches - self.switches_left;
+        if spent % CLOCK_STRIDE == CLOCK_STRIDE - 1 && clock() >= self.deadline_ns {
+            self.switches_left = 0;
+            return false;
+        }
+        self.switches_left -= 1;
+        true
+    }
+
+    /// Spends what is left: the next [`Budget::spend`] fails.
+    #[inline]
+    pub fn exhaust(&mut self) {
+        self.switches_left = 0;
+    }
+
+    /// Switches still paid for, if time does not run out before.
+    #[inline]
+    pub const fn switches_left(&self) -> u32 {
+        self.switches_left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_queue_is_first_in_first_out() {
+        let mut queue = ReadyQueue::new();
+        for item in 0..5 {
+            queue.push(item);
+        }
+        assert_eq!(queue.peek(1), Some(&1));
+        assert_eq!(queue.peek(5), None);
+        let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn one_put_back_runs_before_all_others() {
+        let mut queue = ReadyQueue::new();
+        queue.push('a');
+        queue.push('b');
+        let first = queue.pop().expect("two were pushed");
+        queue.push('c');
+        queue.push_front(first);
+        assert_eq!(queue.iter().copied().collect::<String>(), "abc");
+    }
+
+    #[test]
+    fn retain_keeps_the_order_of_the_rest() {
+        let mut queue = ReadyQueue::new();
+        (0..10).for_each(|item| queue.push(item));
+        queue.retain(|item| item % 3 == 0);
+        assert_eq!(queue.iter().copied().collect::<Vec<_>>(), [0, 3, 6, 9]);
+        assert_eq!(queue.len(), 4);
+    }
+
+    #[test]
+    fn budget_ends_after_the_given_number_of_switches() {
+        let mut budget = Budget::new(100, u64::MAX);
+        budget.start(0);
+        let granted = (0..200).filter(|_| budget.spend(|| 0)).count();
+        assert_eq!(granted, 100);
+        budget.start(0);
+        assert_eq!(budget.switches_left(), 100);
+    }
+
+    #[test]
+    fn budget_ends_at_the_first_look_at_the_clock_after_its_time() {
+        let mut budget = Budget::new(1000, 50);
+        budget.start(100);
+        let granted = (0..200).filter(|_| budget.spend(|| 150)).count();
+        assert_eq!(granted, 15);
+        budget.start(100);
+        let granted = (0..20).filter(|_| budget.spend(|| 149)).count();
+        assert_eq!(granted, 20);
+    }
+
+    #[test]
+    fn budget_reads_the_clock_at_every_sixteenth_switch_only() {
+        let mut budget = Budget::new(160, 1000);
+        let mut reads = 0;
+        budget.start(0);
+        while budget.spend(|| {
+            reads += 1;
+            0
+        }) {}
+        assert_eq!(reads, 10);
+    }
+
+    #[test]
+    fn budget_without_start_covers_nothing() {
+        assert!(!Budget::new(10, 10).spend(|| 0));
+    }
+}
