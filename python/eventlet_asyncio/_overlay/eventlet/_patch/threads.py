@@ -159,6 +159,22 @@ def install(namespace: dict[str, Any]) -> None:
     namespace["_shutdown"] = _shutdown(namespace["_shutdown"], namespace)
 
 
+def share(namespace: dict[str, Any], copy: dict[str, Any]) -> None:
+    """
+    Make a green copy of `threading` show the module that was made green.
+
+    Args:
+        namespace: The globals of the patched module.
+        copy: The globals of `eventlet.green.threading`, made before patching. Threads
+            started through it are entered in the registry of the patched module.
+    """
+    main = copy.get("_main_thread")
+    for ident, thread in copy.get("_active", {}).items():
+        if thread is not main:
+            namespace["_active"].setdefault(ident, thread)
+    copy.update({n: v for n, v in namespace.items() if not n.startswith("__")})
+
+
 def _current_thread(namespace: dict[str, Any]) -> Any:
     active = namespace["_active"]
 
