@@ -70,29 +70,6 @@ fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
         .collect()
 }
 
-/// How many main greenlets live, and how many greenlets wait for their thread to end them.
-#[pyfunction]
-fn _greenlet_counts() -> (usize, usize) {
-    greenlet::thread::counts()
-}
-
-/// Put an object into the dictionary of the running thread's state.
-#[pyfunction]
-fn _set_thread_local(key: Py<PyAny>, value: Py<PyAny>) -> PyResult<()> {
-    Python::attach(|py| {
-        // SAFETY: the GIL is held; the dictionary is borrowed from the thread state.
-        let dict = unsafe { ffi::PyThreadState_GetDict() };
-        if dict.is_null() {
-            return Err(pyo3::exceptions::PyRuntimeError::new_err("this thread has no state"));
-        }
-        // SAFETY: as above.
-        if unsafe { ffi::PyDict_SetItem(dict, key.as_ptr(), value.as_ptr()) } < 0 {
-            return Err(PyErr::fetch(py));
-        }
-        Ok(())
-    })
-}
-
 /// Choose whether green threads start in a copy of the spawner's context.
 #[pyfunction]
 fn _set_copy_context(copy: bool) {
@@ -137,6 +114,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             ),
         ];
         functions.extend(greenthread::spawn::functions());
+        functions.extend(hub::socket::functions());
         add_functions(module, functions)?;
     }
     module.add_class::<hub::class::Hub>()?;
@@ -149,8 +127,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_layout, module)?)?;
     module.add_function(wrap_pyfunction!(_stack_statistics, module)?)?;
     module.add_function(wrap_pyfunction!(_set_copy_context, module)?)?;
-    module.add_function(wrap_pyfunction!(_greenlet_counts, module)?)?;
-    module.add_function(wrap_pyfunction!(_set_thread_local, module)?)?;
+    module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
     sync::register(module)?;
     bridge::register(module)
 }

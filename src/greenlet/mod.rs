@@ -23,6 +23,7 @@
 //!   (another OS thread, interpreter shutdown) its stack is leaked on purpose: frames
 //!   that live on it may still be referenced.
 
+pub(crate) mod bookkeeping;
 pub(crate) mod class;
 pub(crate) mod errors;
 pub(crate) mod gc;

@@ -212,7 +212,10 @@ fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
 }
 
 /// Two readers of one descriptor are most often a mistake: refused unless the hub allows it.
-unsafe fn refuse_second(
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn refuse_second(
     core: *mut Core,
     fd: c_int,
     direction: Direction,

@@ -24,6 +24,7 @@ pub(crate) mod io;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod socket;
 pub(crate) mod turn;
 
 use std::ptr;

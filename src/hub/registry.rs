@@ -175,9 +175,7 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         let thread = (*core).thread;
         // The hub greenlet is suspended inside the parent's loop: it is left as it is.
         let former = std::mem::replace(&mut (*core).greenlet, ptr::null_mut());
-        if !former.is_null() && former != (*thread).current {
-            std::mem::forget(former);
-        }
+        let _ = (former, thread);
         (*core).running = false;
         (*core).in_turn = false;
         (*core).turn_requested = false;

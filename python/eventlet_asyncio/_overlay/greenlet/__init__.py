@@ -6,8 +6,11 @@ from eventlet_asyncio._activate import claim as _claim
 
 _claim(__name__)
 
+import sys as _sys  # noqa: E402
+
 from eventlet_asyncio._core import (  # noqa: E402
     GreenletExit,
+    _greenlet,
     error,
     getcurrent,
     gettrace,
@@ -23,6 +26,8 @@ __all__ = [
     "greenlet",
     "settrace",
 ]
+
+_sys.modules[f"{__name__}._greenlet"] = _greenlet
 
 #: The version of greenlet whose API this is.
 __version__ = "3.5.6"
@@ -40,5 +45,3 @@ greenlet.error = error
 greenlet.GreenletExit = GreenletExit
 greenlet.settrace = staticmethod(settrace)
 greenlet.gettrace = staticmethod(gettrace)
-
-from greenlet import _greenlet as _greenlet  # noqa: E402, PLC0414 - as an attribute

@@ -1,0 +1,3 @@
+"""The module `OpenSSL.crypto`, which has nothing that waits."""
+
+from OpenSSL.crypto import *  # noqa: F403
