@@ -21,11 +21,7 @@ unsafe fn add_functions(
     Ok(())
 }
 
-fn add_type(
-    module: &Bound<'_, PyModule>,
-    name: &str,
-    object: *mut ffi::PyObject,
-) -> PyResult<()> {
+fn add_type(module: &Bound<'_, PyModule>, name: &str, object: *mut ffi::PyObject) -> PyResult<()> {
     // SAFETY: classes and exceptions made at initialisation live as long as the process.
     let object = unsafe { Bound::from_borrowed_ptr(module.py(), object) };
     module.add(name, object)
@@ -65,9 +61,15 @@ fn _layout() -> std::collections::HashMap<&'static str, usize> {
 #[pyfunction]
 fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
     let s = crate::stack::statistics();
-    [("mapped", s.mapped()), ("free", s.free), ("in_use", s.in_use), ("slabs", s.slabs), ("dirty", s.dirty)]
-        .into_iter()
-        .collect()
+    [
+        ("mapped", s.mapped()),
+        ("free", s.free),
+        ("in_use", s.in_use),
+        ("slabs", s.slabs),
+        ("dirty", s.dirty),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// Choose whether green threads start in a copy of the spawner's context.
@@ -92,7 +94,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         add_type(module, "greenlet", greenlet::class::greenlet_type().cast())?;
         add_type(module, "GreenletExit", greenlet::errors::GREENLET_EXIT)?;
         add_type(module, "error", greenlet::errors::GREENLET_ERROR)?;
-        add_type(module, "GreenThread", greenthread::class::green_thread_type().cast())?;
+        add_type(
+            module,
+            "GreenThread",
+            greenthread::class::green_thread_type().cast(),
+        )?;
         let mut functions = vec![
             method(
                 c"getcurrent",

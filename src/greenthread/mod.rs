@@ -1,7 +1,7 @@
 //! Green threads: greenlets run by the hub, with an outcome that others can wait for.
 //!
 //! A spawned green thread is entered by the hub and, when it ends, chooses its successor
-//! itself. One that was made by hand (`GreenThread(parent)`) and entered with switch() ends in
+//! itself. One that was made by hand (`GreenThread(parent)`) and entered with `switch()` ends in
 //! its parent, like any greenlet.
 
 pub(crate) mod class;
@@ -14,9 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{
-    self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch,
-};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, errors, switch};
 use crate::hub::{Core, Parked, control, registry, run, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
@@ -38,21 +36,28 @@ pub(crate) struct GreenThread {
     pub(crate) waiters: WaiterList<Parked>,
     /// Owned or NULL: list of (function, args, kwargs) to call at the end.
     pub(crate) links: *mut PyObject,
-    /// The pending start of spawn_after.
+    /// The pending start of `spawn_after`.
     pub(crate) timer: Option<TimerKey>,
     /// Entered by the hub: its end goes there, too.
     pub(crate) scheduled: bool,
-    /// Ended by kill() before it began: its error is not news.
+    /// Ended by `kill()` before it began: its error is not news.
     pub(crate) killed: bool,
     /// SystemExit or KeyboardInterrupt on its way to the main greenlet (owned or NULL).
     pub(crate) fatal: *mut PyObject,
 }
 
 /// For GreenThread objects.
-pub(crate) static GREEN_THREAD: Hooks = Hooks { run: run_body, finish, next };
-/// For the plain greenlets of spawn_n: no outcome, no links.
-pub(crate) static SPAWNED: Hooks =
-    Hooks { run: run_plain, finish: finish_plain, next: next_plain };
+pub(crate) static GREEN_THREAD: Hooks = Hooks {
+    run: run_body,
+    finish,
+    next,
+};
+/// For the plain greenlets of `spawn_n`: no outcome, no links.
+pub(crate) static SPAWNED: Hooks = Hooks {
+    run: run_plain,
+    finish: finish_plain,
+    next: next_plain,
+};
 
 unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
     let me = g.cast::<GreenThread>();
@@ -93,7 +98,11 @@ pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
     let me = g.cast::<GreenThread>();
     // SAFETY: called once, with the GIL held; pointers are taken out before they are used.
     unsafe {
-        for slot in [&raw mut (*me).function, &raw mut (*me).args, &raw mut (*me).kwargs] {
+        for slot in [
+            &raw mut (*me).function,
+            &raw mut (*me).args,
+            &raw mut (*me).kwargs,
+        ] {
             greenlet::replace(slot, ptr::null_mut());
         }
         if !matches!((*me).fate, Fate::Pending) {
@@ -164,7 +173,11 @@ unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: hooks are called on the green thread's own stack, with the GIL held.
     unsafe {
         let fatal = std::mem::replace(&mut (*me).fatal, ptr::null_mut());
-        if (*me).scheduled { after(g, fatal) } else { to_parent(g, me, fatal) }
+        if (*me).scheduled {
+            after(g, fatal)
+        } else {
+            to_parent(g, me, fatal)
+        }
     }
 }
 
@@ -198,7 +211,7 @@ unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
     }
 }
 
-/// A green thread that was entered with switch() returns to its parent.
+/// A green thread that was entered with `switch()` returns to its parent.
 unsafe fn to_parent(g: *mut Greenlet, me: *mut GreenThread, fatal: *mut PyObject) -> *mut Greenlet {
     // SAFETY: contract of `next`.
     unsafe {
@@ -268,7 +281,7 @@ unsafe fn next_plain(g: *mut Greenlet) -> *mut Greenlet {
     }
 }
 
-/// The outcome as what wait() returns: owned, or NULL with the exception set.
+/// The outcome as what `wait()` returns: owned, or NULL with the exception set.
 ///
 /// # Safety
 /// The green thread has ended; the GIL is held.
@@ -308,13 +321,4 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
         }
         inbound.into_result()
     }
-}
-
-/// Not entered yet, and not ended.
-///
-/// # Safety
-/// `g` is live.
-pub(crate) unsafe fn is_new(g: *mut Greenlet) -> bool {
-    // SAFETY: by contract.
-    unsafe { (*g).phase == Phase::New }
 }

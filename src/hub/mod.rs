@@ -105,6 +105,10 @@ pub(crate) enum Driver {
     Custom,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state of its own, and any combination is possible"
+)]
 pub(crate) struct Core {
     pub(crate) thread: *mut Thread,
     /// The Hub object this belongs to (borrowed: it owns us).

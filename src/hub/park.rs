@@ -33,7 +33,10 @@ impl Parked {
         unsafe {
             let g = (*thread).current;
             greenlet::incref(g);
-            Self { g, ticket: (*g).resumes }
+            Self {
+                g,
+                ticket: (*g).resumes,
+            }
         }
     }
 
@@ -43,7 +46,8 @@ impl Parked {
     /// `g` is live and the caller owns one reference, which moves here.
     pub(crate) unsafe fn owning(g: *mut Greenlet) -> Self {
         // SAFETY: by contract.
-        Self { g, ticket: unsafe { (*g).resumes } }
+        let ticket = unsafe { (*g).resumes };
+        Self { g, ticket }
     }
 
     /// Another handle for the same switch point.
@@ -54,7 +58,10 @@ impl Parked {
     pub(crate) unsafe fn duplicate(&self) -> Self {
         // SAFETY: `g` is live: we own a reference.
         unsafe { greenlet::incref(self.g) };
-        Self { g: self.g, ticket: self.ticket }
+        Self {
+            g: self.g,
+            ticket: self.ticket,
+        }
     }
 
     #[inline]
@@ -207,7 +214,11 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
                 (*core).ready.push(me_again);
                 // Nobody else is ready: let the poll and the event loop have their turn,
                 // or a loop over sleep(0) would starve them until the budget ends.
-                let next = if alone { (*core).runner } else { successor(core) };
+                let next = if alone {
+                    (*core).runner
+                } else {
+                    successor(core)
+                };
                 switch_to(thread, next)
             } else {
                 let next = run::enter_runner(core);
@@ -219,7 +230,10 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
                 switch_to(thread, next)
             }
         } else {
-            park_until(core, Some(now().saturating_add(nanos_from_seconds(seconds))))
+            park_until(
+                core,
+                Some(now().saturating_add(nanos_from_seconds(seconds))),
+            )
         };
         match inbound {
             Inbound::Error(_) => inbound.into_result(),

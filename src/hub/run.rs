@@ -97,7 +97,13 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
 
 unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
     // SAFETY: contract of `request_turn`.
-    unsafe { (*core).looping.attached.as_ref().is_some_and(|l| l.as_ptr() == running) }
+    unsafe {
+        (*core)
+            .looping
+            .attached
+            .as_ref()
+            .is_some_and(|l| l.as_ptr() == running)
+    }
 }
 
 /// Attaches to a loop that runs already. Failure is reported as unraisable: the green
@@ -392,7 +398,10 @@ unsafe fn drop_timers(core: *mut Core) {
 unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`.
     unsafe {
-        while !(*core).stopping {
+        loop {
+            if (*core).stopping {
+                return Ok(());
+            }
             match (*core).driver {
                 Driver::Asyncio => run_loop(py, core)?,
                 Driver::Poll => {
@@ -412,12 +421,15 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             }
         }
     }
-    Ok(())
 }
 
 unsafe fn take_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`.
-    if unsafe { turn::turn(core) } { Ok(()) } else { Err(PyErr::fetch(py)) }
+    if unsafe { turn::turn(core) } {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(py))
+    }
 }
 
 /// How long the hub may sleep, in nanoseconds.
@@ -434,7 +446,7 @@ unsafe fn pause(core: *mut Core) -> u64 {
     }
 }
 
-/// Runs the owned loop until it stops; stop() by the application does not end the hub.
+/// Runs the owned loop until it stops; `stop()` by the application does not end the hub.
 unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`; objects are cloned out of `core` before they are called.
     unsafe {
@@ -453,10 +465,7 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 }
 
 /// The loop that the hub runs itself, chosen by the Python side of the hub.
-pub(crate) unsafe fn owned_loop<'py>(
-    py: Python<'py>,
-    core: *mut Core,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: contract of `run`.
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {

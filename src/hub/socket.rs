@@ -42,7 +42,10 @@ struct Patience {
 impl Patience {
     /// `timeout` is None or a number of seconds, borrowed.
     fn new(timeout: *mut PyObject) -> Self {
-        Self { timeout, deadline: None }
+        Self {
+            timeout,
+            deadline: None,
+        }
     }
 
     /// None without a limit. False in the second place: an exception is set.
@@ -147,7 +150,11 @@ unsafe fn failure() -> Failure {
         match *libc::__errno_location() {
             code if code == libc::EAGAIN || code == libc::EWOULDBLOCK => Failure::Wait,
             libc::EINTR => {
-                if ffi::PyErr_CheckSignals() < 0 { Failure::Raised } else { Failure::Retry }
+                if ffi::PyErr_CheckSignals() < 0 {
+                    Failure::Raised
+                } else {
+                    Failure::Retry
+                }
             }
             code => {
                 io::set_os_error(code);
@@ -325,12 +332,20 @@ unsafe extern "C" fn recv_into(
             );
             return ptr::null_mut();
         }
-        let room = if nbytes == 0 { view.len() } else { nbytes as usize };
+        let room = if nbytes == 0 {
+            view.len()
+        } else {
+            nbytes as usize
+        };
         let start = view.start().cast::<c_void>();
         let got = persist(fd, Direction::Read, &mut Patience::new(timeout), || {
             libc::recv(fd, start, room, flags)
         });
-        if got < 0 { ptr::null_mut() } else { ffi::PyLong_FromSsize_t(got) }
+        if got < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromSsize_t(got)
+        }
     }
 }
 
@@ -355,7 +370,11 @@ unsafe extern "C" fn send(
         let sent = persist(fd, Direction::Write, &mut Patience::new(timeout), || {
             libc::send(fd, start, view.len(), flags)
         });
-        if sent < 0 { ptr::null_mut() } else { ffi::PyLong_FromSsize_t(sent) }
+        if sent < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromSsize_t(sent)
+        }
     }
 }
 

@@ -44,7 +44,9 @@ unsafe fn passes(core: *mut Core) -> bool {
                 if !(*core).budget.spend(now) {
                     break;
                 }
-                let Some(item) = (*core).ready.pop() else { break };
+                let Some(item) = (*core).ready.pop() else {
+                    break;
+                };
                 if !perform(core, item) {
                     return false;
                 }
@@ -163,11 +165,9 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
     unsafe {
         let thread = (*core).thread;
         // A start keeps the arguments that lie there already.
+        (*thread).throwing = matches!(inbound, Inbound::Error(_));
         if !matches!(inbound, Inbound::Nothing) {
-            (*thread).throwing = matches!(inbound, Inbound::Error(_));
             std::mem::replace(&mut (*g).inbound, inbound).discard();
-        } else {
-            (*thread).throwing = false;
         }
         returned(switch_to(thread, g))
     }
@@ -238,6 +238,7 @@ unsafe fn returned(inbound: Inbound) -> bool {
 pub(crate) unsafe fn is_system(error: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
-        errors::is_a(error, ffi::PyExc_SystemExit) || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
+        errors::is_a(error, ffi::PyExc_SystemExit)
+            || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
     }
 }

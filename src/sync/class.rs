@@ -60,8 +60,13 @@ pub(super) fn define(name: &'static CStr, doc: &'static CStr, size: usize) -> De
 /// set on failure.
 pub(super) unsafe fn create(mut class: Definition) -> *mut ffi::PyTypeObject {
     if class.headed {
-        class.members.push(offset(c"__weaklistoffset__", std::mem::offset_of!(Head, weakrefs)));
-        class.members.push(offset(c"__dictoffset__", std::mem::offset_of!(Head, dict)));
+        class.members.push(offset(
+            c"__weaklistoffset__",
+            std::mem::offset_of!(Head, weakrefs),
+        ));
+        class
+            .members
+            .push(offset(c"__dictoffset__", std::mem::offset_of!(Head, dict)));
         class.properties.push(ffi::PyGetSetDef {
             name: c"__dict__".as_ptr(),
             get: Some(ffi::PyObject_GenericGetDict),
@@ -87,9 +92,18 @@ pub(super) unsafe fn create(mut class: Definition) -> *mut ffi::PyTypeObject {
     });
     let tables = [
         slot(ffi::Py_tp_doc, class.doc.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_methods, Vec::leak(class.methods).as_mut_ptr().cast()),
-        slot(ffi::Py_tp_getset, Vec::leak(class.properties).as_mut_ptr().cast()),
-        slot(ffi::Py_tp_members, Vec::leak(class.members).as_mut_ptr().cast()),
+        slot(
+            ffi::Py_tp_methods,
+            Vec::leak(class.methods).as_mut_ptr().cast(),
+        ),
+        slot(
+            ffi::Py_tp_getset,
+            Vec::leak(class.properties).as_mut_ptr().cast(),
+        ),
+        slot(
+            ffi::Py_tp_members,
+            Vec::leak(class.members).as_mut_ptr().cast(),
+        ),
         slot(0, ptr::null_mut()),
     ];
     class.slots.extend(tables);
@@ -156,7 +170,11 @@ pub(super) unsafe fn traverse(
     unsafe {
         let common = [ffi::Py_TYPE(op).cast(), (*op.cast::<Head>()).dict];
         let parked = waiters.iter().map(|parked| parked.greenlet().cast());
-        for object in common.into_iter().chain(owned.iter().copied()).chain(parked) {
+        for object in common
+            .into_iter()
+            .chain(owned.iter().copied())
+            .chain(parked)
+        {
             if !object.is_null() {
                 let stop = visit(object, arg);
                 if stop != 0 {
@@ -216,7 +234,16 @@ pub(super) unsafe fn arguments<const N: usize>(
                 return Some(found);
             }
         }
-        sort(function, &parameters, required, args, given, names, &mut found).then_some(found)
+        sort(
+            function,
+            &parameters,
+            required,
+            args,
+            given,
+            names,
+            &mut found,
+        )
+        .then_some(found)
     }
 }
 
@@ -245,7 +272,11 @@ unsafe fn sort(
         for (i, place) in found.iter_mut().enumerate().take(given) {
             *place = *args.add(i);
         }
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names)
+        };
         for i in 0..named {
             let name = ffi::PyTuple_GET_ITEM(names, i);
             let index = parameters
@@ -291,7 +322,13 @@ unsafe fn sort(
 #[inline]
 pub(super) unsafe fn or_none(object: *mut PyObject) -> *mut PyObject {
     // SAFETY: by contract.
-    unsafe { ffi::Py_NewRef(if object.is_null() { ffi::Py_None() } else { object }) }
+    unsafe {
+        ffi::Py_NewRef(if object.is_null() {
+            ffi::Py_None()
+        } else {
+            object
+        })
+    }
 }
 
 /// NULL and None count as not given.
@@ -350,7 +387,10 @@ pub(super) unsafe fn seconds(object: *mut PyObject) -> Option<f64> {
 /// # Safety
 /// `timeout` is live or NULL; the GIL is held. May run Python code.
 #[inline]
-#[expect(clippy::option_option, reason = "an error and an absent deadline differ")]
+#[expect(
+    clippy::option_option,
+    reason = "an error and an absent deadline differ"
+)]
 pub(super) unsafe fn deadline(timeout: *mut PyObject) -> Option<Option<u64>> {
     if !given(timeout) {
         return Some(None);
@@ -415,6 +455,11 @@ pub(super) unsafe fn name(op: *mut PyObject) -> *const std::ffi::c_char {
     unsafe {
         let name = (*ffi::Py_TYPE(op)).tp_name;
         let bytes = CStr::from_ptr(name).to_bytes();
-        name.add(bytes.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1))
+        name.add(
+            bytes
+                .iter()
+                .rposition(|byte| *byte == b'.')
+                .map_or(0, |dot| dot + 1),
+        )
     }
 }

@@ -121,14 +121,28 @@ unsafe fn error_of(sent: *mut PyObject) -> *mut PyObject {
     unsafe {
         let sent = ffi::Py_NewRef(sent);
         let count = ffi::PyTuple_GET_SIZE(sent);
-        let part = |i| if i < count { ffi::PyTuple_GET_ITEM(sent, i) } else { ptr::null_mut() };
+        let part = |i| {
+            if i < count {
+                ffi::PyTuple_GET_ITEM(sent, i)
+            } else {
+                ptr::null_mut()
+            }
+        };
         let (kind, mut value) = (part(0), part(1));
         // exc_info() of an exception names both: the instance is what was raised.
         let instance = given(value) && ffi::PyExceptionInstance_Check(value) != 0;
-        let kind = if instance { std::mem::replace(&mut value, ptr::null_mut()) } else { kind };
+        let kind = if instance {
+            std::mem::replace(&mut value, ptr::null_mut())
+        } else {
+            kind
+        };
         let error = make_exception(kind, value, part(2));
         ffi::Py_DECREF(sent);
-        if error.is_null() { errors::take_raised() } else { error }
+        if error.is_null() {
+            errors::take_raised()
+        } else {
+            error
+        }
     }
 }
 
@@ -187,11 +201,7 @@ unsafe extern "C" fn send_exception(
 
 /// Stores what is sent (`result` borrowed or NULL, `error` an owned tuple or NULL) and wakes
 /// those who wait.
-unsafe fn deliver(
-    me: *mut Event,
-    result: *mut PyObject,
-    error: *mut PyObject,
-) -> *mut PyObject {
+unsafe fn deliver(me: *mut Event, result: *mut PyObject, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: contract of the callers. Each waiter is taken off the list in a statement of its
     // own: making an exception for it may run Python code.
     unsafe {
@@ -207,7 +217,11 @@ unsafe fn deliver(
             ffi::Py_DECREF(error);
             return ptr::null_mut();
         }
-        let result = if result.is_null() { ffi::Py_None() } else { result };
+        let result = if result.is_null() {
+            ffi::Py_None()
+        } else {
+            result
+        };
         (*me).result = ffi::Py_NewRef(result);
         (*me).error = error;
         // Held here: a constructor may reset the event.
@@ -381,7 +395,14 @@ unsafe fn forget(me: *mut Event) {
 
 unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython on an Event.
-    unsafe { class::list_of((*op.cast::<Event>()).waiters.iter().map(|p| p.greenlet().cast())) }
+    unsafe {
+        class::list_of(
+            (*op.cast::<Event>())
+                .waiters
+                .iter()
+                .map(|p| p.greenlet().cast()),
+        )
+    }
 }
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
@@ -404,18 +425,19 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
             (c"exc", (*me).error)
         };
         let shown = ffi::Py_NewRef(shown);
-        let text =
-            ffi::PyUnicode_FromFormat(c"<%s at %p %s=%R>".as_ptr(), name, op, label.as_ptr(), shown);
+        let text = ffi::PyUnicode_FromFormat(
+            c"<%s at %p %s=%R>".as_ptr(),
+            name,
+            op,
+            label.as_ptr(),
+            shown,
+        );
         ffi::Py_DECREF(shown);
         text
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     let me = op.cast::<Event>();
     // SAFETY: called by the collector on a live instance.
     unsafe { class::traverse(op, &[(*me).result, (*me).error], &(*me).waiters, visit, arg) }

@@ -93,7 +93,9 @@ unsafe fn wake_soon(parked: Parked) {
             && (*(*core).thread).current == (*core).runner
             && (*g).thread == (*core).thread;
         if in_callback {
-            (*core).ready.push_front(Ready::Resume(parked, Inbound::Nothing));
+            (*core)
+                .ready
+                .push_front(Ready::Resume(parked, Inbound::Nothing));
         } else {
             wake(parked);
         }

@@ -133,7 +133,9 @@ unsafe extern "C" fn initialize(
         }
         let mut units = 1;
         if !value.is_null() {
-            let Some(number) = whole(value) else { return -1 };
+            let Some(number) = whole(value) else {
+                return -1;
+            };
             units = number;
         }
         if units < 0 {
@@ -272,13 +274,20 @@ unsafe extern "C" fn acquire(
         ffi::Py_INCREF(op);
         let taken = take(op.cast(), blocking, deadline);
         ffi::Py_DECREF(op);
-        if taken < 0 { ptr::null_mut() } else { class::boolean(taken == 1) }
+        if taken < 0 {
+            ptr::null_mut()
+        } else {
+            class::boolean(taken == 1)
+        }
     }
 }
 
 /// The deadline of a timeout as `threading.Lock.acquire` takes it: -1 stands for none.
 #[cold]
-#[expect(clippy::option_option, reason = "an error and an absent deadline differ")]
+#[expect(
+    clippy::option_option,
+    reason = "an error and an absent deadline differ"
+)]
 unsafe fn checked(blocking: bool, timeout: *mut PyObject) -> Option<Option<u64>> {
     // SAFETY: contract of `acquire`.
     unsafe {
@@ -418,11 +427,7 @@ unsafe extern "C" fn get_counter(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
     unsafe { ffi::PyLong_FromSsize_t((*op.cast::<Semaphore>()).counter) }
 }
 
-unsafe extern "C" fn set_counter(
-    op: *mut PyObject,
-    value: *mut PyObject,
-    _: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn set_counter(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
     // SAFETY: called by CPython on a Semaphore.
     unsafe {
         if value.is_null() {
@@ -446,7 +451,14 @@ unsafe extern "C" fn get_balance(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
 
 unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython on a Semaphore.
-    unsafe { class::list_of((*op.cast::<Semaphore>()).waiters.iter().map(|p| p.greenlet().cast())) }
+    unsafe {
+        class::list_of(
+            (*op.cast::<Semaphore>())
+                .waiters
+                .iter()
+                .map(|p| p.greenlet().cast()),
+        )
+    }
 }
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
@@ -463,11 +475,7 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: called by the collector on a live instance.
     unsafe { class::traverse(op, &[], &(*op.cast::<Semaphore>()).waiters, visit, arg) }
 }

@@ -149,7 +149,9 @@ unsafe extern "C" fn new(
     // arguments and, given no keywords, refuses none. The rest of the memory is zeroed.
     unsafe {
         let base: *mut ffi::PyTypeObject = ffi::PyExc_BaseException.cast();
-        let Some(make) = (*base).tp_new else { return ptr::null_mut() };
+        let Some(make) = (*base).tp_new else {
+            return ptr::null_mut();
+        };
         let op = make(kind, args, ptr::null_mut());
         if !op.is_null() {
             (&raw mut (*op.cast::<Timeout>()).key).write(None);
@@ -318,13 +320,23 @@ unsafe fn raised(me: *mut Timeout) -> *mut PyObject {
             ptr::null_mut()
         };
         ffi::Py_DECREF(what);
-        if error.is_null() { errors::take_raised() } else { error }
+        if error.is_null() {
+            errors::take_raised()
+        } else {
+            error
+        }
     }
 }
 
 unsafe extern "C" fn start(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a Timeout.
-    unsafe { if begin(op.cast()) { class::none() } else { ptr::null_mut() } }
+    unsafe {
+        if begin(op.cast()) {
+            class::none()
+        } else {
+            ptr::null_mut()
+        }
+    }
 }
 
 unsafe extern "C" fn cancel(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
@@ -373,7 +385,11 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     let me = op.cast::<Timeout>();
     // SAFETY: called by CPython on a Timeout; the formats match their arguments.
     unsafe {
-        let pending = if (*me).greenlet.is_null() { c"" } else { c" pending" };
+        let pending = if (*me).greenlet.is_null() {
+            c""
+        } else {
+            c" pending"
+        };
         let part = |format: &CStr, object: *mut PyObject| {
             if given(object) {
                 ffi::PyUnicode_FromFormat(format.as_ptr(), object)
@@ -430,11 +446,7 @@ unsafe extern "C" fn string(op: *mut PyObject) -> *mut PyObject {
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     let me = op.cast::<Timeout>();
     // SAFETY: called by the collector on a live instance; pointers are owned or NULL.
     unsafe {
@@ -453,7 +465,9 @@ unsafe extern "C" fn traverse(
             }
         }
         let base: *mut ffi::PyTypeObject = ffi::PyExc_BaseException.cast();
-        (*base).tp_traverse.map_or(0, |traverse| traverse(op, visit, arg))
+        (*base)
+            .tp_traverse
+            .map_or(0, |traverse| traverse(op, visit, arg))
     }
 }
 

@@ -160,7 +160,9 @@ unsafe extern "C" fn initialize(
         if ok == 0 {
             return -1;
         }
-        let Some(limit) = limit_of(maxsize) else { return -1 };
+        let Some(limit) = limit_of(maxsize) else {
+            return -1;
+        };
         (*me).maxsize = limit;
         let kind = ffi::Py_TYPE(op);
         if kind == LIGHT || kind == FULL {
@@ -360,7 +362,11 @@ unsafe extern "C" fn storage_qsize(op: *mut PyObject, _: *mut PyObject) -> *mut 
         } else {
             ffi::PyObject_Size(container)
         };
-        if size < 0 { ptr::null_mut() } else { ffi::PyLong_FromSsize_t(size) }
+        if size < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromSsize_t(size)
+        }
     }
 }
 
@@ -413,7 +419,13 @@ unsafe extern "C" fn storage_get(op: *mut PyObject, _: *mut PyObject) -> *mut Py
 unsafe extern "C" fn get_container(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     let me = op.cast::<Queue>();
     // SAFETY: called by CPython on a queue.
-    unsafe { if materialise(me) { ffi::Py_NewRef((*me).container) } else { ptr::null_mut() } }
+    unsafe {
+        if materialise(me) {
+            ffi::Py_NewRef((*me).container)
+        } else {
+            ptr::null_mut()
+        }
+    }
 }
 
 unsafe extern "C" fn set_container(
@@ -602,9 +614,7 @@ unsafe extern "C" fn putting(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
 unsafe extern "C" fn getting(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     let me = op.cast::<Queue>();
     // SAFETY: called by CPython on a queue.
-    unsafe {
-        ffi::PyLong_FromSize_t((*me).first.len() + (*me).getters.len() + (*me).notified)
-    }
+    unsafe { ffi::PyLong_FromSize_t((*me).first.len() + (*me).getters.len() + (*me).notified) }
 }
 
 unsafe extern "C" fn resize(
@@ -618,8 +628,14 @@ unsafe extern "C" fn resize(
         let Some([size]) = arguments(c"resize", [c"size"], 1, args, count, names) else {
             return ptr::null_mut();
         };
-        let Some(limit) = limit_of(size) else { return ptr::null_mut() };
-        if super::resize(op.cast(), limit) { class::none() } else { ptr::null_mut() }
+        let Some(limit) = limit_of(size) else {
+            return ptr::null_mut();
+        };
+        if super::resize(op.cast(), limit) {
+            class::none()
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 
@@ -633,21 +649,29 @@ unsafe extern "C" fn get_maxsize(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
     }
 }
 
-unsafe extern "C" fn set_maxsize(
-    op: *mut PyObject,
-    value: *mut PyObject,
-    _: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn set_maxsize(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
     // SAFETY: called by CPython on a queue.
     unsafe {
-        let Some(limit) = limit_of(value) else { return -1 };
-        if super::resize(op.cast(), limit) { 0 } else { -1 }
+        let Some(limit) = limit_of(value) else {
+            return -1;
+        };
+        if super::resize(op.cast(), limit) {
+            0
+        } else {
+            -1
+        }
     }
 }
 
 unsafe extern "C" fn task_done(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a queue.
-    unsafe { if super::task_done(op.cast()) { class::none() } else { ptr::null_mut() } }
+    unsafe {
+        if super::task_done(op.cast()) {
+            class::none()
+        } else {
+            ptr::null_mut()
+        }
+    }
 }
 
 unsafe extern "C" fn join(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
@@ -672,7 +696,9 @@ unsafe extern "C" fn set_unfinished(
 ) -> c_int {
     // SAFETY: called by CPython on a queue.
     unsafe {
-        let Some(count) = limit_of(value) else { return -1 };
+        let Some(count) = limit_of(value) else {
+            return -1;
+        };
         (*op.cast::<Queue>()).unfinished = count.max(0);
     }
     0
@@ -683,7 +709,11 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a queue; the format matches its arguments.
     unsafe {
         let limit = get_maxsize(op, ptr::null_mut());
-        let size = if limit.is_null() { None } else { visible(me) };
+        let size = if limit.is_null() {
+            None
+        } else {
+            visible(me)
+        };
         let text = size.map_or(ptr::null_mut(), |size| {
             ffi::PyUnicode_FromFormat(
                 c"<%s at %p maxsize=%S, stored=%zd, getting=%zd, putting=%zd>".as_ptr(),
@@ -700,11 +730,7 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     let me = op.cast::<Queue>();
     // SAFETY: called by the collector on a live instance. A putter's item is owned by its
     // stack, which the collector does not see into.
@@ -715,7 +741,9 @@ unsafe extern "C" fn traverse(
                 return stop;
             }
         }
-        let parked = [&(*me).first, &(*me).joiners].into_iter().flat_map(WaiterList::iter);
+        let parked = [&(*me).first, &(*me).joiners]
+            .into_iter()
+            .flat_map(WaiterList::iter);
         let putters = (*me).putters.iter().map(|putter| &putter.parked);
         for parked in parked.chain(putters) {
             let stop = visit(parked.greenlet().cast(), arg);

@@ -96,7 +96,11 @@ unsafe fn available(me: *mut Queue) -> Option<usize> {
     // SAFETY: by contract.
     unsafe {
         let stored = stored(me)?;
-        Some(if (*me).maxsize == 0 { stored + (*me).putters.len() } else { stored })
+        Some(if (*me).maxsize == 0 {
+            stored + (*me).putters.len()
+        } else {
+            stored
+        })
     }
 }
 
@@ -153,12 +157,16 @@ unsafe fn serve_getters(me: *mut Queue) -> bool {
     // SAFETY: by contract; one borrow per statement.
     unsafe {
         while !(*me).first.is_empty() || !(*me).getters.is_empty() {
-            let Some(available) = available(me) else { return false };
+            let Some(available) = available(me) else {
+                return false;
+            };
             if available <= (*me).notified {
                 break;
             }
             let front = (*me).first.pop_front();
-            let Some(parked) = front.or_else(|| (*me).getters.pop_front()) else { break };
+            let Some(parked) = front.or_else(|| (*me).getters.pop_front()) else {
+                break;
+            };
             // Counted first: the one who is woken may live in another OS thread.
             (*me).notified += 1;
             if !wake(parked) {
@@ -178,11 +186,15 @@ unsafe fn serve_putters(me: *mut Queue) -> bool {
     // SAFETY: by contract; one borrow per statement.
     unsafe {
         while !(*me).putters.is_empty() {
-            let Some(room) = has_room(me) else { return false };
+            let Some(room) = has_room(me) else {
+                return false;
+            };
             if !room {
                 break;
             }
-            let Some(putter) = (*me).putters.pop_front() else { break };
+            let Some(putter) = (*me).putters.pop_front() else {
+                break;
+            };
             (*me).granted += 1;
             if !wake(putter.parked) {
                 (*me).granted -= 1;
@@ -256,7 +268,11 @@ unsafe fn get(me: *mut Queue, blocking: bool, deadline: Option<u64>) -> Result<*
     unsafe {
         if available(me)? > (*me).notified {
             let item = take(me);
-            return if item.is_null() { None } else { Some(Ended::Done(item)) };
+            return if item.is_null() {
+                None
+            } else {
+                Some(Ended::Done(item))
+            };
         }
         if !blocking {
             return Some(Ended::InVain);
@@ -275,7 +291,11 @@ unsafe fn get_later(me: *mut Queue, deadline: Option<u64>) -> Result<*mut PyObje
         let mut again = false;
         loop {
             let parked = Parked::current((*core).thread);
-            let list = if again { &raw mut (*me).first } else { &raw mut (*me).getters };
+            let list = if again {
+                &raw mut (*me).first
+            } else {
+                &raw mut (*me).getters
+            };
             let key = (*list).push_back(parked);
             let inbound = park::park_until(core, deadline);
             let left = (*list).remove(key);
@@ -297,7 +317,11 @@ unsafe fn get_later(me: *mut Queue, deadline: Option<u64>) -> Result<*mut PyObje
             inbound.discard();
             if available(me)? > (*me).notified {
                 let item = take(me);
-                return if item.is_null() { None } else { Some(Ended::Done(item)) };
+                return if item.is_null() {
+                    None
+                } else {
+                    Some(Ended::Done(item))
+                };
             }
             if passed(deadline) {
                 return Some(Ended::InVain);
@@ -346,11 +370,7 @@ unsafe fn put_now(me: *mut Queue, item: *mut PyObject) -> Result<()> {
     unsafe { (store(me, item) && serve_getters(me)).then_some(Ended::Done(())) }
 }
 
-unsafe fn put_later(
-    me: *mut Queue,
-    item: *mut PyObject,
-    deadline: Option<u64>,
-) -> Result<()> {
+unsafe fn put_later(me: *mut Queue, item: *mut PyObject, deadline: Option<u64>) -> Result<()> {
     // SAFETY: contract of `put`. `slot` lies on this green thread's stack, where only those
     // who find the putter on the list look for it; it leaves the list before this returns.
     unsafe {
@@ -362,7 +382,10 @@ unsafe fn put_later(
         let place = &raw mut slot;
         loop {
             let parked = Parked::current((*core).thread);
-            let key = (*me).putters.push_back(Putter { parked, item: place });
+            let key = (*me).putters.push_back(Putter {
+                parked,
+                item: place,
+            });
             let fine = (*me).maxsize != 0 || serve_getters(me);
             let inbound = if fine {
                 park::park_until(core, deadline)
