@@ -191,7 +191,11 @@ unsafe fn visible(me: *mut Queue) -> Option<usize> {
     // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
     unsafe {
         let stored = super::stored(me)?;
-        Some(if (*me).maxsize == 0 { stored.saturating_sub((*me).notified) } else { stored })
+        Some(if (*me).maxsize == 0 {
+            stored.saturating_sub((*me).notified)
+        } else {
+            stored
+        })
     }
 }
 
@@ -709,11 +713,7 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a queue; the format matches its arguments.
     unsafe {
         let limit = get_maxsize(op, ptr::null_mut());
-        let size = if limit.is_null() {
-            None
-        } else {
-            visible(me)
-        };
+        let size = if limit.is_null() { None } else { visible(me) };
         let text = size.map_or(ptr::null_mut(), |size| {
             ffi::PyUnicode_FromFormat(
                 c"<%s at %p maxsize=%S, stored=%zd, getting=%zd, putting=%zd>".as_ptr(),
