@@ -158,8 +158,17 @@ unsafe extern "C" fn spawn_n(
 
 /// Reads a number of seconds; None with an exception set.
 unsafe fn seconds_of(value: *mut PyObject) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are long enough")]
     // SAFETY: the GIL is held by the callers; `value` is live.
     unsafe {
+        if ffi::PyLong_CheckExact(value) != 0 {
+            // Mostly the 0 of sleep(0): without a detour over a float object.
+            let mut overflow = 0;
+            let number = ffi::PyLong_AsLongAndOverflow(value, &raw mut overflow);
+            if overflow == 0 {
+                return Some(number as f64);
+            }
+        }
         let seconds = ffi::PyFloat_AsDouble(value);
         if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
             return None;

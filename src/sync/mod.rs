@@ -14,18 +14,29 @@
 
 mod class;
 mod event;
+mod queue;
+mod semaphore;
 mod timeout;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::greenlet::Inbound;
+use crate::hub::{Core, Parked, Ready, registry};
+
 /// Adds the classes of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: called once, with the GIL held, when the module is initialised.
     unsafe {
         add(module, "Timeout", timeout::init())?;
-        add(module, "Event", event::init())
+        add(module, "Event", event::init())?;
+        let (plain, bounded) = semaphore::init();
+        add(module, "Semaphore", plain)?;
+        add(module, "BoundedSemaphore", bounded)?;
+        let (light, full) = queue::class::init();
+        add(module, "LightQueue", light)?;
+        add(module, "Queue", full)
     }
 }
 
@@ -46,4 +57,47 @@ unsafe fn add(
     // SAFETY: by contract.
     let class: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, made.cast()) };
     module.add(name, class)
+}
+
+/// Wakes a waiter that was taken off its list. False if its OS thread has ended, so that it
+/// will never run: then whatever it was given is somebody else's.
+///
+/// # Safety
+/// The GIL is held. Not a switch point.
+#[inline]
+unsafe fn wake(parked: Parked) -> bool {
+    // SAFETY: by contract; a greenlet holds the record of its OS thread.
+    unsafe {
+        if (*(*parked.greenlet()).thread).hub.is_null() {
+            parked.release();
+            return false;
+        }
+        parked.wake(Inbound::Nothing);
+        true
+    }
+}
+
+/// [`wake`], and if the caller is a callback of the hub, the waiter runs before all that is
+/// ready: programs rely on having changed the world when a callback's non-blocking get
+/// returns.
+///
+/// # Safety
+/// As for [`wake`].
+unsafe fn wake_soon(parked: Parked) {
+    // SAFETY: by contract; the hub of this OS thread is live.
+    unsafe {
+        let core: *mut Core = registry::existing();
+        let g = parked.greenlet();
+        let in_callback = !core.is_null()
+            && (*core).in_turn
+            && (*(*core).thread).current == (*core).runner
+            && (*g).thread == (*core).thread;
+        if in_callback {
+            (*core)
+                .ready
+                .push_front(Ready::Resume(parked, Inbound::Nothing));
+        } else {
+            wake(parked);
+        }
+    }
 }

@@ -288,6 +288,7 @@ class Recorder:
         lambda proxy: -proxy,
         lambda proxy: next(iter(proxy)),
     ],
+    ids=["method", "call", "item", "operator", "reflected", "unary", "iteration"],
 )
 def test_proxy_uses_the_object_in_an_os_thread(use):
     assert use(tpool.Proxy(Recorder())) != threading.get_native_id()
