@@ -16,6 +16,7 @@ from __future__ import annotations
 import operator
 import os
 from _queue import SimpleQueue
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 from eventlet.event import Event
@@ -42,6 +43,8 @@ _requests: Any = SimpleQueue()
 # stdlib calls one depends on what is monkey patched at the time.
 _workers: set[Any] = set()
 _fork_hook_installed = False
+# Between OS threads that use the pool first; nothing under it is a switch point.
+_setup_lock = allocate_lock()
 
 _END: Any = object()
 
@@ -211,8 +214,9 @@ def _reset_in_forked_children() -> None:
 
 def _forget_workers() -> None:
     """Start anew in a forked child: the workers stayed with the parent."""
-    global _requests, _setup_already, _threads
+    global _requests, _setup_already, _setup_lock, _threads
     _threads, _requests, _setup_already = [], SimpleQueue(), False
+    _setup_lock = allocate_lock()
     _workers.clear()
 
 
