@@ -85,7 +85,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unsafe {
         if greenlet::errors::init().is_err()
             || greenlet::class::init().is_err()
-            || greenthread::class::init(&bridge::methods()).is_err()
+            || greenthread::class::init(&bridge::slots()).is_err()
         {
             return Err(PyErr::fetch(py));
         }
@@ -114,6 +114,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             ),
         ];
         functions.extend(greenthread::spawn::functions());
+        functions.extend(bridge::functions());
         add_functions(module, functions)?;
     }
     module.add_class::<hub::class::Hub>()?;
