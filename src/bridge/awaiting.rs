@@ -22,8 +22,14 @@ use crate::greenthread::{self, Fate, GreenThread, class};
 use crate::hub::{Core, Ready, park, registry, run};
 
 /// For green threads without a stack.
-static AWAITING: Hooks =
-    Hooks { run: entered, finish, next: greenthread::next, abort, begun, may_wait };
+static AWAITING: Hooks = Hooks {
+    run: entered,
+    finish,
+    next: greenthread::next,
+    abort,
+    begun,
+    may_wait,
+};
 
 static mut DONE: ffi::PyMethodDef = method(
     c"_task_done",
@@ -56,7 +62,13 @@ pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
 #[inline]
 pub(super) unsafe fn work_of(g: *mut GreenThread) -> *mut PyObject {
     // SAFETY: by contract.
-    unsafe { if ptr::eq((*g).base.hooks, &AWAITING) { (*g).function } else { ptr::null_mut() } }
+    unsafe {
+        if ptr::eq((*g).base.hooks, &AWAITING) {
+            (*g).function
+        } else {
+            ptr::null_mut()
+        }
+    }
 }
 
 /// Says that the hub in use has no asyncio.
@@ -126,18 +138,33 @@ unsafe fn work_for<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: contract of `spawn_for_awaitable`.
     unsafe {
-        let Some(asyncio) = asyncio() else { return Err(PyErr::fetch(py)) };
+        let Some(asyncio) = asyncio() else {
+            return Err(PyErr::fetch(py));
+        };
         let awaitable: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, awaitable);
         if ffi::PyCoro_CheckExact(awaitable.as_ptr()) == 0 {
-            if asyncio.is_future.bind(py).call1((&awaitable,))?.is_truthy()? {
+            if asyncio
+                .is_future
+                .bind(py)
+                .call1((&awaitable,))?
+                .is_truthy()?
+            {
                 return Ok(awaitable);
             }
-            if !asyncio.is_coroutine.bind(py).call1((&awaitable,))?.is_truthy()? {
+            if !asyncio
+                .is_coroutine
+                .bind(py)
+                .call1((&awaitable,))?
+                .is_truthy()?
+            {
                 // Wraps what has __await__, and refuses the rest with a TypeError.
                 return with_loop(event_loop, || {
                     let options = pyo3::types::PyDict::new(py);
                     options.set_item("loop", event_loop)?;
-                    asyncio.ensure_future.bind(py).call((&awaitable,), Some(&options))
+                    asyncio
+                        .ensure_future
+                        .bind(py)
+                        .call((&awaitable,), Some(&options))
                 });
             }
         }
@@ -288,7 +315,10 @@ unsafe fn post(g: *mut GreenThread, work: *mut PyObject) -> *mut PyObject {
 unsafe extern "C" fn deliver(pair: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by the hub with the GIL held; the tuple was made by `post`.
     unsafe {
-        take_over(ffi::PyTuple_GET_ITEM(pair, 0).cast(), ffi::PyTuple_GET_ITEM(pair, 1));
+        take_over(
+            ffi::PyTuple_GET_ITEM(pair, 0).cast(),
+            ffi::PyTuple_GET_ITEM(pair, 1),
+        );
         ffi::Py_NewRef(ffi::Py_None())
     }
 }
@@ -314,7 +344,9 @@ unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
 unsafe fn killed_if_cancelled(g: *mut GreenThread, outcome: Outcome) -> Outcome {
     // SAFETY: the outcome is owned.
     unsafe {
-        let Outcome::Error(error) = outcome else { return outcome };
+        let Outcome::Error(error) = outcome else {
+            return outcome;
+        };
         if (*g).killed && is_cancelled(error) {
             let exit = errors::new_exit();
             if !exit.is_null() {

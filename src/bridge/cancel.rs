@@ -132,7 +132,11 @@ unsafe extern "C" fn deliver(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
         greenlet::incref(g.cast());
         let result = if awaiting::work_of(g).is_null() {
             let exit = errors::new_exit();
-            if exit.is_null() { ptr::null_mut() } else { kill::raise_in(g.cast(), exit) }
+            if exit.is_null() {
+                ptr::null_mut()
+            } else {
+                kill::raise_in(g.cast(), exit)
+            }
         } else {
             awaiting::request_cancel(g);
             ffi::Py_NewRef(ffi::Py_None())

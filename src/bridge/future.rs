@@ -103,9 +103,24 @@ pub(super) unsafe fn init() -> Result<(), ()> {
         ffi::PyMethodDef::zeroed(),
     ]));
     let properties = Box::leak(Box::new([
-        property(c"_asyncio_future_blocking", get_blocking, Some(set_blocking), c"asyncio's sign that the future was awaited."),
-        property(c"_loop", get_loop_property, None, c"The event loop that runs the callbacks."),
-        property(c"_state", get_state, None, c"PENDING, FINISHED or CANCELLED."),
+        property(
+            c"_asyncio_future_blocking",
+            get_blocking,
+            Some(set_blocking),
+            c"asyncio's sign that the future was awaited.",
+        ),
+        property(
+            c"_loop",
+            get_loop_property,
+            None,
+            c"The event loop that runs the callbacks.",
+        ),
+        property(
+            c"_state",
+            get_state,
+            None,
+            c"PENDING, FINISHED or CANCELLED.",
+        ),
         ffi::PyGetSetDef::default(),
     ]));
     let members = Box::leak(Box::new([
@@ -119,7 +134,10 @@ pub(super) unsafe fn init() -> Result<(), ()> {
         ffi::PyMemberDef::default(),
     ]));
     let slots = Box::leak(Box::new([
-        slot(ffi::Py_tp_doc, c"The outcome of a green thread, for asyncio.".as_ptr() as *mut c_void),
+        slot(
+            ffi::Py_tp_doc,
+            c"The outcome of a green thread, for asyncio.".as_ptr() as *mut c_void,
+        ),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
@@ -187,7 +205,10 @@ unsafe fn make(g: *mut GreenThread, event_loop: *mut PyObject) -> *mut GreenFutu
         (*g).unclaimed = false;
         if matches!((*g).fate, Fate::Pending) {
             let object = ffi::Py_NewRef(f.cast());
-            (*g).awaiters.push(Awaiter { object, notify: ended });
+            (*g).awaiters.push(Awaiter {
+                object,
+                notify: ended,
+            });
         } else {
             finish(f);
         }
@@ -225,7 +246,9 @@ pub(super) unsafe extern "C" fn await_green_thread(op: *mut PyObject) -> *mut Py
 unsafe fn awaits_itself(g: *mut GreenThread) -> bool {
     // SAFETY: contract of `await_green_thread`.
     unsafe {
-        let Some(asyncio) = asyncio() else { return false };
+        let Some(asyncio) = asyncio() else {
+            return false;
+        };
         let task = ffi::PyObject_CallNoArgs(asyncio.current_task.as_ptr());
         if task.is_null() {
             ffi::PyErr_Clear();
@@ -324,8 +347,11 @@ unsafe fn schedule(f: *mut GreenFuture, callback: Callback) {
         } else {
             NAMES.call_soon_threadsafe
         };
-        let names =
-            if context.is_null() { ptr::null_mut() } else { asyncio.context_name.as_ptr() };
+        let names = if context.is_null() {
+            ptr::null_mut()
+        } else {
+            asyncio.context_name.as_ptr()
+        };
         let args = [(*f).event_loop, function, f.cast(), context];
         let result = ffi::PyObject_VectorcallMethod(name, args.as_ptr(), 3, names);
         if result.is_null() {
@@ -366,8 +392,13 @@ unsafe extern "C" fn add_done_callback(
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by CPython with the GIL held; arguments as for a fast method.
     unsafe {
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
-        let is_context = |name| ffi::PyUnicode_CompareWithASCIIString(name, c"context".as_ptr()) == 0;
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names)
+        };
+        let is_context =
+            |name| ffi::PyUnicode_CompareWithASCIIString(name, c"context".as_ptr()) == 0;
         if count != 1 || named > 1 || named == 1 && !is_context(ffi::PyTuple_GET_ITEM(names, 0)) {
             ffi::PyErr_SetString(
                 ffi::PyExc_TypeError,
@@ -379,13 +410,23 @@ unsafe extern "C" fn add_done_callback(
             no_loop();
             return ptr::null_mut();
         }
-        let given = if named == 1 { *args.offset(1) } else { ffi::Py_None() };
-        let context =
-            if given == ffi::Py_None() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(given) };
+        let given = if named == 1 {
+            *args.offset(1)
+        } else {
+            ffi::Py_None()
+        };
+        let context = if given == ffi::Py_None() {
+            ffi::PyContext_CopyCurrent()
+        } else {
+            ffi::Py_NewRef(given)
+        };
         if context.is_null() {
             return ptr::null_mut();
         }
-        let callback = Callback { function: ffi::Py_NewRef(*args), context };
+        let callback = Callback {
+            function: ffi::Py_NewRef(*args),
+            context,
+        };
         if (*f).state == State::Pending {
             (*f).callbacks.push(callback);
         } else {
@@ -422,7 +463,11 @@ unsafe extern "C" fn remove_done_callback(
         }
         kept.append(&mut (*f).callbacks);
         (*f).callbacks = kept;
-        if failed { ptr::null_mut() } else { ffi::PyLong_FromLong(removed) }
+        if failed {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromLong(removed)
+        }
     }
 }
 
@@ -498,7 +543,11 @@ unsafe extern "C" fn result(op: *mut PyObject, _: *mut PyObject) -> *mut PyObjec
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if raise(f) < 0 { ptr::null_mut() } else { ffi::Py_NewRef((*f).outcome) }
+        if raise(f) < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::Py_NewRef((*f).outcome)
+        }
     }
 }
 
@@ -524,22 +573,20 @@ unsafe extern "C" fn make_cancelled_error(op: *mut PyObject, _: *mut PyObject) -
         if (*f).state == State::Cancelled {
             return ffi::Py_XNewRef(cancelled_error(f));
         }
-        asyncio().map_or(ptr::null_mut(), |a| ffi::PyObject_CallNoArgs(a.cancelled_error.as_ptr()))
+        asyncio().map_or(ptr::null_mut(), |a| {
+            ffi::PyObject_CallNoArgs(a.cancelled_error.as_ptr())
+        })
     }
 }
 
 unsafe extern "C" fn done(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        ffi::PyBool_FromLong(((*op.cast::<GreenFuture>()).state != State::Pending).into())
-    }
+    unsafe { ffi::PyBool_FromLong(((*op.cast::<GreenFuture>()).state != State::Pending).into()) }
 }
 
 unsafe extern "C" fn cancelled(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        ffi::PyBool_FromLong(((*op.cast::<GreenFuture>()).state == State::Cancelled).into())
-    }
+    unsafe { ffi::PyBool_FromLong(((*op.cast::<GreenFuture>()).state == State::Cancelled).into()) }
 }
 
 unsafe extern "C" fn cancel_method(
@@ -551,7 +598,11 @@ unsafe extern "C" fn cancel_method(
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by CPython with the GIL held; arguments as for a fast method.
     unsafe {
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names)
+        };
         let is_msg = |name| ffi::PyUnicode_CompareWithASCIIString(name, c"msg".as_ptr()) == 0;
         if count + named > 1 || named == 1 && !is_msg(ffi::PyTuple_GET_ITEM(names, 0)) {
             ffi::PyErr_SetString(
@@ -563,10 +614,22 @@ unsafe extern "C" fn cancel_method(
         if (*f).state != State::Pending {
             return ffi::Py_NewRef(ffi::Py_False());
         }
-        let given = if count + named == 1 { *args } else { ffi::Py_None() };
-        let message = if given == ffi::Py_None() { ptr::null_mut() } else { ffi::Py_NewRef(given) };
+        let given = if count + named == 1 {
+            *args
+        } else {
+            ffi::Py_None()
+        };
+        let message = if given == ffi::Py_None() {
+            ptr::null_mut()
+        } else {
+            ffi::Py_NewRef(given)
+        };
         replace(&raw mut (*f).message, message);
-        if cancel::request(f) { ffi::Py_NewRef(ffi::Py_True()) } else { ptr::null_mut() }
+        if cancel::request(f) {
+            ffi::Py_NewRef(ffi::Py_True())
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 
@@ -586,7 +649,11 @@ unsafe extern "C" fn get_loop_property(op: *mut PyObject, _: *mut c_void) -> *mu
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         let event_loop = (*op.cast::<GreenFuture>()).event_loop;
-        ffi::Py_NewRef(if event_loop.is_null() { ffi::Py_None() } else { event_loop })
+        ffi::Py_NewRef(if event_loop.is_null() {
+            ffi::Py_None()
+        } else {
+            event_loop
+        })
     }
 }
 
@@ -603,7 +670,10 @@ unsafe extern "C" fn set_blocking(
     // SAFETY: called by CPython with the GIL held; NULL means deletion.
     unsafe {
         if value.is_null() {
-            ffi::PyErr_SetString(ffi::PyExc_AttributeError, c"cannot delete attribute".as_ptr());
+            ffi::PyErr_SetString(
+                ffi::PyExc_AttributeError,
+                c"cannot delete attribute".as_ptr(),
+            );
             return -1;
         }
         let truth = ffi::PyObject_IsTrue(value);
@@ -682,11 +752,7 @@ unsafe extern "C" fn next(op: *mut PyObject) -> *mut PyObject {
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by the collector on a live instance; pointers are owned or NULL.
     unsafe {
@@ -697,7 +763,9 @@ unsafe extern "C" fn traverse(
             (*f).outcome,
             (*f).message,
         ];
-        let callbacks = (&(*f).callbacks).iter().flat_map(|c| [c.function, c.context]);
+        let callbacks = (&(*f).callbacks)
+            .iter()
+            .flat_map(|c| [c.function, c.context]);
         for object in owned.into_iter().chain(callbacks) {
             if !object.is_null() {
                 let stop = visit(object, arg);

@@ -23,7 +23,10 @@ use crate::greenlet::class::slot;
 
 /// Slots that this layer adds to GreenThread.
 pub(crate) fn slots() -> Vec<ffi::PyType_Slot> {
-    vec![slot(ffi::Py_am_await, future::await_green_thread as *mut std::ffi::c_void)]
+    vec![slot(
+        ffi::Py_am_await,
+        future::await_green_thread as *mut std::ffi::c_void,
+    )]
 }
 
 /// Functions that this layer adds to the module.

@@ -78,7 +78,10 @@ fn import(py: Python<'_>) -> PyResult<Asyncio> {
     Ok(Asyncio {
         cancelled_error: exceptions.getattr("CancelledError")?.unbind(),
         invalid_state: exceptions.getattr("InvalidStateError")?.unbind(),
-        is_coroutine: py.import("asyncio.coroutines")?.getattr("iscoroutine")?.unbind(),
+        is_coroutine: py
+            .import("asyncio.coroutines")?
+            .getattr("iscoroutine")?
+            .unbind(),
         is_future: futures.getattr("isfuture")?.unbind(),
         ensure_future: tasks.getattr("ensure_future")?.unbind(),
         current_task: tasks.getattr("current_task")?.unbind(),

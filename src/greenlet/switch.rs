@@ -19,7 +19,7 @@ use crate::switch::{Fiber, Step};
 pub(crate) enum Inbound {
     Nothing,
     Value(*mut PyObject),
-    /// Arguments as given to switch(): a tuple, and a dict or NULL.
+    /// Arguments as given to `switch()`: a tuple, and a dict or NULL.
     Call(*mut PyObject, *mut PyObject),
     /// A normalised exception.
     Error(*mut PyObject),
@@ -49,7 +49,7 @@ impl Inbound {
         }
     }
 
-    /// Turns it into what switch() returns: an owned value, or NULL with the exception set.
+    /// Turns it into what `switch()` returns: an owned value, or NULL with the exception set.
     ///
     /// # Safety
     /// The GIL is held.
@@ -110,7 +110,12 @@ pub(crate) unsafe fn give_stack(g: *mut Greenlet) -> Result<(), StackError> {
     // initialised while New.
     unsafe {
         let (chunk, chunk_len) = stack.chunk();
-        (*g).bounds = Bounds { top: stack.base(), limit: stack.limit(), chunk, chunk_len };
+        (*g).bounds = Bounds {
+            top: stack.base(),
+            limit: stack.limit(),
+            chunk,
+            chunk_len,
+        };
         (*g).fiber.write(Fiber::new(stack, g, enter));
         (*g).phase = Phase::Active;
     }
@@ -396,7 +401,7 @@ unsafe fn look_up_run(g: *mut Greenlet) -> Result<(), *mut PyObject> {
     }
 }
 
-/// switch() and throw() from Python: finds who is really entered, and enters it.
+/// `switch()` and `throw()` from Python: finds who is really entered, and enters it.
 ///
 /// A dead greenlet stands for its parent; one that was never started is started. `inbound`
 /// is consumed. Returns what the caller is later sent: owned, or NULL with an exception.

@@ -22,7 +22,7 @@ pub(crate) struct Thread {
     pub(crate) main: *mut Greenlet,
     /// Owned or NULL: left by the switch that is in progress, released by the greenlet entered.
     pub(crate) origin: *mut Greenlet,
-    /// Owned or NULL: the function given to settrace().
+    /// Owned or NULL: the function given to `settrace()`.
     pub(crate) tracer: *mut PyObject,
     /// The transfer in progress raises an exception in its target: named "throw" to a tracer.
     pub(crate) throwing: bool,
@@ -118,8 +118,7 @@ unsafe fn attach() -> *mut Thread {
 unsafe extern "C" fn ended(capsule: *mut PyObject) {
     // SAFETY: called by CPython with the GIL held, on a capsule made by `attach`.
     unsafe {
-        let thread: *mut Thread =
-            ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr()).cast();
+        let thread: *mut Thread = ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr()).cast();
         if thread.is_null() {
             ffi::PyErr_Clear();
             return;
@@ -236,7 +235,11 @@ pub(crate) unsafe fn set_foreign_error(g: *mut Greenlet) {
         }
         let expected = (*(*g).thread).main;
         let own = THREAD.get();
-        let current = if own.is_null() { ffi::Py_None() } else { (*own).current.cast() };
+        let current = if own.is_null() {
+            ffi::Py_None()
+        } else {
+            (*own).current.cast()
+        };
         ffi::PyErr_Format(
             super::errors::GREENLET_ERROR,
             c"Cannot switch to a different thread\n\tCurrent:  %R\n\tExpected: %R".as_ptr(),

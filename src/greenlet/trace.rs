@@ -1,4 +1,4 @@
-//! settrace(): a function that is told of each switch, in the greenlet entered.
+//! `settrace()`: a function that is told of each switch, in the greenlet entered.
 
 use std::ptr;
 
@@ -29,19 +29,19 @@ pub(crate) unsafe fn call(
         if origin.is_null() {
             return inbound;
         }
-        let event = if (*thread).throwing { c"throw" } else { c"switch" };
+        let event = if (*thread).throwing {
+            c"throw"
+        } else {
+            c"switch"
+        };
         let tracer = ffi::Py_NewRef((*thread).tracer);
         let name = ffi::PyUnicode_InternFromString(event.as_ptr());
         let pair = ffi::PyTuple_Pack(2, origin.cast::<PyObject>(), me.cast::<PyObject>());
         let mut result = ptr::null_mut();
         if !name.is_null() && !pair.is_null() {
             enter_tracing((*thread).tstate);
-            result = ffi::PyObject_CallFunctionObjArgs(
-                tracer,
-                name,
-                pair,
-                ptr::null_mut::<PyObject>(),
-            );
+            result =
+                ffi::PyObject_CallFunctionObjArgs(tracer, name, pair, ptr::null_mut::<PyObject>());
             leave_tracing((*thread).tstate);
         }
         ffi::Py_XDECREF(name);
@@ -59,7 +59,7 @@ pub(crate) unsafe fn call(
     }
 }
 
-/// sys.settrace() functions do not see the frames of a greenlet tracer.
+/// `sys.settrace()` functions do not see the frames of a greenlet tracer.
 unsafe fn enter_tracing(ts: *mut ffi::PyThreadState) {
     #[cfg(Py_3_11)]
     // SAFETY: `ts` is this OS thread's state.

@@ -66,7 +66,8 @@ pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
         name: c"eventlet.greenthread.GreenThread".as_ptr(),
         basicsize: std::mem::size_of::<GreenThread>() as c_int,
         itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC) as c_uint,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
+            as c_uint,
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: the GIL is held; the spec and its tables are complete.
@@ -150,11 +151,7 @@ unsafe extern "C" fn initialize(
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     let me = op.cast::<GreenThread>();
     // SAFETY: called by the collector on a live instance; pointers are owned or NULL.
     unsafe {
@@ -162,7 +159,14 @@ unsafe extern "C" fn traverse(
             Fate::Pending => ptr::null_mut(),
             Fate::Value(object) | Fate::Error(object) => object,
         };
-        let owned = [(*me).function, (*me).args, (*me).kwargs, (*me).links, (*me).fatal, fate];
+        let owned = [
+            (*me).function,
+            (*me).args,
+            (*me).kwargs,
+            (*me).links,
+            (*me).fatal,
+            fate,
+        ];
         for object in owned {
             if !object.is_null() {
                 let stop = visit(object, arg);
@@ -264,7 +268,11 @@ pub(super) unsafe fn overrides_main(me: *mut GreenThread) -> bool {
 pub(super) unsafe fn call_overridden_main(me: *mut GreenThread) -> *mut PyObject {
     // SAFETY: `me` is live; the GIL is held by the callers.
     unsafe {
-        let kwargs = if (*me).kwargs.is_null() { ffi::Py_None() } else { (*me).kwargs };
+        let kwargs = if (*me).kwargs.is_null() {
+            ffi::Py_None()
+        } else {
+            (*me).kwargs
+        };
         let call = ffi::PyTuple_Pack(3, (*me).function, (*me).args, kwargs);
         if call.is_null() {
             return ptr::null_mut();
@@ -305,8 +313,11 @@ pub(super) unsafe fn call_main(
 
 /// Calls args[0](*args[1], **args[2]).
 unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
-    let (mut function, mut given, mut named) =
-        (ptr::null_mut::<PyObject>(), ptr::null_mut::<PyObject>(), ptr::null_mut::<PyObject>());
+    let (mut function, mut given, mut named) = (
+        ptr::null_mut::<PyObject>(),
+        ptr::null_mut::<PyObject>(),
+        ptr::null_mut::<PyObject>(),
+    );
     // SAFETY: `args` is a tuple; the format checks what is in it.
     unsafe {
         let ok = ffi::PyArg_ParseTuple(
@@ -323,7 +334,11 @@ unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
         if tuple.is_null() {
             return ptr::null_mut();
         }
-        let named = if named == ffi::Py_None() { ptr::null_mut() } else { named };
+        let named = if named == ffi::Py_None() {
+            ptr::null_mut()
+        } else {
+            named
+        };
         let result = ffi::PyObject_Call(function, tuple, named);
         ffi::Py_DECREF(tuple);
         result
@@ -395,7 +410,7 @@ unsafe fn split_link(
             ffi::PyErr_SetString(ffi::PyExc_TypeError, c"a link needs a function".as_ptr());
             return None;
         }
-        match collect(args.offset(1), count - 1, names)? {
+        match collect(args.add(1), count - 1, names)? {
             Inbound::Call(tuple, dict) => Some((*args, tuple, dict)),
             _ => None,
         }
@@ -416,7 +431,11 @@ unsafe extern "C" fn link(
         let fine = links::add(op.cast(), function, tuple, dict);
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
-        if fine { ffi::Py_NewRef(ffi::Py_None()) } else { ptr::null_mut() }
+        if fine {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 
@@ -434,11 +453,15 @@ unsafe extern "C" fn unlink(
         let found = links::remove(op.cast(), function, tuple, dict);
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
-        if found < 0 { ptr::null_mut() } else { ffi::PyBool_FromLong(found.into()) }
+        if found < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyBool_FromLong(found.into())
+        }
     }
 }
 
-/// Withdraws the pending start of spawn_after, if there is one.
+/// Withdraws the pending start of `spawn_after`, if there is one.
 pub(super) unsafe fn drop_timer(me: *mut GreenThread) {
     let core = registry::existing();
     // SAFETY: the hub of this OS thread; what the heap gives back is owned.

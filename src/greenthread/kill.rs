@@ -1,4 +1,4 @@
-//! kill() and cancel(): raising an exception in somebody else's green thread.
+//! `kill()` and `cancel()`: raising an exception in somebody else's green thread.
 
 use std::ptr;
 
@@ -33,7 +33,13 @@ pub(crate) unsafe fn kill(
             );
             return ptr::null_mut();
         }
-        let arg = |i: isize| if i < count { *args.offset(i) } else { ptr::null_mut() };
+        let arg = |i: isize| {
+            if i < count {
+                *args.offset(i)
+            } else {
+                ptr::null_mut()
+            }
+        };
         let error = make_exception(arg(0), arg(1), arg(2));
         if error.is_null() {
             return ptr::null_mut();
@@ -57,7 +63,11 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             return ffi::Py_NewRef(ffi::Py_None());
         }
         if (*g).phase == Phase::New && thread::same(g, thread::existing()) {
-            return if end_unstarted(g, error) { ffi::Py_NewRef(ffi::Py_None()) } else { ptr::null_mut() };
+            return if end_unstarted(g, error) {
+                ffi::Py_NewRef(ffi::Py_None())
+            } else {
+                ptr::null_mut()
+            };
         }
         let core = registry::hub();
         if core.is_null() {
@@ -91,7 +101,9 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             return ptr::null_mut();
         }
         if (*core).in_turn && me != (*core).runner {
-            (*core).ready.push(Ready::Resume(Parked::current(thread), none()));
+            (*core)
+                .ready
+                .push(Ready::Resume(Parked::current(thread), none()));
         } else if !from_runner(core) {
             return enter(core, g, error);
         } else {
@@ -134,7 +146,11 @@ unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut
         } else {
             turn::single(core, g, Inbound::Error(error))
         };
-        if fine { ffi::Py_NewRef(ffi::Py_None()) } else { ptr::null_mut() }
+        if fine {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 
@@ -193,8 +209,8 @@ pub(crate) unsafe fn cancel(
 ) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
-        let begun = (*g).phase != Phase::New
-            || (*g).kind == Kind::Scheduled && ((*(*g).hooks).begun)(g);
+        let begun =
+            (*g).phase != Phase::New || (*g).kind == Kind::Scheduled && ((*(*g).hooks).begun)(g);
         if !begun {
             return kill(g, args, count);
         }
@@ -212,7 +228,11 @@ pub(crate) unsafe extern "C" fn kill_function(
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         let g = target(args, count, c"kill");
-        if g.is_null() { ptr::null_mut() } else { kill(g, args.offset(1), count - 1) }
+        if g.is_null() {
+            ptr::null_mut()
+        } else {
+            kill(g, args.add(1), count - 1)
+        }
     }
 }
 
@@ -226,7 +246,11 @@ pub(crate) unsafe extern "C" fn cancel_function(
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         let g = target(args, count, c"cancel");
-        if g.is_null() { ptr::null_mut() } else { cancel(g, args.offset(1), count - 1) }
+        if g.is_null() {
+            ptr::null_mut()
+        } else {
+            cancel(g, args.add(1), count - 1)
+        }
     }
 }
 

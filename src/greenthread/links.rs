@@ -28,7 +28,11 @@ pub(super) unsafe fn add(
                 return false;
             }
         }
-        let named = if kwargs.is_null() { ffi::Py_None() } else { kwargs };
+        let named = if kwargs.is_null() {
+            ffi::Py_None()
+        } else {
+            kwargs
+        };
         let entry = ffi::PyTuple_Pack(3, function, args, named);
         if entry.is_null() {
             return false;
@@ -59,7 +63,11 @@ pub(super) unsafe fn remove(
         if (*me).links.is_null() {
             return 0;
         }
-        let named = if kwargs.is_null() { ffi::Py_None() } else { kwargs };
+        let named = if kwargs.is_null() {
+            ffi::Py_None()
+        } else {
+            kwargs
+        };
         let entry = ffi::PyTuple_Pack(3, function, args, named);
         if entry.is_null() {
             return -1;
@@ -67,7 +75,11 @@ pub(super) unsafe fn remove(
         let links = ffi::Py_NewRef((*me).links);
         let index = ffi::PySequence_Index(links, entry);
         let outcome = if index >= 0 {
-            if ffi::PySequence_DelItem(links, index) == 0 { 1 } else { -1 }
+            if ffi::PySequence_DelItem(links, index) == 0 {
+                1
+            } else {
+                -1
+            }
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0 {
             ffi::PyErr_Clear();
             0
@@ -111,7 +123,11 @@ unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
         let function = ffi::PyTuple_GET_ITEM(entry, 0);
         let given = ffi::PyTuple_GET_ITEM(entry, 1);
         let named = ffi::PyTuple_GET_ITEM(entry, 2);
-        let kwargs = if named == ffi::Py_None() { ptr::null_mut() } else { named };
+        let kwargs = if named == ffi::Py_None() {
+            ptr::null_mut()
+        } else {
+            named
+        };
         let count = ffi::PyTuple_GET_SIZE(given);
         let args = ffi::PyTuple_New(count + 1);
         let mut result = ptr::null_mut();

@@ -1,7 +1,7 @@
 //! Green threads: greenlets run by the hub, with an outcome that others can wait for.
 //!
 //! A spawned green thread is entered by the hub and, when it ends, chooses its successor
-//! itself. One that was made by hand (`GreenThread(parent)`) and entered with switch() ends in
+//! itself. One that was made by hand (`GreenThread(parent)`) and entered with `switch()` ends in
 //! its parent, like any greenlet.
 
 pub(crate) mod class;
@@ -14,9 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{
-    self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch,
-};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch};
 use crate::hub::{Core, Parked, control, registry, run, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
@@ -50,7 +48,7 @@ pub(crate) struct GreenThread {
     pub(crate) waits_for: *mut GreenThread,
     /// Owned or NULL: list of (function, args, kwargs) to call at the end.
     pub(crate) links: *mut PyObject,
-    /// The pending start of spawn_after.
+    /// The pending start of `spawn_after`.
     pub(crate) timer: Option<TimerKey>,
     /// Entered by the hub: its end goes there, too.
     pub(crate) scheduled: bool,
@@ -63,11 +61,23 @@ pub(crate) struct GreenThread {
 }
 
 /// For GreenThread objects.
-pub(crate) static GREEN_THREAD: Hooks =
-    Hooks { run: run_body, finish, next, abort: kill::never_run, begun, may_wait };
+pub(crate) static GREEN_THREAD: Hooks = Hooks {
+    run: run_body,
+    finish,
+    next,
+    abort: kill::never_run,
+    begun,
+    may_wait,
+};
 /// For the plain greenlets of spawn_n: no outcome, no links.
-pub(crate) static SPAWNED: Hooks =
-    Hooks { run: run_plain, finish: finish_plain, next: next_plain, abort: kill::never_run_plain, begun, may_wait };
+pub(crate) static SPAWNED: Hooks = Hooks {
+    run: run_plain,
+    finish: finish_plain,
+    next: next_plain,
+    abort: kill::never_run_plain,
+    begun,
+    may_wait,
+};
 
 unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
     let me = g.cast::<GreenThread>();
@@ -109,7 +119,9 @@ pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
     // SAFETY: called once, with the GIL held.
     unsafe {
         let taken = settle(me, outcome);
-        let Fate::Error(error) = (*me).fate else { return };
+        let Fate::Error(error) = (*me).fate else {
+            return;
+        };
         if errors::is_a(error, errors::GREENLET_EXIT) {
             return;
         }
@@ -129,7 +141,11 @@ pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
 pub(crate) unsafe fn settle(me: *mut GreenThread, outcome: Outcome) -> bool {
     // SAFETY: by contract; pointers are taken out before they are used.
     unsafe {
-        for slot in [&raw mut (*me).function, &raw mut (*me).args, &raw mut (*me).kwargs] {
+        for slot in [
+            &raw mut (*me).function,
+            &raw mut (*me).args,
+            &raw mut (*me).kwargs,
+        ] {
             greenlet::replace(slot, ptr::null_mut());
         }
         if !matches!((*me).fate, Fate::Pending) {
@@ -223,7 +239,11 @@ pub(crate) unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: hooks are called on the green thread's own stack, with the GIL held.
     unsafe {
         let fatal = std::mem::replace(&mut (*me).fatal, ptr::null_mut());
-        if (*me).scheduled { after(g, fatal) } else { to_parent(g, me, fatal) }
+        if (*me).scheduled {
+            after(g, fatal)
+        } else {
+            to_parent(g, me, fatal)
+        }
     }
 }
 
@@ -257,7 +277,7 @@ unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
     }
 }
 
-/// A green thread that was entered with switch() returns to its parent.
+/// A green thread that was entered with `switch()` returns to its parent.
 unsafe fn to_parent(g: *mut Greenlet, me: *mut GreenThread, fatal: *mut PyObject) -> *mut Greenlet {
     // SAFETY: contract of `next`.
     unsafe {
@@ -327,7 +347,7 @@ unsafe fn next_plain(g: *mut Greenlet) -> *mut Greenlet {
     }
 }
 
-/// The outcome as what wait() returns: owned, or NULL with the exception set.
+/// The outcome as what `wait()` returns: owned, or NULL with the exception set.
 ///
 /// # Safety
 /// The green thread has ended; the GIL is held.
@@ -365,8 +385,11 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
         if !((*(*me).base.hooks).may_wait)(me.cast(), waiter) {
             return ptr::null_mut();
         }
-        let waiter: *mut GreenThread =
-            if class::check(waiter.cast()) { waiter.cast() } else { ptr::null_mut() };
+        let waiter: *mut GreenThread = if class::check(waiter.cast()) {
+            waiter.cast()
+        } else {
+            ptr::null_mut()
+        };
         let key = (*me).waiters.push_back(Parked::current((*core).thread));
         if !waiter.is_null() {
             (*waiter).waits_for = me;
@@ -390,13 +413,4 @@ unsafe fn begun(g: *mut Greenlet) -> bool {
 
 unsafe fn may_wait(_: *mut Greenlet, _: *mut Greenlet) -> bool {
     true
-}
-
-/// Not entered yet, and not ended.
-///
-/// # Safety
-/// `g` is live.
-pub(crate) unsafe fn is_new(g: *mut Greenlet) -> bool {
-    // SAFETY: by contract.
-    unsafe { (*g).phase == Phase::New }
 }

@@ -11,8 +11,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Core, Driver, Due, Ready, control, io, park, registry, run};
-use crate::greenlet::{self, Inbound, Phase, thread};
+use super::{Core, Driver, Due, Ready, io, park, registry, run};
+use crate::greenlet::{self, thread};
 use crate::reactor::now;
 use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
 
@@ -20,7 +20,13 @@ use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
 ///
 /// Made by `eventlet.hubs`; `driver` is "asyncio", "poll" (the engine's own poller), or
 /// "custom" (a subclass that overrides `wait`).
-#[pyclass(subclass, frozen, weakref, module = "eventlet_asyncio._core", name = "Hub")]
+#[pyclass(
+    subclass,
+    frozen,
+    weakref,
+    module = "eventlet_asyncio._core",
+    name = "Hub"
+)]
 pub(crate) struct Hub {
     core: UnsafeCell<Option<Box<Core>>>,
 }
@@ -39,7 +45,11 @@ pub(crate) struct TimerHandle {
 impl Hub {
     fn core(&self) -> *mut Core {
         // SAFETY: set by `__new__` and never taken out; the box keeps its address.
-        unsafe { (*self.core.get()).as_deref_mut().map_or(std::ptr::null_mut(), |c| c) }
+        unsafe {
+            (*self.core.get())
+                .as_deref_mut()
+                .map_or(std::ptr::null_mut(), |c| c)
+        }
     }
 }
 
@@ -48,7 +58,9 @@ impl Hub {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { core: UnsafeCell::new(None) }
+        Self {
+            core: UnsafeCell::new(None),
+        }
     }
 
     #[pyo3(signature = (driver="poll"))]
@@ -150,7 +162,11 @@ impl Hub {
     /// Make the hub greenlet, or a new one if it has died.
     fn ensure_greenlet(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        if unsafe { run::ensure_greenlet(self.core()) } { Ok(()) } else { Err(PyErr::fetch(py)) }
+        if unsafe { run::ensure_greenlet(self.core()) } {
+            Ok(())
+        } else {
+            Err(PyErr::fetch(py))
+        }
     }
 
     /// Stop the hub's loop after the turn in progress. With `wait`, block until it has stopped.
@@ -185,7 +201,9 @@ impl Hub {
     #[getter]
     fn greenlet(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         // SAFETY: the GIL is held; the core owns the greenlet.
-        unsafe { Bound::from_borrowed_ptr_or_opt(py, (*self.core()).greenlet.cast()).map(Bound::unbind) }
+        unsafe {
+            Bound::from_borrowed_ptr_or_opt(py, (*self.core()).greenlet.cast()).map(Bound::unbind)
+        }
     }
 
     #[getter]
@@ -303,14 +321,22 @@ impl Hub {
                         Due::Start(g) => (*g).cast(),
                         Due::Expire(object) | Due::Call(object) => *object,
                     };
-                    (seconds_from_nanos(deadline), Bound::from_borrowed_ptr(py, object).unbind())
+                    (
+                        seconds_from_nanos(deadline),
+                        Bound::from_borrowed_ptr(py, object).unbind(),
+                    )
                 })
                 .collect()
         }
     }
 
     /// Call `callback()` whenever the descriptor is ready, until removed.
-    fn _listen(&self, fd: c_int, write: bool, callback: &Bound<'_, PyAny>) -> PyResult<io::Registration> {
+    fn _listen(
+        &self,
+        fd: c_int,
+        write: bool,
+        callback: &Bound<'_, PyAny>,
+    ) -> PyResult<io::Registration> {
         // SAFETY: the GIL is held.
         unsafe { io::listen(self.core(), fd, write, callback) }
     }
@@ -351,34 +377,6 @@ impl Hub {
         unsafe { io::wait(py, self.core(), nanos_from_seconds(seconds)) }
     }
 
-    /// Raise an exception in a suspended green thread, from a callback of the hub.
-    fn _throw(&self, target: &Bound<'_, PyAny>, error: Py<PyAny>) -> PyResult<()> {
-        // SAFETY: the GIL is held; the type is checked.
-        unsafe {
-            if !greenlet::class::check(target.as_ptr()) {
-                return Err(PyTypeError::new_err("expected a greenlet"));
-            }
-            let g: *mut greenlet::Greenlet = target.as_ptr().cast();
-            if (*g).phase != Phase::Dead && !control::raise_in(self.core(), g, error.into_ptr()) {
-                return Err(PyErr::fetch(target.py()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Wake a parked green thread with a value in the next turn.
-    fn _wake(&self, target: &Bound<'_, PyAny>, value: Py<PyAny>) -> PyResult<()> {
-        // SAFETY: the GIL is held; the type is checked.
-        unsafe {
-            if !greenlet::class::check(target.as_ptr()) {
-                return Err(PyTypeError::new_err("expected a greenlet"));
-            }
-            let g: *mut greenlet::Greenlet = target.clone().into_ptr().cast();
-            park::Parked::owning(g).wake(Inbound::Value(value.into_ptr()));
-        }
-        Ok(())
-    }
-
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // SAFETY: the collector runs with the GIL held.
         unsafe {
@@ -399,11 +397,13 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        let Some(core) = self.core.get_mut() else { return };
+        let Some(core) = self.core.get_mut() else {
+            return;
+        };
         // SAFETY: the last reference is gone, so nobody runs this hub; the GIL is held
         // when a Python object dies.
         Python::attach(|py| unsafe {
-            (*core).object = ffi::Py_None();
+            core.object = ffi::Py_None();
             registry::close(py, &raw mut **core);
         });
     }

@@ -113,7 +113,11 @@ pub(crate) unsafe fn print(error: *mut PyObject) {
             c"OOO".as_ptr(),
             ffi::Py_TYPE(error).cast::<PyObject>(),
             error,
-            if trace.is_null() { ffi::Py_None() } else { trace },
+            if trace.is_null() {
+                ffi::Py_None()
+            } else {
+                trace
+            },
         );
         if result.is_null() {
             ffi::PyErr_Clear();

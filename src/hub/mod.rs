@@ -24,6 +24,7 @@ pub(crate) mod io;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod socket;
 pub(crate) mod turn;
 
 use std::ptr;
@@ -38,10 +39,13 @@ use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
 pub(crate) use park::Parked;
 
-/// Switches allowed in one turn before the event loop gets its own turn.
-const TURN_SWITCHES: u32 = 100;
-/// Time allowed in one turn, in nanoseconds.
+/// Time allowed in one turn, in nanoseconds, before the event loop gets its own turn.
+///
+/// A pass of the event loop costs 5 to 10 microseconds. With a limit of 100 switches instead,
+/// it was as expensive as the switches themselves (152 ns per `sleep(0)` against 95).
 const TURN_NANOS: u64 = 200_000;
+/// Switches allowed in one turn, should the clock stand still.
+const TURN_SWITCHES: u32 = 10_000;
 
 /// Something that is due now. Pointers are owned.
 pub(crate) enum Ready {
@@ -101,6 +105,10 @@ pub(crate) enum Driver {
     Custom,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state of its own, and any combination is possible"
+)]
 pub(crate) struct Core {
     pub(crate) thread: *mut Thread,
     /// The Hub object this belongs to (borrowed: it owns us).

@@ -57,7 +57,10 @@ unsafe fn make(thread: *mut Thread) -> *mut Core {
     Python::attach(|py| {
         let result = match FACTORY.get() {
             Some(factory) => factory.call0(py).map(drop),
-            None => py.import("eventlet.hubs").and_then(|m| m.call_method0("get_hub")).map(drop),
+            None => py
+                .import("eventlet.hubs")
+                .and_then(|m| m.call_method0("get_hub"))
+                .map(drop),
         };
         // SAFETY: the factory installs the hub in this thread's record.
         let core: *mut Core = unsafe { (*thread).hub.cast() };
@@ -88,7 +91,9 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             return Ok(());
         }
         if !former.is_null() && (*former).in_turn && (*former).greenlet == (*thread).current {
-            return Err(PyRuntimeError::new_err("a hub cannot be replaced from its own callback"));
+            return Err(PyRuntimeError::new_err(
+                "a hub cannot be replaced from its own callback",
+            ));
         }
         ffi::Py_INCREF((*core).object);
         (*thread).hub = core.cast();
@@ -169,19 +174,14 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         // Their descriptors are shared with the parent: neither may be closed or
         // changed through the poller that is shared.
         for object in [looping.owned, looping.attached].into_iter().flatten() {
-            std::mem::forget(object);
+            let _kept_for_ever = object.into_ptr();
         }
-        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        let thread = (*core).thread;
-        // The hub greenlet is suspended inside the parent's loop: it is left as it is.
-        let former = std::mem::replace(&mut (*core).greenlet, ptr::null_mut());
-        if !former.is_null() && former != (*thread).current {
-            std::mem::forget(former);
-        }
+        // The hub greenlet is suspended inside the parent's loop: it is left as it is, and
+        // keeps the reference that was ours.
+        (*core).greenlet = ptr::null_mut();
         (*core).running = false;
         (*core).in_turn = false;
         (*core).turn_requested = false;
-        let _ = hub;
         if !run::ensure_greenlet(core) {
             return Err(PyErr::fetch(py));
         }

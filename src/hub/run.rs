@@ -105,7 +105,13 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
 
 unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
     // SAFETY: contract of `request_turn`.
-    unsafe { (*core).looping.attached.as_ref().is_some_and(|l| l.as_ptr() == running) }
+    unsafe {
+        (*core)
+            .looping
+            .attached
+            .as_ref()
+            .is_some_and(|l| l.as_ptr() == running)
+    }
 }
 
 /// Attaches to a loop that runs already. Failure is reported as unraisable: the green
@@ -189,11 +195,7 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
 ///
 /// # Switches
 /// Into what is ready, unless a turn is in progress already: then that does it.
-pub(crate) unsafe fn event(
-    py: Python<'_>,
-    core: *mut Core,
-    cause: impl FnOnce(),
-) -> PyResult<()> {
+pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()) -> PyResult<()> {
     // SAFETY: by contract.
     unsafe {
         if core.is_null() || (*core).closed || (*core).in_turn {
@@ -256,7 +258,10 @@ pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<
 pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
-        (*core).timers.next_deadline().is_some_and(|d| d < (*core).looping.scheduled)
+        (*core)
+            .timers
+            .next_deadline()
+            .is_some_and(|d| d < (*core).looping.scheduled)
     }
 }
 
@@ -316,6 +321,30 @@ unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the running greenlet is the one whose stack the event loop runs on, outside a
+/// turn: in a coroutine or a callback.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let me = (*(*core).thread).current;
+        if me == (*core).greenlet {
+            return true;
+        }
+        if (*core).driver != Driver::Asyncio {
+            return false;
+        }
+        let running = crate::imports::visible_loop();
+        if running.is_null() {
+            return false;
+        }
+        ffi::Py_DECREF(running);
+        (*core).runner.is_null() || (*core).runner == me
+    }
 }
 
 /// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
@@ -447,7 +476,10 @@ unsafe fn drop_timers(core: *mut Core) {
 unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`.
     unsafe {
-        while !(*core).stopping {
+        loop {
+            if (*core).stopping {
+                return Ok(());
+            }
             match (*core).driver {
                 Driver::Asyncio => run_loop(py, core)?,
                 Driver::Poll => {
@@ -467,12 +499,15 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             }
         }
     }
-    Ok(())
 }
 
 unsafe fn take_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`.
-    if unsafe { turn::turn(core) } { Ok(()) } else { Err(PyErr::fetch(py)) }
+    if unsafe { turn::turn(core) } {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(py))
+    }
 }
 
 /// How long the hub may sleep, in nanoseconds.
@@ -489,7 +524,7 @@ unsafe fn pause(core: *mut Core) -> u64 {
     }
 }
 
-/// Runs the owned loop until it stops; stop() by the application does not end the hub.
+/// Runs the owned loop until it stops; `stop()` by the application does not end the hub.
 unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`; objects are cloned out of `core` before they are called.
     unsafe {
@@ -536,10 +571,7 @@ pub(crate) unsafe fn event_loop<'py>(
 }
 
 /// The loop that the hub runs itself, chosen by the Python side of the hub.
-pub(crate) unsafe fn owned_loop<'py>(
-    py: Python<'py>,
-    core: *mut Core,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: contract of `run`.
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {

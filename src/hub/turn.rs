@@ -63,7 +63,9 @@ unsafe fn perform_ready(core: *mut Core) -> bool {
             if !(*core).budget.spend(now) {
                 return true;
             }
-            let Some(item) = (*core).ready.pop() else { return true };
+            let Some(item) = (*core).ready.pop() else {
+                return true;
+            };
             if !perform(core, item) {
                 return false;
             }
@@ -109,7 +111,10 @@ unsafe fn take_messages(core: *mut Core) {
 }
 
 /// Moves timers that are due to the ready queue.
-unsafe fn take_due(core: *mut Core) {
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn take_due(core: *mut Core) {
     // SAFETY: contract of `turn`.
     unsafe {
         if (*core).timers.is_empty() {
@@ -194,11 +199,9 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
     unsafe {
         let thread = (*core).thread;
         // A start keeps the arguments that lie there already.
+        (*thread).throwing = matches!(inbound, Inbound::Error(_));
         if !matches!(inbound, Inbound::Nothing) {
-            (*thread).throwing = matches!(inbound, Inbound::Error(_));
             std::mem::replace(&mut (*g).inbound, inbound).discard();
-        } else {
-            (*thread).throwing = false;
         }
         returned(switch_to(thread, g))
     }
@@ -269,6 +272,7 @@ unsafe fn returned(inbound: Inbound) -> bool {
 pub(crate) unsafe fn is_system(error: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
-        errors::is_a(error, ffi::PyExc_SystemExit) || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
+        errors::is_a(error, ffi::PyExc_SystemExit)
+            || errors::is_a(error, ffi::PyExc_KeyboardInterrupt)
     }
 }

@@ -36,11 +36,15 @@ pub(super) struct Chunk {
     pub(super) data: [*mut PyObject; 1],
 }
 
-/// The three pointers of the thread state that say where the next frame goes.
+/// The thread state's `datastack_chunk`, `_top` and `_limit`, which always come together.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct DataStack {
+    /// Chunk the innermost Python frames are in.
     pub(super) chunk: *mut Chunk,
+    /// Where the next frame goes.
     pub(super) top: *mut *mut PyObject,
+    /// Where the chunk ends.
     pub(super) limit: *mut *mut PyObject,
 }
 
@@ -58,6 +62,7 @@ impl DataStack {
     /// `memory` must be aligned as a pointer, have `len` writable bytes (a multiple of a
     /// pointer's size and enough for some frames) and outlive the stack.
     #[inline]
+    #[expect(clippy::cast_ptr_alignment, reason = "the caller vouches for it")]
     pub(super) unsafe fn embed(memory: *mut u8, len: usize) -> Self {
         let chunk = memory.cast::<Chunk>();
         let head = Chunk {

@@ -13,16 +13,23 @@ use pyo3::ffi::{self, PyObject, PyThreadState};
 use super::chunk::DataStack;
 use super::version::{self, ExcItem, ThreadState};
 
-/// Names as in CPython's headers: `Type.field` with its offset, `Type` with its size.
+/// Fields named as in CPython's headers, `Type.field`, with their offsets.
 pub(super) type Names = Vec<(&'static str, usize)>;
 
-/// Lists offsets of mirrored structures under their names in C.
+/// Lists offsets of mirrored structures under their names in C; `c_name: path` where the
+/// mirror groups fields.
 macro_rules! names {
-    ($($c:literal => $mirror:ty { $($field:ident),* $(,)? })*) => {
+    ($($c:literal => $mirror:ty { $($field:ident $(: $($path:ident).+)?),* $(,)? })*) => {
         vec![$(
-            ($c, size_of::<$mirror>()),
-            $((concat!($c, ".", stringify!($field)), std::mem::offset_of!($mirror, $field)),)*
+            $((
+                concat!($c, ".", stringify!($field)),
+                names!(@offset $mirror, $field $(, $($path).+)?),
+            ),)*
         )*]
+    };
+    (@offset $mirror:ty, $field:ident) => { std::mem::offset_of!($mirror, $field) };
+    (@offset $mirror:ty, $field:ident, $($path:ident).+) => {
+        std::mem::offset_of!($mirror, $($path).+)
     };
 }
 pub(super) use names;
@@ -37,10 +44,10 @@ pub(super) struct Probe {
     pub(super) c_depth: Option<c_int>,
     /// Where Python frames are put.
     #[cfg(Py_3_11)]
-    pub(super) data: DataStack,
+    pub(super) datastack: DataStack,
 }
 
-/// Offsets and sizes this build works with, for comparison with the headers.
+/// Offsets this build works with, for comparison with the headers.
 pub(crate) fn layout() -> Names {
     version::layout()
 }
@@ -53,6 +60,8 @@ pub(crate) fn layout() -> Names {
 /// A sentence that says what does not fit and what to do.
 pub(crate) fn check() -> Result<(), String> {
     check_version()?;
+    #[cfg(Py_3_13)]
+    super::debug_offsets::check()?;
     // SAFETY: the module is being imported, so this thread is attached.
     let ts = unsafe { ffi::PyThreadState_Get() };
     // SAFETY: version and kind of the interpreter are right, so the structure is at
@@ -65,8 +74,10 @@ pub(crate) fn check() -> Result<(), String> {
         check_context(ts)?;
         #[cfg(Py_3_11)]
         check_data_stack(ts)?;
-        version::prepare(ts)
+        #[cfg(Py_3_12)]
+        version::prepare(ts)?;
     }
+    Ok(())
 }
 
 /// A refusal because of one field.
@@ -225,7 +236,7 @@ unsafe fn check_context(ts: *mut PyThreadState) -> Result<(), String> {
 #[cfg(Py_3_11)]
 unsafe fn check_data_stack(ts: *mut PyThreadState) -> Result<(), String> {
     // SAFETY: the running frame was found where it should be, so the chunk is valid.
-    if unsafe { version::probe(&*ts.cast()).data.plausible() } {
+    if unsafe { version::probe(&*ts.cast()).datastack.plausible() } {
         Ok(())
     } else {
         Err(mismatch("datastack_chunk"))

@@ -27,10 +27,18 @@ compile_error!(
 #[cfg(not(Py_3_10))]
 compile_error!("eventlet-asyncio needs CPython 3.10 or newer");
 
+#[cfg(all(Py_3_12, not(Py_3_14)))]
+mod c_recursion;
 #[cfg(Py_3_11)]
 mod chunk;
 mod context;
+#[cfg(Py_3_13)]
+mod debug_offsets;
+#[cfg(Py_3_11)]
+mod handled;
 mod layout;
+#[cfg(Py_3_14)]
+mod private;
 #[cfg_attr(all(Py_3_10, not(Py_3_11)), path = "py310.rs")]
 #[cfg_attr(all(Py_3_11, not(Py_3_12)), path = "py311.rs")]
 #[cfg_attr(all(Py_3_12, not(Py_3_13)), path = "py312.rs")]
@@ -49,6 +57,13 @@ pub(crate) use layout::{check, layout};
 use version::{ExcItem, Fields, ThreadState};
 
 /// The memory of a C stack.
+#[cfg_attr(
+    not(Py_3_12),
+    allow(
+        dead_code,
+        reason = "older versions know nothing of the C stack's size"
+    )
+)]
 pub(crate) struct Bounds {
     /// High end: where the stack starts.
     pub(crate) top: usize,
@@ -62,7 +77,12 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// Of a greenlet that has no stack.
-    pub(crate) const NONE: Self = Self { top: 0, limit: 0, chunk: ptr::null_mut(), chunk_len: 0 };
+    pub(crate) const NONE: Self = Self {
+        top: 0,
+        limit: 0,
+        chunk: ptr::null_mut(),
+        chunk_len: 0,
+    };
 }
 
 /// The thread state's fields of one stack while another one runs.
@@ -75,6 +95,8 @@ pub(crate) struct StackState {
     /// Owned while saved, NULL while the stack runs.
     context: *mut PyObject,
     fields: Fields,
+    #[cfg(Py_3_14)]
+    private: private::Private,
 }
 
 impl StackState {
@@ -85,6 +107,8 @@ impl StackState {
             exc_info: ptr::null_mut(),
             context: ptr::null_mut(),
             fields: Fields::new(),
+            #[cfg(Py_3_14)]
+            private: private::Private::new(),
         }
     }
 
@@ -104,6 +128,11 @@ impl StackState {
         bounds: &Bounds,
         context: *mut PyObject,
     ) {
+        #[cfg(Py_3_14)]
+        // SAFETY: P1.
+        unsafe {
+            self.private.begin(ts, bounds);
+        };
         // SAFETY: P1.
         let ts = unsafe { mirror(ts) };
         self.exc = ExcItem::EMPTY;
@@ -124,6 +153,11 @@ impl StackState {
     /// As the module says; this is the state of the running stack.
     #[inline]
     pub(crate) unsafe fn save(&mut self, ts: *mut PyThreadState) {
+        #[cfg(Py_3_14)]
+        // SAFETY: P1.
+        unsafe {
+            self.private.save(ts);
+        };
         // SAFETY: P1.
         let ts = unsafe { mirror(ts) };
         self.exc_info = ts.exc_info;
@@ -138,6 +172,11 @@ impl StackState {
     /// that ran since was left with `save` or `end`.
     #[inline]
     pub(crate) unsafe fn restore(&mut self, ts: *mut PyThreadState) {
+        #[cfg(Py_3_14)]
+        // SAFETY: P1.
+        unsafe {
+            self.private.restore(ts);
+        };
         // SAFETY: P1.
         let ts = unsafe { mirror(ts) };
         ts.exc_info = self.exc_info;
@@ -166,7 +205,8 @@ impl StackState {
             for exception in std::mem::replace(&mut self.exc, ExcItem::EMPTY).values() {
                 ffi::Py_XDECREF(exception);
             }
-            Fields::drop_references(ts);
+            #[cfg(Py_3_14)]
+            private::Private::end(ts);
             drain_trash(ts);
         }
     }
@@ -180,13 +220,14 @@ impl StackState {
     /// # Safety
     /// As for [`release`](Self::release), which was called before.
     #[inline]
+    #[expect(clippy::unused_self, reason = "the caller names the stack that ends")]
     pub(crate) unsafe fn end(&mut self, ts: *mut PyThreadState) {
         // SAFETY: P1.
         let ts = unsafe { mirror(ts) };
         ts.context = ptr::null_mut();
         ts.exc_info = &raw mut ts.exc_state;
         // SAFETY: P1; no frame is left on this stack.
-        unsafe { self.fields.end(ts) };
+        unsafe { Fields::end(ts) };
     }
 
     /// Visits the references this stack owns, for the garbage collector.
@@ -194,8 +235,9 @@ impl StackState {
     /// # Safety
     /// Called from a `tp_traverse` of the object that holds this state.
     pub(crate) unsafe fn traverse(&self, visit: visitproc, arg: *mut c_void) -> c_int {
-        let owned = self.exc.values().into_iter();
-        let owned = owned.chain([self.context]).chain(self.fields.references());
+        let owned = self.exc.values().into_iter().chain([self.context]);
+        #[cfg(Py_3_14)]
+        let owned = owned.chain(self.private.references());
         for object in owned {
             if object.is_null() {
                 continue;
@@ -255,12 +297,18 @@ impl StackState {
 
 /// Prepares the state of the stack the OS thread itself started on.
 ///
+/// Since 3.14 CPython has found limits for that stack, which every return to it restores.
+///
 /// # Safety
 /// As the module says; called on that stack, before the first switch.
 pub(crate) unsafe fn init_root(root: &mut StackState, ts: *mut PyThreadState) {
+    #[cfg(Py_3_14)]
     // SAFETY: P1.
-    let ts = unsafe { mirror(ts) };
-    root.fields.init_root(ts);
+    unsafe {
+        root.private.init_root(ts);
+    };
+    #[cfg(not(Py_3_14))]
+    let _ = (root, ts);
 }
 
 /// Says whether the interpreter is shutting down: then nothing is run or freed any more.

@@ -10,6 +10,7 @@ use pyo3::ffi::{PyInterpreterState, PyObject, PyThreadState};
 
 use super::Bounds;
 use super::chunk::{Chunk, DataStack};
+pub(super) use super::handled::ExcItem;
 use super::layout::{Names, Probe, names};
 
 pub(super) const VERSION: (u8, u8) = (3, 11);
@@ -60,12 +61,8 @@ pub(super) struct ThreadState {
     pub(super) context_ver: u64,
     pub(super) id: u64,
     trace_info: TraceInfo,
-    /// Chunk the Python frames of this stack are in.
-    datastack_chunk: *mut Chunk,
-    /// Where its next frame goes.
-    datastack_top: *mut *mut PyObject,
-    /// Where that chunk ends.
-    datastack_limit: *mut *mut PyObject,
+    /// Where this stack's Python frames are.
+    datastack: DataStack,
     /// Bottom of the main stack's chain of handled exceptions; other stacks have their own.
     pub(super) exc_state: ExcItem,
     root_cframe: CFrame,
@@ -98,25 +95,6 @@ struct CFrame {
     previous: *mut CFrame,
 }
 
-/// Mirror of `_PyErr_StackItem`.
-#[repr(C)]
-pub(super) struct ExcItem {
-    exc_value: *mut PyObject,
-    pub(super) previous_item: *mut ExcItem,
-}
-
-impl ExcItem {
-    pub(super) const EMPTY: Self = Self {
-        exc_value: ptr::null_mut(),
-        previous_item: ptr::null_mut(),
-    };
-
-    /// The references this item owns.
-    pub(super) fn values(&self) -> [*mut PyObject; 1] {
-        [self.exc_value]
-    }
-}
-
 /// What a stack keeps while another one runs, apart from `exc_info` and `context`.
 pub(super) struct Fields {
     /// Bottom of the chain of interpreter loops (not of the main stack).
@@ -126,7 +104,7 @@ pub(super) struct Fields {
     depth: c_int,
     trash_delete_nesting: c_int,
     trash_delete_later: *mut PyObject,
-    data: DataStack,
+    datastack: DataStack,
 }
 
 impl Fields {
@@ -141,10 +119,14 @@ impl Fields {
             depth: 0,
             trash_delete_nesting: 0,
             trash_delete_later: ptr::null_mut(),
-            data: DataStack::NONE,
+            datastack: DataStack::NONE,
         }
     }
 
+    /// Describes a fresh stack.
+    ///
+    /// # Safety
+    /// As `StackState::begin`.
     #[inline]
     pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, bounds: &Bounds) {
         self.root.current_frame = ptr::null_mut();
@@ -156,20 +138,23 @@ impl Fields {
         ts.trash_delete_nesting = 0;
         ts.trash_delete_later = ptr::null_mut();
         // SAFETY: the caller of `StackState::begin` vouches for the chunk memory.
-        set_data(ts, unsafe {
-            DataStack::embed(bounds.chunk, bounds.chunk_len)
-        });
+        ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
     }
 
+    /// Notes how this stack is left.
     #[inline]
     pub(super) fn save(&mut self, ts: &ThreadState) {
         self.cframe = ts.cframe;
         self.depth = ts.recursion_limit - ts.recursion_remaining;
         self.trash_delete_nesting = ts.trash_delete_nesting;
         self.trash_delete_later = ts.trash_delete_later;
-        self.data = data(ts);
+        self.datastack = ts.datastack;
     }
 
+    /// Describes this stack again.
+    ///
+    /// # Safety
+    /// As `StackState::restore`.
     #[inline]
     pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
         // SAFETY: this stack's frames are as it left them, and `ts.cframe` is still that
@@ -178,35 +163,26 @@ impl Fields {
         ts.recursion_remaining = ts.recursion_limit - self.depth;
         ts.trash_delete_nesting = self.trash_delete_nesting;
         ts.trash_delete_later = self.trash_delete_later;
-        set_data(ts, self.data);
+        ts.datastack = self.datastack;
     }
 
     /// Points the thread state at nothing that goes away with this stack.
-    pub(super) unsafe fn end(&mut self, ts: &mut ThreadState) {
+    ///
+    /// # Safety
+    /// The stack's function has returned, and `begin` or `restore` follows.
+    pub(super) unsafe fn end(ts: &mut ThreadState) {
         let root = &raw mut ts.root_cframe;
         // SAFETY: both are valid: the thread's own and the one of this stack.
         unsafe { enter(ts, root) };
-        let data = data(ts);
-        set_data(ts, DataStack::NONE);
+        let datastack = std::mem::replace(&mut ts.datastack, DataStack::NONE);
         // SAFETY: the stack's function has returned, so no frame is left on it.
-        unsafe { data.free_extra() };
+        unsafe { datastack.free_extra() };
     }
 
     /// Exchanges the saved current frame with that of the thread state.
     pub(super) fn swap_frame(&mut self, ts: &mut ThreadState) {
         std::mem::swap(&mut self.cframe, &mut ts.cframe);
     }
-
-    /// Nothing to remember about the main stack.
-    pub(super) fn init_root(&mut self, _ts: &ThreadState) {}
-
-    /// The references owned while the stack is suspended: none here.
-    pub(super) fn references(&self) -> [*mut PyObject; 0] {
-        []
-    }
-
-    /// Drops the references of the running stack: none here.
-    pub(super) unsafe fn drop_references(_ts: *mut PyThreadState) {}
 
     /// Says whether objects wait for their deallocation.
     pub(super) fn has_trash(ts: &ThreadState) -> bool {
@@ -225,22 +201,6 @@ unsafe fn enter(ts: &mut ThreadState, cframe: *mut CFrame) {
     ts.cframe = cframe;
 }
 
-#[inline]
-fn data(ts: &ThreadState) -> DataStack {
-    DataStack {
-        chunk: ts.datastack_chunk,
-        top: ts.datastack_top,
-        limit: ts.datastack_limit,
-    }
-}
-
-#[inline]
-fn set_data(ts: &mut ThreadState, data: DataStack) {
-    ts.datastack_chunk = data.chunk;
-    ts.datastack_top = data.top;
-    ts.datastack_limit = data.limit;
-}
-
 /// Reads what the check made at import compares with the public interface.
 ///
 /// # Safety
@@ -252,13 +212,8 @@ pub(super) unsafe fn probe(ts: &ThreadState) -> Probe {
         frame: unsafe { (*ts.cframe).current_frame },
         recursion: (depth, ts.recursion_limit),
         c_depth: Some(depth),
-        data: data(ts),
+        datastack: ts.datastack,
     }
-}
-
-/// Nothing beyond the common check.
-pub(super) unsafe fn prepare(_ts: *mut PyThreadState) -> Result<(), String> {
-    Ok(())
 }
 
 /// Where this build believes the fields to be.
@@ -267,7 +222,8 @@ pub(super) fn layout() -> Names {
         "PyThreadState" => ThreadState {
             interp, recursion_remaining, recursion_limit, cframe, exc_info, thread_id,
             trash_delete_nesting, trash_delete_later, context, context_ver, id,
-            datastack_chunk, datastack_top, datastack_limit, exc_state, root_cframe,
+            datastack_chunk: datastack.chunk, datastack_top: datastack.top,
+            datastack_limit: datastack.limit, exc_state, root_cframe,
         }
         "_PyCFrame" => CFrame { use_tracing, current_frame, previous }
         "_PyErr_StackItem" => ExcItem { exc_value, previous_item }

@@ -296,7 +296,13 @@ class BaseHub(_NativeHub):
         delay = timer.seconds
         if self.clock is not monotonic and timer.scheduled_time is not None:
             delay = timer.scheduled_time - self.clock()
-        timer._handle = self._add_timer(delay, functools.partial(self._fire, timer))
+        fire = functools.partial(self._fire, timer)
+        if delay > 0:
+            timer._handle = self._add_timer(delay, fire)
+        else:
+            # Due already: it takes its turn behind what is ready now, and before
+            # what becomes ready later. Cancelled, it does nothing.
+            self._call_soon(fire)
 
     def _fire(self, timer: Timer) -> None:
         """Make a timer's call; its error goes the way upstream's does."""

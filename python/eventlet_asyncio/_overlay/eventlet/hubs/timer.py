@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalTimer", "Timer"]
 
+# Record where each timer is made. `eventlet.debug.hub_timer_stacks` sets it.
+_g_debug = False
+
 
 class Timer:
     """
@@ -34,6 +37,11 @@ class Timer:
         self.scheduled_time: float | None = None
         self._hub: Any = None
         self._handle: TimerHandle | None = None
+        self.traceback: str | None = None
+        if _g_debug:
+            import traceback
+
+            self.traceback = "".join(traceback.format_stack())
 
     @property
     def pending(self) -> bool:
@@ -44,7 +52,8 @@ class Timer:
         """Show the delay and the call."""
         cb, args, kw = self.tpl
         kind = type(self).__name__
-        return f"{kind}({self.seconds}, {cb}, *{args}, **{kw})"
+        shown = f"{kind}({self.seconds}, {cb}, *{args}, **{kw})"
+        return f"{shown} made at\n{self.traceback}" if self.traceback else shown
 
     def copy(self) -> Timer:
         """Return an unscheduled timer for the same call."""

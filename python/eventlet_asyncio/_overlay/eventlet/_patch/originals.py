@@ -1,0 +1,138 @@
+"""
+Private copies of standard library modules that patching never reaches.
+
+`original("threading")` is not `sys.modules["threading"]`: it is a second module with its
+own classes and its own state, bound to originals in turn. `monkey_patch` changes the
+standard modules in place, so what was taken out of them earlier may change behaviour;
+what comes from here never does.
+
+A few objects exist once for both: exceptions, so that an `except` clause catches what
+either module raises, and `os.environ`.
+"""
+
+from __future__ import annotations
+
+import _thread
+import importlib
+import sys
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from eventlet._patch.copies import fresh_module, run_copy
+from eventlet._patch.plan import GREEN_MODULES
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PREFIX = "__original_module_"
+
+# Taken while nothing is patched: this module is imported before anything is.
+_lock = _thread.RLock()
+_allocate_lock = _thread.allocate_lock
+real_get_ident = _thread.get_ident
+
+_SHARED: dict[str, tuple[str, ...]] = {
+    "os": ("environ", "environb"),
+    "queue": ("Empty", "Full", "ShutDown"),
+    "socket": ("AddressFamily", "SocketKind", "MsgFlag", "AddressInfo"),
+    "ssl": ("TLSVersion", "Options", "VerifyMode", "VerifyFlags", "AlertDescription"),
+    "subprocess": (
+        "SubprocessError",
+        "CalledProcessError",
+        "TimeoutExpired",
+        "CompletedProcess",
+    ),
+    "threading": ("BrokenBarrierError", "ExceptHookArgs"),
+}
+
+
+def original(modname: str) -> ModuleType:
+    """
+    Return an unpatched copy of the module `modname`.
+
+    The copy is made at the first call and is the same one from then on. It works the
+    same before and after `monkey_patch`. Not a switch point.
+
+    Raises:
+        ImportError: If there is no such module.
+    """
+    alias = PREFIX + modname
+    module = sys.modules.get(alias)
+    if module is not None:
+        return module
+    with _lock:
+        module = sys.modules.get(alias)
+        return module if module is not None else _make(modname, alias)
+
+
+def resolve_original(name: str) -> ModuleType | None:
+    """
+    Answer an import done by an original module.
+    """
+    return original(name) if name in GREEN_MODULES else None
+
+
+def _make(modname: str, alias: str) -> ModuleType:
+    source = importlib.import_module(modname)
+    if modname == "threading":
+        copy = _make_threading(source, alias)
+    else:
+        copy = fresh_module(alias, source, resolve_original)
+    for name in _SHARED.get(modname, ()):
+        if hasattr(source, name):
+            setattr(copy, name, getattr(source, name))
+    return copy
+
+
+def _make_threading(source: ModuleType, alias: str) -> ModuleType:
+    """
+    Copy `threading`, whose import has effects on the thread that imports it.
+
+    It takes the current thread for the main thread, and up to CPython 3.12 has the
+    interpreter release a lock of its own when this OS thread ends. There is room for
+    one such lock in a thread state, and the thread may need it for the `Thread` object
+    that runs it, so the copy gets an ordinary lock here.
+    """
+    thread = original("_thread")
+    quiet = SimpleNamespace(**vars(thread))
+    quiet._set_sentinel = _allocate_lock
+
+    def resolve(name: str) -> Any:
+        return quiet if name == "_thread" else resolve_original(name)
+
+    copy = type(sys)(alias, source.__doc__)
+    sys.modules[alias] = copy
+    try:
+        run_copy(source, vars(copy), resolve)
+    except BaseException:
+        del sys.modules[alias]
+        raise
+    copy.__spec__ = None
+    if hasattr(thread, "_set_sentinel"):
+        copy._set_sentinel = thread._set_sentinel
+    _correct_main_thread(copy)
+    # The interpreter ends by calling `threading._shutdown`. Threads started through
+    # the copy, and what executors registered there, are waited for by its own.
+    with suppress(RuntimeError):  # the interpreter is ending already
+        source._register_atexit(copy._shutdown)
+    return copy
+
+
+def _correct_main_thread(copy: Any) -> None:
+    main, ident = copy._main_thread, _main_ident()
+    if main.ident != ident:
+        del copy._active[main.ident]
+        main._ident = ident
+        copy._active[ident] = main
+
+
+def _main_ident() -> int:
+    """
+    Return what `get_ident` gave, and gives unpatched, in the main thread.
+    """
+    get = getattr(_thread, "_get_main_thread_ident", None)
+    if get is not None:
+        return get()
+    threading = sys.modules["threading"]
+    return threading._main_thread.__dict__.get("_os_ident") or threading._main_thread.ident

@@ -1,0 +1,239 @@
+"""
+`threading` on green threads.
+
+The module is kept, classes and registry included; only the functions it starts, locks
+and identifies threads by are exchanged. So classes derived from `Thread` before
+patching are green as well, and each CPython's own logic stays in charge.
+
+Three of its functions know more about OS threads than is true of green ones:
+`current_thread` would invent a dummy thread for every green thread, the hook for forked
+children would bury all green threads but one, and `_shutdown` would wait for green
+threads that nobody runs any more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import Any
+
+from eventlet._patch.originals import original, real_get_ident
+from eventlet.green import thread as green_thread
+from eventlet.greenthread import GreenThread
+from eventlet.semaphore import Semaphore
+from eventlet.support.greenlets import getcurrent
+
+_THREAD_NAMES = {
+    "_allocate_lock": "allocate_lock",
+    "_make_thread_handle": "_make_thread_handle",
+    "_set_sentinel": "_set_sentinel",
+    "_start_joinable_thread": "start_joinable_thread",
+    "_start_new_thread": "start_new_thread",
+    "_ThreadHandle": "_ThreadHandle",
+    "_LockType": "LockType",
+    "Lock": "allocate_lock",
+    "get_ident": "get_ident",
+    "local": "_local",
+    "stack_size": "stack_size",
+}
+
+
+class _GreenThread:
+    """
+    What `current_thread` gives in a green thread that no `Thread` object started.
+
+    Offers what a `Thread` offers, except for starting it.
+    """
+
+    _count = itertools.count(1)
+
+    def __init__(self, green: GreenThread) -> None:
+        self._g = green
+        self._name = f"GreenThread-{next(self._count)}"
+
+    def __repr__(self) -> str:
+        return f"<_GreenThread({self._name}, {self._g!r})>"
+
+    @property
+    def name(self) -> str:
+        """
+        The name, free to change.
+        """
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = str(name)
+
+    def get_name(self) -> str:
+        """
+        Return `name`.
+        """
+        return self._name
+
+    def set_name(self, name: str) -> None:
+        """
+        Set `name`.
+        """
+        self._name = str(name)
+
+    getName = get_name  # noqa: N815 - threading's own names
+    setName = set_name  # noqa: N815
+
+    @property
+    def ident(self) -> int:
+        """
+        What `threading.get_ident` returns in the green thread.
+        """
+        return id(self._g)
+
+    @property
+    def native_id(self) -> int:
+        """
+        The number the system knows the OS thread by, which all green threads share.
+        """
+        return original("threading").get_native_id()
+
+    @property
+    def daemon(self) -> bool:
+        """
+        True: the process never waits for a green thread at its end.
+        """
+        return True
+
+    def is_daemon(self) -> bool:
+        """
+        Return True.
+        """
+        return True
+
+    isDaemon = is_daemon  # noqa: N815
+
+    def is_alive(self) -> bool:
+        """
+        Say whether the green thread has not ended.
+        """
+        return not self._g.dead
+
+    isAlive = is_alive  # noqa: N815
+
+    def join(self, timeout: float | None = None) -> None:
+        """
+        Wait until the green thread ends, at most `timeout` seconds. Switch point.
+
+        Raises:
+            RuntimeError: If it is the calling green thread.
+        """
+        if self._g is getcurrent():
+            message = "cannot join current thread"
+            raise RuntimeError(message)
+        ended = Semaphore(0)
+        self._g.link(lambda _g: ended.release())
+        ended.acquire(timeout=None if timeout is None else max(timeout, 0))
+
+
+def install(namespace: dict[str, Any]) -> None:
+    """
+    Make the module `threading` whose globals are `namespace` green.
+    """
+    for name, green in _THREAD_NAMES.items():
+        if name in namespace and hasattr(green_thread, green):
+            namespace[name] = getattr(green_thread, green)
+    # Locks made from now on are Python ones: the C one belongs to an OS thread.
+    namespace["_CRLock"] = None
+    if isinstance(namespace["RLock"], type):
+        namespace["RLock"] = namespace["_PyRLock"]
+    if "_set_name" in namespace:
+        # Names the OS thread, which belongs to all its green threads (CPython 3.14).
+        namespace["_set_name"] = None
+    current = _current_thread(namespace)
+    namespace["current_thread"] = current
+    if "currentThread" in namespace:
+        namespace["currentThread"] = current
+    main = namespace["_main_thread"]
+    namespace["_os_threads"] = weakref.WeakSet(
+        thread for thread in namespace["_active"].values() if thread is not main
+    )
+    # The interpreter was handed the function itself, so its inside has to change.
+    namespace["_after_fork"].__code__ = _after_fork.__code__
+    namespace["_shutdown"] = _shutdown(namespace["_shutdown"], namespace)
+
+
+def share(namespace: dict[str, Any], copy: dict[str, Any]) -> None:
+    """
+    Make a green copy of `threading` show the module that was made green.
+
+    Args:
+        namespace: The globals of the patched module.
+        copy: The globals of `eventlet.green.threading`, made before patching. Threads
+            started through it are entered in the registry of the patched module.
+    """
+    main = copy.get("_main_thread")
+    for ident, thread in copy.get("_active", {}).items():
+        if thread is not main:
+            namespace["_active"].setdefault(ident, thread)
+    copy.update({n: v for n, v in namespace.items() if not n.startswith("__")})
+
+
+def _current_thread(namespace: dict[str, Any]) -> Any:
+    active = namespace["_active"]
+
+    def current_thread() -> Any:
+        """
+        Return the thread object of the calling green thread, or of the OS thread.
+        """
+        thread = active.get(green_thread.get_ident())
+        if thread is not None:
+            return thread
+        current = getcurrent()
+        if isinstance(current, GreenThread):
+            thread = active[id(current)] = _GreenThread(current)
+            current.link(lambda g: active.pop(id(g), None))
+            return thread
+        threads = original("threading")
+        if real_get_ident() == threads.main_thread().ident:
+            return namespace["_main_thread"]
+        return threads.current_thread()
+
+    return current_thread
+
+
+def _after_fork() -> None:
+    from eventlet._patch.threads import forked  # noqa: PLC0415 - runs in `threading`
+
+    forked(globals())
+
+
+def forked(namespace: dict[str, Any]) -> None:
+    """
+    Correct the registry of a green `threading` in a forked child.
+
+    Green threads live on in the child, on copies of their stacks. Only OS threads that
+    were there before patching are gone, all but the one that forked.
+    """
+    active = namespace["_active"]
+    here = real_get_ident()
+    for ident, thread in list(active.items()):
+        if thread not in namespace["_os_threads"] or ident == here:
+            continue
+        if hasattr(thread, "_after_fork"):
+            thread._after_fork()
+        else:
+            thread._reset_internal_locks(False)  # noqa: FBT003 - threading's signature
+            thread._stop()
+        del active[ident]
+
+
+def _shutdown(original_shutdown: Any, namespace: dict[str, Any]) -> Any:
+    def shutdown() -> None:
+        """
+        Wait for the OS threads that are no daemons; green threads end with main.
+        """
+        locks = namespace.get("_shutdown_locks")
+        if locks:
+            locks.difference_update(
+                [lock for lock in locks if isinstance(lock, green_thread.LockType)]
+            )
+        original_shutdown()
+
+    return shutdown

@@ -1,0 +1,52 @@
+"""
+The package `MySQLdb` with calls that do not block other green threads.
+
+Its C library waits by itself, so connecting and every use of a connection is done in an
+OS thread of `eventlet.tpool`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import MySQLdb as _mysqldb
+
+from eventlet import tpool
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+__all__ = list(_mysqldb.__all__)
+__patched__ = ["connect", "Connect", "Connection", "connections"]
+
+# What another module may have replaced by the functions below is taken from the class.
+_connect = _mysqldb.connections.Connection
+_slurp_properties(
+    _mysqldb,
+    globals(),
+    ignore=__patched__,
+    srckeys=[n for n in dir(_mysqldb) if n[:2] != "__"],
+)
+
+
+def Connection(*args: Any, **kw: Any) -> Any:  # noqa: N802 - the package's name
+    """
+    Return a new connection, used through an OS thread. Switch point.
+
+    Takes what `MySQLdb.connect` takes.
+    """
+    connection = tpool.execute(_connect, *args, **kw)
+    return tpool.Proxy(connection, autowrap_names=("cursor",))
+
+
+connect = Connect = Connection
+
+
+class MySQLdbConnections:
+    """Stands for `MySQLdb.connections`, with green connections."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_mysqldb.connections, name)
+
+    Connection = staticmethod(Connection)
+
+
+connections = MySQLdbConnections()

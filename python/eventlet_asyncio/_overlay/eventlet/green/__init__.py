@@ -1,0 +1,1 @@
+"""Cooperative versions of standard library modules, under the same names."""

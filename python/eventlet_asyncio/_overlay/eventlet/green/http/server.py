@@ -1,0 +1,5 @@
+"""The module `http.server` on green sockets."""
+
+from eventlet._patch.copies import derive as _derive
+
+_derive(globals(), "http.server")

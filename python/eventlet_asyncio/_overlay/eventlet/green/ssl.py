@@ -1,0 +1,588 @@
+"""
+The module `ssl` with sockets that let other green threads run.
+
+`monkey_patch` leaves the class `ssl.SSLContext` as it is and sets which class of socket
+it makes: contexts made before patching, subclasses and asyncio go on to work, and the
+class stays what its own methods take it for. `GreenSSLContext` does the same for code
+that imports this module.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import ssl as _std
+import warnings as _warnings
+from typing import Any
+
+from eventlet import hubs
+from eventlet._patch.inject import slurp_properties
+from eventlet._patch.originals import original as _original
+from eventlet.greenio import base as _base
+from eventlet.greenio.base import GreenSocket
+from eventlet.hubs import IOClosed, trampoline  # noqa: F401 - upstream shows both
+from eventlet.support import get_errno  # noqa: F401 - upstream shows it
+
+slurp_properties(_std, globals(), srckeys=[n for n in dir(_std) if n[:2] != "__"])
+
+_OriginalContext = _std.SSLContext
+_OriginalSocket: Any = _std.SSLSocket
+_RealSocket: Any = _OriginalSocket.__mro__[1]
+_socket = _original("socket")
+_os = _original("os")
+_time = _original("time")
+
+timeout_exc = TimeoutError
+socket_error = OSError
+has_ciphers = True
+
+__patched__ = [
+    "SSLContext",
+    "SSLSocket",
+    "create_default_context",
+    "wrap_socket",
+]
+
+_READ, _WRITE, _HANDSHAKE = "read", "write", "handshake"
+
+
+def _default_context(
+    keyfile: Any,
+    certfile: Any,
+    server_side: bool,
+    cert_reqs: Any,
+    ssl_version: Any,
+    ca_certs: Any,
+    ciphers: Any,
+) -> Any:
+    if ssl_version is None or ssl_version == _std.PROTOCOL_TLS:
+        client, server = _std.PROTOCOL_TLS_CLIENT, _std.PROTOCOL_TLS_SERVER
+        ssl_version = server if server_side else client
+    if server_side and not certfile:
+        message = "certfile must be specified for server-side operations"
+        raise ValueError(message)
+    if keyfile and not certfile:
+        message = "certfile must be specified"
+        raise ValueError(message)
+    if cert_reqs and cert_reqs != _std.CERT_NONE and not ca_certs:
+        message = "certfile must be specified for checking the peer: set ca_certs"
+        raise ValueError(message)
+    with _warnings.catch_warnings():
+        _warnings.simplefilter("ignore", DeprecationWarning)
+        context = GreenSSLContext(ssl_version)
+    context.check_hostname = False
+    context.verify_mode = _std.CERT_NONE if cert_reqs is None else cert_reqs
+    if ca_certs:
+        context.load_verify_locations(ca_certs)
+    if certfile:
+        context.load_cert_chain(certfile, keyfile)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
+
+
+class GreenSSLSocket(_OriginalSocket):
+    """
+    An SSL socket on which waiting lets other green threads run.
+
+    The socket below is in non-blocking mode: the protocol tells whether it has to read
+    or to write before it can go on, and the green thread waits for that.
+    """
+
+    def __init__(
+        self,
+        sock: Any,
+        keyfile: Any = None,
+        certfile: Any = None,
+        server_side: bool = False,
+        cert_reqs: Any = None,
+        ssl_version: Any = None,
+        ca_certs: Any = None,
+        do_handshake_on_connect: bool = True,
+        *args: Any,
+        **kw: Any,
+    ) -> None:
+        """
+        Wrap `sock`, which is of no use afterwards.
+
+        Args:
+            args, kw: `suppress_ragged_eofs`, `ciphers`, `server_hostname`, `session`;
+                `_context` in place of all arguments about certificates.
+        """
+        names = ("suppress_ragged_eofs", "ciphers")
+        options = {**dict(zip(names, args, strict=False)), **kw}
+        context = options.pop("_context", None) or options.pop("context", None)
+        ciphers = options.pop("ciphers", None)
+        if context is None:
+            context = _default_context(
+                keyfile, certfile, server_side, cert_reqs, ssl_version, ca_certs, ciphers
+            )
+        self._wrap(
+            sock,
+            context,
+            server_side=server_side,
+            do_handshake_on_connect=do_handshake_on_connect,
+            **options,
+        )
+
+    @classmethod
+    def _create(
+        cls,
+        sock: Any,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: Any = None,
+        context: Any = None,
+        session: Any = None,
+    ) -> GreenSSLSocket:
+        # What `SSLContext.wrap_socket` calls.
+        self = cls.__new__(cls)
+        self._wrap(
+            sock,
+            context,
+            server_side,
+            do_handshake_on_connect,
+            suppress_ragged_eofs,
+            server_hostname,
+            session,
+        )
+        return self
+
+    def _wrap(
+        self,
+        sock: Any,
+        context: Any,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: Any = None,
+        session: Any = None,
+    ) -> None:
+        _check_wrap(sock, context, server_side, server_hostname, session)
+        self._timeout = sock.gettimeout()
+        self.act_non_blocking = self._timeout == 0
+        family, kind, proto = sock.family, sock.type, sock.proto
+        # From here on this object is responsible for the descriptor.
+        _RealSocket.__init__(self, family, kind, proto, fileno=sock.detach())
+        try:
+            _RealSocket.setblocking(self, False)
+            hubs.notify_opened(self.fileno())
+            self._context = context
+            self._session = session
+            self._sslobj = None
+            self.server_side = server_side
+            self.server_hostname = context._encode_hostname(server_hostname)
+            self.do_handshake_on_connect = do_handshake_on_connect
+            self.suppress_ragged_eofs = suppress_ragged_eofs
+            self._connected = _is_connected(self)
+            if self._connected:
+                self._begin(do_handshake_on_connect)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, handshake: bool) -> None:
+        self._sslobj = self._context._wrap_socket(
+            self,
+            self.server_side,
+            self.server_hostname,
+            owner=self,
+            session=self._session,
+        )
+        if handshake:
+            if self.act_non_blocking:
+                message = (
+                    "do_handshake_on_connect should not be specified for "
+                    "non-blocking sockets"
+                )
+                raise ValueError(message)
+            self.do_handshake()
+
+    # Waiting
+
+    def _call_trampolining(self, what: str, func: Any, *args: Any) -> Any:
+        """
+        Repeat `func` until the protocol has what it needs. Switch point.
+        """
+        if self.act_non_blocking:
+            return func(*args)
+        end = None
+        while True:
+            try:
+                return func(*args)
+            except _std.SSLWantReadError:
+                write = False
+            except _std.SSLWantWriteError:
+                write = True
+            except BlockingIOError:
+                write = what == _WRITE
+            if self._timeout is not None and end is None:
+                end = _time.monotonic() + self._timeout
+            self._wait_for(what, write, end)
+
+    def _wait_for(self, what: str, write: bool, end: float | None) -> None:
+        fd = self.fileno()
+        if fd < 0:
+            raise OSError(errno.EBADF, _os.strerror(errno.EBADF))
+        trampoline(
+            fd,
+            read=not write,
+            write=write,
+            timeout=None if end is None else max(end - _time.monotonic(), 0),
+            timeout_exc=timeout_exc(f"The {what} operation timed out"),
+        )
+
+    def setblocking(self, flag: bool) -> None:
+        """
+        Wait without limit from now on, or, if `flag` is false, never.
+        """
+        self.act_non_blocking = not flag
+        self._timeout = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """
+        Say whether calls wait at all.
+        """
+        return not self.act_non_blocking
+
+    def settimeout(self, timeout: float | None) -> None:
+        """
+        Limit each call to `timeout` seconds; None for no limit, 0 for no waiting.
+        """
+        if timeout is None or timeout is _base._GLOBAL_DEFAULT_TIMEOUT:
+            self.setblocking(True)
+            return
+        self._timeout = _base._check_timeout(timeout)
+        self.act_non_blocking = self._timeout == 0
+
+    def gettimeout(self) -> float | None:
+        """
+        Return the limit in seconds: None if there is none, 0.0 if calls never wait.
+        """
+        return 0.0 if self.act_non_blocking else self._timeout
+
+    timeout = property(gettimeout)
+
+    # The protocol
+
+    def do_handshake(self, block: bool = False) -> None:
+        """
+        Negotiate the connection. Switch point.
+
+        Raises:
+            TimeoutError: If the timeout passes first.
+            SSLError: If it fails.
+        """
+        self._check_connected()
+        if block and self.act_non_blocking:
+            self.settimeout(None)
+        self._call_trampolining(_HANDSHAKE, self._sslobj.do_handshake)
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002
+        """
+        Return up to `len` bytes, or fill `buffer` and return a number. Switch point.
+        """
+        return self._call_trampolining(_READ, super().read, len, buffer)
+
+    def write(self, data: Any) -> int:
+        """
+        Send some of `data` and return how many bytes were taken. Switch point.
+        """
+        return self._call_trampolining(_WRITE, super().write, data)
+
+    def unwrap(self) -> Any:
+        """
+        End the protocol and return the socket for plain use. Switch point.
+        """
+        if self._sslobj is None:
+            message = f"No SSL wrapper around {self}"
+            raise ValueError(message)
+        sock = self._call_trampolining(_READ, self._sslobj.shutdown)
+        self._sslobj = None
+        return sock
+
+    def verify_client_post_handshake(self) -> None:
+        """
+        Ask a TLS 1.3 client for its certificate. Switch point.
+        """
+        self._call_trampolining(_WRITE, super().verify_client_post_handshake)
+
+    # Bytes
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """
+        Send some of `data` and return how many bytes were taken. Switch point.
+        """
+        if self._sslobj is None:
+            return self._plain(_WRITE, _RealSocket.send, data, flags)
+        _refuse_flags("send", flags)
+        return self._call_trampolining(_WRITE, self._sslobj.write, data)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """
+        Send all of `data`. Switch point.
+        """
+        if self._sslobj is not None:
+            _refuse_flags("sendall", flags)
+        with memoryview(data) as view, view.cast("B") as rest:
+            sent = 0
+            while sent < len(rest):
+                sent += self.send(rest[sent:], flags)
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """
+        Return up to `buflen` bytes, b"" at the end of the stream. Switch point.
+        """
+        if self._sslobj is None:
+            return self._plain(_READ, _RealSocket.recv, buflen, flags)
+        _refuse_flags("recv", flags)
+        return self.read(buflen)
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """
+        Read into `buffer` and return the number of bytes. Switch point.
+        """
+        if nbytes is None:
+            with memoryview(buffer) as view:
+                nbytes = view.nbytes or 1024
+        if self._sslobj is None:
+            return self._plain(_READ, _RealSocket.recv_into, buffer, nbytes, flags)
+        _refuse_flags("recv_into", flags)
+        return self.read(nbytes, buffer)
+
+    def recvfrom(self, addr: int = 1024, buflen: int = 0, flags: int = 0) -> Any:
+        """
+        Return data and its sender, before the protocol begins. Switch point.
+        """
+        self._refuse_datagrams("recvfrom")
+        return self._plain(_READ, _RealSocket.recvfrom, addr, buflen or flags)
+
+    def recvfrom_into(
+        self, buffer: Any, nbytes: int | None = None, flags: int = 0
+    ) -> Any:
+        """
+        Read into `buffer`, before the protocol begins. Switch point.
+        """
+        self._refuse_datagrams("recvfrom_into")
+        return self._plain(
+            _READ, _RealSocket.recvfrom_into, buffer, nbytes or 0, flags
+        )
+
+    def sendto(self, data: Any, addr: Any, flags: Any = None) -> int:
+        """
+        Send data to an address, before the protocol begins. Switch point.
+        """
+        self._refuse_datagrams("sendto")
+        args = (data, addr) if flags is None else (data, addr, flags)
+        return self._plain(_WRITE, _RealSocket.sendto, *args)
+
+    def _plain(self, what: str, function: Any, *args: Any) -> Any:
+        return self._call_trampolining(what, function, self, *args)
+
+    def _refuse_datagrams(self, name: str) -> None:
+        if self._sslobj is not None:
+            message = f"{name} not allowed on instances of {type(self)}"
+            raise ValueError(message)
+
+    # Connections
+
+    def connect(self, addr: Any) -> None:
+        """
+        Connect to `addr` and negotiate. Switch point.
+        """
+        err = self._real_connect(addr)
+        if err:
+            raise OSError(err, _os.strerror(err))
+
+    def connect_ex(self, addr: Any) -> int:
+        """
+        Connect as `connect` does, but return the error number. Switch point.
+        """
+        try:
+            return self._real_connect(addr)
+        except TimeoutError:
+            return errno.EAGAIN
+
+    def _real_connect(self, addr: Any) -> int:
+        if self.server_side:
+            message = "can't connect in server-side mode"
+            raise ValueError(message)
+        if self._connected or self._sslobj is not None:
+            message = "attempt to connect already-connected SSLSocket!"
+            raise ValueError(message)
+        if self.act_non_blocking:
+            err = _RealSocket.connect_ex(self, addr)
+            if err:
+                return err
+        else:
+            connect_ex = functools.partial(_RealSocket.connect_ex, self)
+            try:
+                target = _base.resolved(addr, self.family, self.type, self.proto)
+                _base.connect_waiting(self, connect_ex, target, self._timeout)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                if error.errno is None or isinstance(error, _socket.gaierror):
+                    raise
+                return error.errno
+        try:
+            self._connected = True
+            self._begin(self.do_handshake_on_connect)
+        except BaseException:
+            self._sslobj = None
+            self._connected = False
+            raise
+        return 0
+
+    def accept(self) -> tuple[GreenSSLSocket, Any]:
+        """
+        Return a new connection and the address of its peer. Switch point.
+
+        The protocol is negotiated by the first read or write of the connection: a peer
+        that stays silent must not keep others from being accepted.
+        """
+        real, address = self._plain(_READ, _accept)
+        new = self._context.wrap_socket(
+            real,
+            server_side=True,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=self.suppress_ragged_eofs,
+        )
+        return new, address
+
+    # The descriptor
+
+    def _real_close(self) -> None:
+        fd = self.fileno()
+        if fd >= 0:
+            hubs.notify_close(fd)
+        super()._real_close()
+
+    def detach(self) -> int:
+        """
+        Give the descriptor away and return its number.
+        """
+        fd = self.fileno()
+        if fd >= 0:
+            hubs.notify_close(fd)
+        return super().detach()
+
+    def dup(self) -> Any:
+        """
+        Refuse: the protocol has one state, which cannot be shared.
+        """
+        message = f"Can't dup() {type(self).__name__} instances"
+        raise NotImplementedError(message)
+
+
+def _accept(listener: Any) -> tuple[GreenSocket, Any]:
+    fd, address = _RealSocket._accept(listener)
+    real = _base.HubSocket(listener.family, listener.type, listener.proto, fileno=fd)
+    return GreenSocket(real), address
+
+
+def _check_wrap(
+    sock: Any, context: Any, server_side: bool, server_hostname: Any, session: Any
+) -> None:
+    kind = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_TYPE)
+    if kind != _socket.SOCK_STREAM:
+        message = "only stream sockets are supported"
+        raise NotImplementedError(message)
+    if server_side:
+        if server_hostname:
+            message = "server_hostname can only be specified in client mode"
+            raise ValueError(message)
+        if session is not None:
+            message = "session can only be specified in client mode"
+            raise ValueError(message)
+    elif context.check_hostname and not server_hostname:
+        message = "check_hostname requires server_hostname"
+        raise ValueError(message)
+
+
+def _is_connected(sock: Any) -> bool:
+    """
+    Say whether `sock` has a peer.
+
+    Raises:
+        SSLError: If it had one, which sent data and is gone: that data was never part
+            of an SSL connection and must not be taken for one.
+    """
+    try:
+        sock.getpeername()
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:
+            raise
+    else:
+        return True
+    try:
+        data = _RealSocket.recv(sock, 1)
+    except OSError as error:
+        # EINVAL: what some systems say of a socket that was shut down.
+        if error.errno not in (errno.ENOTCONN, errno.EINVAL, errno.EAGAIN):
+            raise
+        data = b""
+    if data:
+        message = "Closed before TLS handshake with data in recv buffer."
+        reason = _std.SSLError(_std.SSL_ERROR_EOF, message)
+        reason.reason = message  # type: ignore[attr-defined]
+        reason.library = None  # type: ignore[attr-defined]
+        raise reason
+    return False
+
+
+def _refuse_flags(name: str, flags: int) -> None:
+    if flags:
+        message = f"non-zero flags not allowed in calls to {name}() on {GreenSSLSocket}"
+        raise ValueError(message)
+
+
+class GreenSSLContext(_OriginalContext):
+    """An SSL context whose sockets are green."""
+
+    sslsocket_class = GreenSSLSocket
+
+    def wrap_socket(self, sock: Any, *a: Any, **kw: Any) -> Any:
+        """
+        Return `sock` wrapped, as `ssl.SSLContext.wrap_socket`. Switch point.
+        """
+        return super().wrap_socket(sock, *a, **kw)
+
+
+SSLSocket = GreenSSLSocket
+SSLContext = GreenSSLContext
+
+
+def wrap_socket(sock: Any, *a: Any, **kw: Any) -> GreenSSLSocket:
+    """
+    Return `sock` wrapped, with a context made for it alone. Switch point.
+
+    Takes the arguments of `GreenSSLSocket`; peers are not verified unless asked for.
+    """
+    return GreenSSLSocket(sock, *a, **kw)
+
+
+@functools.wraps(_std.create_default_context, assigned=("__doc__",), updated=())
+def green_create_default_context(*a: Any, **kw: Any) -> GreenSSLContext:  # noqa: D103
+    return _rebound_context_maker(_std.create_default_context)(*a, **kw)
+
+
+def _rebound_context_maker(function: Any) -> Any:
+    """Return a function of the standard module that makes green contexts."""
+    from types import FunctionType  # noqa: PLC0415
+
+    namespace = {**function.__globals__, "SSLContext": GreenSSLContext}
+    copy = FunctionType(
+        function.__code__, namespace, function.__name__, function.__defaults__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__doc__ = function.__doc__
+    return copy
+
+
+create_default_context = green_create_default_context
+_create_unverified_context = _rebound_context_maker(_std._create_unverified_context)
+_create_stdlib_context = _create_unverified_context
+_create_default_https_context = create_default_context
+

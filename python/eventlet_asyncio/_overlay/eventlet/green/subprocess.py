@@ -1,0 +1,109 @@
+"""
+The module `subprocess` with pipes and waits that let other green threads run.
+
+It is the interpreter's own module, bound to green modules. Exceptions are those of the
+standard module.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType as _ModuleType
+from typing import Any
+
+from eventlet._patch.copies import run_copy as _run_copy
+from eventlet._patch.plan import green_module as _green_module
+
+__patched__ = ["Popen"]
+
+
+def _green_io() -> _ModuleType:
+    """Return a module `io` that opens pipes green."""
+    import io  # noqa: PLC0415
+
+    from eventlet.greenio.py3 import GreenPipe  # noqa: PLC0415
+
+    green = _ModuleType("io")
+    vars(green).update(vars(io))
+    green.open = GreenPipe  # type: ignore[attr-defined]
+    return green
+
+
+def _resolve(name: str) -> _ModuleType | None:
+    return _green_io() if name == "io" else _green_module(name)
+
+
+def _derive() -> None:
+    import subprocess as standard  # noqa: PLC0415 - for its code
+
+    document = __doc__
+    _run_copy(standard, globals(), _resolve)
+    globals()["__doc__"] = document
+    for name in (
+        "SubprocessError",
+        "CalledProcessError",
+        "TimeoutExpired",
+        "CompletedProcess",
+    ):
+        globals()[name] = getattr(standard, name)
+
+
+_derive()
+_StandardPopen: Any = globals()["Popen"]
+
+
+class Popen(_StandardPopen):  # type: ignore[misc]
+    """
+    A child process whose pipes are green files.
+
+    Takes what `subprocess.Popen` takes.
+    """
+
+    def __init__(
+        self, args: Any, bufsize: int = -1, *argss: Any, **kwds: Any
+    ) -> None:
+        super().__init__(args, bufsize, *argss, **kwds)
+
+    def wait(
+        self, timeout: float | None = None, check_interval: float = 0.01
+    ) -> int:
+        """
+        Wait until the child ends and return its exit status. Switch point.
+
+        Args:
+            check_interval: How often to look, in seconds, where the system has no way
+                to wait for a process by a descriptor.
+
+        Raises:
+            TimeoutExpired: If the child still runs after `timeout` seconds.
+        """
+        if self.returncode is not None:
+            return self.returncode
+        if timeout is None:
+            return super().wait()
+        clock = _green_module("time")
+        end = clock.monotonic() + timeout
+        while self.poll() is None:
+            left = end - clock.monotonic()
+            if left <= 0:
+                raise globals()["TimeoutExpired"](self.args, timeout)
+            _pause(self.pid, left, min(check_interval, left))
+        return self.returncode
+
+
+def _pause(pid: int, left: float, interval: float) -> None:
+    """Wait for the end of a process, `left` seconds at most, or for `interval`."""
+    from eventlet import hubs  # noqa: PLC0415
+    from eventlet.green import os, time  # noqa: PLC0415
+
+    try:
+        watch = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        time.sleep(interval)
+        return
+    try:
+        hubs.trampoline(watch, read=True, timeout=left, timeout_exc=TimeoutError)
+    except TimeoutError:
+        pass
+    finally:
+        hubs.notify_close(watch)
+        os.close(watch)

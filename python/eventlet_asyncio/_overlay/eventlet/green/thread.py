@@ -1,0 +1,276 @@
+"""
+The module `_thread` on green threads.
+
+A thread started here is a green thread of the calling OS thread. Locks are native
+semaphores, which wake their waiters across OS threads too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eventlet._patch.originals import original, real_get_ident
+from eventlet.corolocal import local as _local
+from eventlet.greenthread import spawn_n
+from eventlet.lock import Lock
+from eventlet.support.greenlets import GreenletExit, getcurrent
+from eventlet.timeout import with_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_thread = original("_thread")
+
+__patched__ = [
+    "LockType",
+    "allocate",
+    "allocate_lock",
+    "exit",
+    "exit_thread",
+    "get_ident",
+    "interrupt_main",
+    "stack_size",
+    "start_joinable_thread",
+    "start_new",
+    "start_new_thread",
+]
+
+error = _thread.error
+LockType = Lock
+lock = Lock
+interrupt_main = _thread.interrupt_main
+TIMEOUT_MAX = _thread.TIMEOUT_MAX
+
+# The lock that `threading` up to CPython 3.12 has released at the end of a thread, by
+# the identity of its green thread.
+_sentinels: dict[int, Lock] = {}
+
+
+def get_ident(gr: Any = None) -> int:
+    """
+    Return a number that tells a thread from all others alive.
+
+    The main greenlet of an OS thread keeps the number of that thread, so that the
+    number is right for the system's own calls and the same as before patching.
+
+    Args:
+        gr: The greenlet to identify; the current one by default.
+    """
+    try:
+        current = getcurrent()
+    except RuntimeError:  # the interpreter is ending: finalizers take locks too
+        return real_get_ident()
+    if gr is None:
+        gr = current
+    if gr.parent is None and (gr is current or _root(current) is gr):
+        return real_get_ident()
+    return id(gr)
+
+
+def _root(gr: Any) -> Any:
+    while gr.parent is not None:
+        gr = gr.parent
+    return gr
+
+
+def start_new_thread(
+    function: Callable[..., Any],
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+) -> int:
+    """
+    Start a green thread and return what `get_ident` gives in it.
+
+    Raises:
+        TypeError: If the arguments are not a callable, a tuple and a dict.
+    """
+    _check_call(function, args, kwargs)
+    green = spawn_n(_body, function, args, kwargs or {}, None)
+    return id(green)
+
+
+def _check_call(function: Any, args: Any, kwargs: Any) -> None:
+    if not callable(function):
+        message = "first arg must be callable"
+    elif not isinstance(args, tuple):
+        message = "2nd arg must be a tuple"
+    elif kwargs is not None and not isinstance(kwargs, dict):
+        message = "optional 3rd arg must be a dictionary"
+    else:
+        return
+    raise TypeError(message)
+
+
+def _body(
+    function: Callable[..., Any], args: Any, kwargs: Any, handle: Any
+) -> None:
+    try:
+        function(*args, **kwargs)
+    except (SystemExit, GreenletExit):
+        pass  # the ways for a thread to end itself
+    except Exception:
+        _report(function)
+    finally:
+        sentinel = _sentinels.pop(id(getcurrent()), None)
+        if sentinel is not None and sentinel.locked():
+            sentinel.release()
+        if handle is not None:
+            handle._set_done()
+
+
+def _report(function: Any) -> None:
+    import sys  # noqa: PLC0415 - rarely needed
+
+    hook = getattr(sys, "unraisablehook", None)
+    _type, value, traceback = sys.exc_info()
+    from types import SimpleNamespace  # noqa: PLC0415
+
+    hook(
+        SimpleNamespace(
+            exc_type=_type,
+            exc_value=value,
+            exc_traceback=traceback,
+            err_msg="Exception ignored in thread started by",
+            object=function,
+        )
+    )
+
+
+def allocate_lock(*_a: Any) -> Lock:
+    """
+    Return a new lock, not taken.
+    """
+    return Lock()
+
+
+allocate = allocate_lock
+start_new = start_new_thread
+
+
+def exit() -> None:  # noqa: A001 - the name in `_thread`
+    """
+    End the calling green thread.
+    """
+    raise GreenletExit
+
+
+exit_thread = exit
+
+
+def stack_size(size: int | None = None) -> int:
+    """
+    Return the stack size of new OS threads, and set it if `size` is given.
+
+    Green threads have stacks of their own, which this does not change.
+    """
+    return _thread.stack_size() if size is None else _thread.stack_size(size)
+
+
+def _set_sentinel() -> Lock:
+    """
+    Return a lock that is released when the calling thread ends (CPython to 3.12).
+    """
+    sentinel = Lock()
+    current = getcurrent()
+    if current.parent is not None:
+        _sentinels[id(current)] = sentinel
+    return sentinel
+
+
+class _ThreadHandle:
+    """
+    A thread that can be joined: what `threading` holds since CPython 3.13.
+    """
+
+    __slots__ = ("__weakref__", "_running", "_state", "ident")
+
+    def __init__(self) -> None:
+        self.ident = 0
+        self._state = "new"
+        self._running = Lock()
+
+    def __repr__(self) -> str:
+        return f"<_ThreadHandle object: ident={self.ident}>"
+
+    def _begin(self, ident: int) -> None:
+        self._running.acquire()
+        self.ident = ident
+        self._state = "running"
+
+    def is_done(self) -> bool:
+        """
+        Say whether the thread has ended.
+        """
+        return self._state == "done"
+
+    def _set_done(self) -> None:
+        if self._state == "new":
+            message = "thread not started"
+            raise RuntimeError(message)
+        if self._state != "done":
+            self._state = "done"
+            self._running.release()
+
+    def join(self, timeout: float | None = None) -> None:
+        """
+        Wait until the thread ends, at most `timeout` seconds. Switch point.
+
+        Raises:
+            RuntimeError: If it is the calling thread, or was not started.
+        """
+        if self._state == "new":
+            message = "thread not started"
+            raise RuntimeError(message)
+        if self._state == "done":
+            return
+        if self.ident == get_ident():
+            message = "Cannot join current thread"
+            raise RuntimeError(message)
+        if timeout is not None and timeout < 0:
+            timeout = None
+        if self._running.acquire(timeout=timeout):
+            self._running.release()
+
+
+def _make_thread_handle(ident: int) -> _ThreadHandle:
+    handle = _ThreadHandle()
+    handle._begin(ident)
+    return handle
+
+
+def _get_main_thread_ident() -> int:
+    return original("threading").main_thread().ident
+
+
+def start_joinable_thread(
+    function: Callable[[], Any],
+    handle: _ThreadHandle | None = None,
+    daemon: bool = True,  # noqa: ARG001 - the process waits for no green thread
+) -> _ThreadHandle:
+    """
+    Start a green thread and return the handle to join it by.
+
+    Raises:
+        TypeError: If `function` is not callable or `handle` no thread handle.
+        RuntimeError: If `handle` was used before.
+    """
+    if not callable(function):
+        message = "thread function must be callable"
+        raise TypeError(message)
+    if handle is None:
+        handle = _ThreadHandle()
+    elif not isinstance(handle, _ThreadHandle):
+        message = "'handle' must be a _ThreadHandle"
+        raise TypeError(message)
+    if handle._state != "new":
+        message = "thread already started"
+        raise RuntimeError(message)
+    green = spawn_n(_body, function, (), {}, handle)
+    handle._begin(id(green))
+    return handle
+
+
+for _name, _value in vars(_thread).items():
+    if _name not in globals():
+        globals()[_name] = _value
+del _name, _value

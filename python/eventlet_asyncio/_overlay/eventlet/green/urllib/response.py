@@ -1,0 +1,7 @@
+"""The module `urllib.response`, which has nothing that waits."""
+
+import urllib.response as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

@@ -1,0 +1,185 @@
+"""
+Green files: pipes, terminals and whatever else a descriptor stands for.
+
+The raw layer is the interpreter's own `FileIO`, with reads and writes that park instead
+of blocking. The layers above, buffers and text, are the pure Python ones of the standard
+library in a copy of their own: the C ones hold a lock of their OS thread while they call
+the raw layer, and would refuse the next green thread that touches the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import io as _io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from eventlet import hubs
+from eventlet._patch.copies import fresh_module
+from eventlet._patch.originals import original
+from eventlet.greenio.base import SOCKET_BLOCKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_os = original("os")
+
+__all__ = ["GreenFileIO", "GreenPipe"]
+
+_fileobject = original("socket").SocketIO
+
+
+class GreenFileIO(_io.FileIO):  # type: ignore[misc,name-defined]
+    """
+    A raw file in non-blocking mode that parks the green thread instead of failing.
+
+    Args:
+        file: A path, a descriptor, or an object with `fileno()`, which is kept.
+        mode: As for `io.FileIO`.
+        closefd: Whether closing the file closes the descriptor.
+        opener: As for `io.FileIO`.
+    """
+
+    def __init__(
+        self,
+        file: Any,
+        mode: str = "r",
+        closefd: bool = True,
+        opener: Any = None,
+    ) -> None:
+        super().__init__(file, mode, closefd, opener)
+        fd = self.fileno()
+        hubs.notify_opened(fd)
+        _os.set_blocking(fd, False)
+
+    def _wait(self, *, write: bool = False) -> None:
+        hubs.trampoline(self.fileno(), read=not write, write=write)
+
+    def readinto(self, buffer: Any) -> int:
+        """
+        Read into `buffer` and return the number of bytes, 0 at the end. Switch point.
+        """
+        while True:
+            count = super().readinto(buffer)
+            if count is not None:
+                return count
+            self._wait()
+
+    def read(self, size: int | None = -1) -> bytes:
+        """
+        Return up to `size` bytes, everything until the end if negative. Switch point.
+        """
+        if size is None or size < 0:
+            return self.readall()
+        while True:
+            data = super().read(size)
+            if data is not None:
+                return data
+            self._wait()
+
+    def readall(self) -> bytes:
+        """
+        Return everything until the end. Switch point.
+        """
+        chunks = []
+        while True:
+            data = self.read(_io.DEFAULT_BUFFER_SIZE)
+            if not data:
+                return b"".join(chunks)
+            chunks.append(data)
+
+    def write(self, data: Any) -> int:
+        """
+        Write some of `data` and return how many bytes were taken. Switch point.
+        """
+        while True:
+            try:
+                count = super().write(data)
+            except OSError as error:
+                if error.errno not in SOCKET_BLOCKING:
+                    raise
+                count = None
+            if count is not None:
+                return count
+            self._wait(write=True)
+
+    def truncate(self, size: int | None = None) -> int:
+        """
+        Cut the file to `size` bytes, by default at the position, and return the size.
+
+        A position beyond the new end moves there.
+        """
+        size = super().truncate(size)
+        if self.tell() > size:
+            self.seek(size)
+        return size
+
+    def close(self) -> None:
+        """
+        Close the file; whoever waits on it gets an error at once.
+        """
+        if not self.closed and self.closefd:
+            hubs.notify_close(self.fileno())
+        super().close()
+
+
+def _green_layers() -> Any:
+    """
+    Return a copy of the pure Python `io`, with green locks and green raw files.
+    """
+    import _pyio  # noqa: PLC0415 - only for its code
+
+    from eventlet.green import thread  # noqa: PLC0415 - not needed to use sockets
+
+    def resolve(name: str) -> ModuleType | None:
+        return thread if name == "_thread" else None
+
+    layers: Any = fresh_module("__green_module__pyio", _pyio, resolve)
+    layers.FileIO = GreenFileIO
+    return layers
+
+
+def GreenPipe(  # noqa: N802 - the public name
+    name: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
+) -> Any:
+    """
+    Open a file whose reads and writes let other green threads run.
+
+    Takes what `open` takes, and file objects: those are emptied of their descriptor,
+    which the new file owns from then on. The descriptor is put into non-blocking mode.
+
+    Returns:
+        A raw, buffered or text file, by `mode` and `buffering`, as from `open`.
+    """
+    layers = sys.modules.get("__green_module__pyio") or _green_layers()
+    if hasattr(name, "fileno") and not isinstance(name, (int, str, bytes)):
+        name = _taken_over(name)
+    if buffering == 1 and "b" in mode:
+        buffering = _io.DEFAULT_BUFFER_SIZE
+    return layers.open(
+        name, mode, buffering, encoding, errors, newline, closefd, opener
+    )
+
+
+def _taken_over(file: Any) -> int:
+    try:
+        file.flush()
+    except (AttributeError, OSError, ValueError):
+        pass
+    fd = _os.dup(file.fileno())
+    try:
+        file.close()
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+    return fd
+
+
+_open = GreenPipe

@@ -1,0 +1,227 @@
+//! CPython 3.13: `Include/cpython/pystate.h` and what of it belongs to a stack.
+//!
+//! The running frame is named by the thread state itself. Python and C calls are counted
+//! apart. C calls count down from a constant that stands for the main thread's stack, so a
+//! smaller stack starts with less.
+
+use std::ffi::{c_int, c_uint, c_ulong, c_void};
+use std::ptr;
+
+use pyo3::ffi::{PyInterpreterState, PyObject, PyThreadState};
+
+use super::Bounds;
+use super::c_recursion;
+use super::chunk::{Chunk, DataStack};
+use super::debug_offsets::DebugOffsets;
+pub(super) use super::handled::ExcItem;
+use super::layout::{Names, Probe, names};
+
+pub(super) const VERSION: (u8, u8) = (3, 13);
+
+/// Mirror of `struct _ts`. Fields without a comment belong to the OS thread.
+#[repr(C)]
+pub(super) struct ThreadState {
+    prev: *mut PyThreadState,
+    next: *mut PyThreadState,
+    pub(super) interp: *mut PyInterpreterState,
+    eval_breaker: usize,
+    /// One word of flags.
+    _status: c_uint,
+    _whence: c_int,
+    state: c_int,
+    /// Python calls left until `RecursionError`: depends on how deep this stack is.
+    py_recursion_remaining: c_int,
+    /// Per thread; with it the depth follows from the calls left.
+    py_recursion_limit: c_int,
+    /// The same for C calls: guards this very stack against overflow.
+    pub(super) c_recursion_remaining: c_int,
+    recursion_headroom: c_int,
+    tracing: c_int,
+    what_event: c_int,
+    /// The running Python frame.
+    current_frame: *mut c_void,
+    c_profilefunc: *mut c_void,
+    c_tracefunc: *mut c_void,
+    c_profileobj: *mut PyObject,
+    c_traceobj: *mut PyObject,
+    current_exception: *mut PyObject,
+    /// Exceptions being handled: `except` blocks this stack is in.
+    pub(super) exc_info: *mut ExcItem,
+    dict: *mut PyObject,
+    gilstate_counter: c_int,
+    async_exc: *mut PyObject,
+    pub(super) thread_id: c_ulong,
+    native_thread_id: c_ulong,
+    /// Objects that nested deallocations on this stack left for later.
+    delete_later: *mut PyObject,
+    /// Innermost critical section of this stack; always 0 with the GIL.
+    critical_section: usize,
+    coroutine_origin_tracking_depth: c_int,
+    async_gen_firstiter: *mut PyObject,
+    async_gen_finalizer: *mut PyObject,
+    /// The contextvars context (strong): green threads each have their own.
+    pub(super) context: *mut PyObject,
+    /// Changes with `context`, so that variables drop what they cached.
+    pub(super) context_ver: u64,
+    pub(super) id: u64,
+    /// Where this stack's Python frames are.
+    datastack: DataStack,
+    /// Bottom of the main stack's chain of handled exceptions; other stacks have their own.
+    pub(super) exc_state: ExcItem,
+}
+
+/// What a stack keeps while another one runs, apart from `exc_info` and `context`.
+pub(super) struct Fields {
+    current_frame: *mut c_void,
+    /// Depth, not calls left: the limit may change while the stack is suspended.
+    depth: c_int,
+    /// Calls left: here the limit is a constant.
+    c_remaining: c_int,
+    delete_later: *mut PyObject,
+    critical_section: usize,
+    datastack: DataStack,
+}
+
+impl Fields {
+    pub(super) const fn new() -> Self {
+        Self {
+            current_frame: ptr::null_mut(),
+            depth: 0,
+            c_remaining: 0,
+            delete_later: ptr::null_mut(),
+            critical_section: 0,
+            datastack: DataStack::NONE,
+        }
+    }
+
+    /// Describes a fresh stack.
+    ///
+    /// # Safety
+    /// As `StackState::begin`.
+    #[inline]
+    #[expect(clippy::unused_self, reason = "older versions embed a frame")]
+    pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, bounds: &Bounds) {
+        ts.current_frame = ptr::null_mut();
+        ts.py_recursion_remaining = ts.py_recursion_limit;
+        ts.c_recursion_remaining = c_recursion::budget(bounds);
+        ts.delete_later = ptr::null_mut();
+        ts.critical_section = 0;
+        // SAFETY: the caller of `StackState::begin` vouches for the chunk memory.
+        ts.datastack = unsafe { DataStack::embed(bounds.chunk, bounds.chunk_len) };
+    }
+
+    /// Notes how this stack is left.
+    #[inline]
+    pub(super) fn save(&mut self, ts: &ThreadState) {
+        self.current_frame = ts.current_frame;
+        self.depth = ts.py_recursion_limit - ts.py_recursion_remaining;
+        self.c_remaining = ts.c_recursion_remaining;
+        self.delete_later = ts.delete_later;
+        self.critical_section = ts.critical_section;
+        self.datastack = ts.datastack;
+    }
+
+    /// Describes this stack again.
+    ///
+    /// # Safety
+    /// As `StackState::restore`.
+    #[inline]
+    pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
+        ts.current_frame = self.current_frame;
+        ts.py_recursion_remaining = ts.py_recursion_limit - self.depth;
+        ts.c_recursion_remaining = self.c_remaining;
+        ts.delete_later = self.delete_later;
+        ts.critical_section = self.critical_section;
+        ts.datastack = self.datastack;
+    }
+
+    /// Points the thread state at nothing that goes away with this stack.
+    ///
+    /// # Safety
+    /// The stack's function has returned, and `begin` or `restore` follows.
+    pub(super) unsafe fn end(ts: &mut ThreadState) {
+        ts.current_frame = ptr::null_mut();
+        let datastack = std::mem::replace(&mut ts.datastack, DataStack::NONE);
+        // SAFETY: the stack's function has returned, so no frame is left on it.
+        unsafe { datastack.free_extra() };
+    }
+
+    /// Exchanges the saved current frame with that of the thread state.
+    pub(super) fn swap_frame(&mut self, ts: &mut ThreadState) {
+        std::mem::swap(&mut self.current_frame, &mut ts.current_frame);
+    }
+
+    /// Says whether objects wait for their deallocation.
+    pub(super) fn has_trash(ts: &ThreadState) -> bool {
+        !ts.delete_later.is_null()
+    }
+}
+
+/// Reads what the check made at import compares with the public interface.
+///
+/// # Safety
+/// `ts` must be the current thread state, of this version.
+pub(super) unsafe fn probe(ts: &ThreadState) -> Probe {
+    Probe {
+        frame: ts.current_frame,
+        recursion: (
+            ts.py_recursion_limit - ts.py_recursion_remaining,
+            ts.py_recursion_limit,
+        ),
+        c_depth: Some(-ts.c_recursion_remaining),
+        datastack: ts.datastack,
+    }
+}
+
+/// Names a field that CPython itself says is elsewhere.
+pub(super) fn disagreement(offsets: &DebugOffsets) -> Option<&'static str> {
+    use std::mem::offset_of;
+    let state = &offsets.thread_state;
+    state.disagreement(&[
+        ("interp", state.interp, offset_of!(ThreadState, interp)),
+        (
+            "current_frame",
+            state.current_frame,
+            offset_of!(ThreadState, current_frame),
+        ),
+        (
+            "thread_id",
+            state.thread_id,
+            offset_of!(ThreadState, thread_id),
+        ),
+        (
+            "native_thread_id",
+            state.native_thread_id,
+            offset_of!(ThreadState, native_thread_id),
+        ),
+        (
+            "datastack_chunk",
+            state.datastack_chunk,
+            offset_of!(ThreadState, datastack),
+        ),
+    ])
+}
+
+/// Finds out what C recursion CPython allows to the main thread's stack.
+///
+/// # Safety
+/// `ts` must be the current thread state, checked.
+pub(super) unsafe fn prepare(ts: *mut PyThreadState) -> Result<(), String> {
+    // SAFETY: guaranteed by the caller.
+    unsafe { c_recursion::prepare(ts) }
+}
+
+/// Where this build believes the fields to be.
+pub(super) fn layout() -> Names {
+    names! {
+        "PyThreadState" => ThreadState {
+            interp, py_recursion_remaining, py_recursion_limit, c_recursion_remaining,
+            current_frame, exc_info, thread_id, delete_later, critical_section,
+            context, context_ver, id,
+            datastack_chunk: datastack.chunk, datastack_top: datastack.top,
+            datastack_limit: datastack.limit, exc_state,
+        }
+        "_PyErr_StackItem" => ExcItem { exc_value, previous_item }
+        "_PyStackChunk" => Chunk { previous, size, top, data }
+    }
+}

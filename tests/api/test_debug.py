@@ -1,0 +1,163 @@
+"""Promises of `eventlet.debug`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+import eventlet
+from eventlet import debug, hubs
+
+
+@pytest.fixture(autouse=True)
+def defaults():
+    """Put every switch back as it was."""
+    yield
+    debug.hub_exceptions(True)
+    debug.tpool_exceptions(False)
+    debug.hub_listener_stacks(False)
+    debug.hub_timer_stacks(False)
+    debug.hub_blocking_detection(False)
+    debug.unspew()
+
+
+def test_spew_prints_lines_with_values(capsys):
+    value = 41
+    spew = debug.Spew()
+    spew(sys._getframe(), "line", value)
+    line = sys._getframe().f_lineno - 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{__name__}:{line}: ")
+    assert "value=41" in second
+
+
+def test_spew_prints_only_the_modules_asked_for(capsys):
+    spew = debug.Spew(trace_names=["somewhere.else"])
+    spew(sys._getframe(), "line", None)
+    assert capsys.readouterr().out == ""
+
+
+def test_spew_survives_an_object_without_a_working_repr(capsys):
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    broken = Broken()
+    debug.Spew()(sys._getframe(), "line", broken)
+    assert "broken=<Broken: no repr, RuntimeError>" in capsys.readouterr().out
+
+
+def test_spew_traces_calls_until_unspew(capsys):
+    def traced():
+        return "line of traced"
+
+    debug.spew([__name__])
+    traced()
+    debug.unspew()
+    traced()
+    assert capsys.readouterr().out.count("line of traced") == 1
+    assert sys.gettrace() is None
+
+
+def test_hub_exceptions_are_printed_unless_switched_off(capsys):
+    printed = []
+    for state in (True, False):
+        debug.hub_exceptions(state)
+        thread = eventlet.spawn(lambda: 1 / 0)
+        eventlet.sleep(0)
+        with pytest.raises(ZeroDivisionError):
+            thread.wait()
+        printed.append("ZeroDivisionError" in capsys.readouterr().err)
+    assert printed == [True, False]
+
+
+def test_pending_timers_are_described():
+    def unmistakable():
+        pass
+
+    timer = hubs.get_hub().schedule_call_global(60, unmistakable)
+    described = debug.format_hub_timers()
+    timer.cancel()
+    assert described.startswith("TIMERS:")
+    assert "unmistakable" in described
+
+
+def test_timers_tell_where_they_were_made_on_request():
+    described = []
+    for state in (True, False):
+        debug.hub_timer_stacks(state)
+        timer = hubs.get_hub().schedule_call_global(60, print)
+        described.append(debug.format_hub_timers())
+        timer.cancel()
+    here = "test_timers_tell_where_they_were_made_on_request"
+    assert [here in text for text in described] == [True, False]
+
+
+def test_waits_for_descriptors_are_described():
+    receiver, sender = os.pipe()
+    waiting = eventlet.spawn(hubs.trampoline, receiver, read=True)
+    eventlet.sleep(0)
+    described = debug.format_hub_listeners().splitlines()
+    waiting.kill()
+    os.close(receiver)
+    os.close(sender)
+    assert described[0] == "READERS:"
+    assert described.index("WRITERS:") == 2
+    assert str(receiver) in described[1]
+
+
+def test_threads_are_described_with_their_stacks():
+    described = debug.format_threads_info()
+    assert described.startswith("THREADS:")
+    assert "MainThread" in described
+    assert "test_threads_are_described_with_their_stacks" in described
+
+
+def test_asyncio_tasks_are_described():
+    import asyncio
+
+    from eventlet.asyncio import spawn_for_awaitable
+
+    async def unmistakable():
+        await asyncio.sleep(60)
+
+    thread = spawn_for_awaitable(unmistakable())
+    eventlet.sleep(0.01)
+    described = debug.format_asyncio_info()
+    thread.kill()
+    assert "EVENTLOOP" in described
+    assert "unmistakable" in described
+
+
+def test_blocking_detection_raises_where_the_hub_is_kept_waiting():
+    debug.hub_blocking_detection(True, resolution=0.05)
+
+    def hog():
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            pass
+
+    debug.hub_exceptions(False)
+    with pytest.raises(RuntimeError, match="in hog"):
+        eventlet.spawn(hog).wait()
+
+
+def test_blocking_detection_leaves_those_alone_that_switch():
+    debug.hub_blocking_detection(True, resolution=0.02)
+    start = time.monotonic()
+    while time.monotonic() < start + 0.1:
+        eventlet.sleep(0)
+    eventlet.sleep(0.1)
+
+
+def test_blocking_detection_gives_the_alarm_back():
+    former = signal.getsignal(signal.SIGALRM)
+    debug.hub_blocking_detection(True)
+    assert signal.getsignal(signal.SIGALRM) != former
+    debug.hub_blocking_detection(False)
+    assert signal.getsignal(signal.SIGALRM) == former
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
