@@ -72,7 +72,7 @@ pub(crate) unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
 }
 
 /// `tp_finalize`: a Python subclass is finalised before its own attributes go.
-pub(super) unsafe extern "C" fn finalize(op: *mut PyObject) {
+pub(crate) unsafe extern "C" fn finalize(op: *mut PyObject) {
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a live instance.
     unsafe {

@@ -69,6 +69,14 @@ pub(crate) struct Hooks {
     pub(crate) finish: unsafe fn(*mut Greenlet, Outcome),
     /// Names the greenlet to run next; its inbound value is set. Runs no Python code.
     pub(crate) next: unsafe fn(*mut Greenlet) -> *mut Greenlet,
+    /// Ends a greenlet of this OS thread that is New, with an exception (owned): its body never
+    /// runs. False with an exception set on failure. Runs Python code.
+    pub(crate) abort: unsafe fn(*mut Greenlet, *mut PyObject) -> bool,
+    /// Whether its work has begun, although it may be New: that of some is done elsewhere.
+    pub(crate) begun: unsafe fn(*mut Greenlet) -> bool,
+    /// Whether the second greenlet may wait for the end of the first; false with an exception
+    /// set if neither would ever end. Runs Python code.
+    pub(crate) may_wait: unsafe fn(*mut Greenlet, *mut Greenlet) -> bool,
 }
 
 /// A new reference to the value returned, or to the exception raised.

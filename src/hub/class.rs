@@ -257,23 +257,8 @@ impl Hub {
 
     /// The asyncio loop the hub runs or is attached to; None for other drivers.
     fn _event_loop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        // SAFETY: the GIL is held; the loop is cloned before it is used.
-        unsafe {
-            let core = self.core();
-            if (*core).driver != Driver::Asyncio || (*core).closed {
-                return Ok(None);
-            }
-            let running = crate::imports::visible_loop();
-            if !running.is_null() {
-                return Ok(Some(Bound::from_owned_ptr(py, running).unbind()));
-            }
-            if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py))
-                && attached.call_method0(py, "is_running")?.is_truthy(py)?
-            {
-                return Ok(Some(attached));
-            }
-            run::owned_loop(py, core).map(|l| Some(l.unbind()))
-        }
+        // SAFETY: the GIL is held.
+        unsafe { Ok(run::event_loop(py, self.core())?.map(Bound::unbind)) }
     }
 
     /// Call `callback()` on the runner's stack after `seconds`.

@@ -63,6 +63,18 @@ impl Default for Looping {
 pub(crate) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
+        attach_to_running(core);
+        if !(*core).turn_requested {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+        }
+    }
+}
+
+/// Adopts the loop that runs the calling code, if it is not ours yet.
+unsafe fn attach_to_running(core: *mut Core) {
+    // SAFETY: contract of `request_turn`.
+    unsafe {
         if (*core).driver == Driver::Asyncio {
             let running = crate::imports::visible_loop();
             if !running.is_null() {
@@ -71,10 +83,6 @@ pub(crate) unsafe fn request_turn(core: *mut Core) {
                 }
                 ffi::Py_DECREF(running);
             }
-        }
-        if !(*core).turn_requested {
-            (*core).turn_requested = true;
-            (*core).waker.wake();
         }
     }
 }
@@ -175,8 +183,40 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
         if (*core).closed || (*core).in_turn {
             return Ok(());
         }
+        on_loop(py, core, |core| turn::turn(core))
+    }
+}
+
+/// Something that a callback of the loop makes ready: runs it and what became ready.
+///
+/// # Safety
+/// `core` is this OS thread's hub or NULL; the GIL is held; the caller is a callback of a
+/// loop of this OS thread. `cause` must not switch.
+///
+/// # Switches
+/// Into what is ready, unless a turn is in progress already: then that does it.
+pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if core.is_null() || (*core).closed || (*core).in_turn {
+            cause();
+            return Ok(());
+        }
+        attach_to_running(core);
+        on_loop(py, core, |core| turn::brief(core, cause))
+    }
+}
+
+/// Takes a turn in a callback of the loop, which is hidden meanwhile.
+unsafe fn on_loop(
+    py: Python<'_>,
+    core: *mut Core,
+    turn: impl FnOnce(*mut Core) -> bool,
+) -> PyResult<()> {
+    // SAFETY: contract of the callers.
+    unsafe {
         let hidden = crate::imports::hide_loop();
-        let fine = turn::turn(core);
+        let fine = turn(core);
         crate::imports::show_loop(hidden);
         if !fine {
             let error = PyErr::fetch(py);
@@ -208,6 +248,20 @@ pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<
         (*core).looping.handle = None;
         (*core).looping.scheduled = NEVER;
         asyncio_turn(py, core)
+    }
+}
+
+/// A timer is due before the loop would come back for it.
+///
+/// # Safety
+/// `core` is live.
+pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        (*core)
+            .timers
+            .next_deadline()
+            .is_some_and(|d| d < (*core).looping.scheduled)
     }
 }
 
@@ -485,6 +539,34 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let failure = (*core).looping.failure.take();
         result?;
         failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The loop on which new tasks of the running code belong: the one that runs it, the one
+/// that runs the hub, or the one that the hub will run. None for drivers without loops.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(crate) unsafe fn event_loop<'py>(
+    py: Python<'py>,
+    core: *mut Core,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // SAFETY: by contract; the loop is cloned before it is used.
+    unsafe {
+        if (*core).driver != Driver::Asyncio || (*core).closed {
+            return Ok(None);
+        }
+        let running = crate::imports::visible_loop();
+        if !running.is_null() {
+            return Ok(Some(Bound::from_owned_ptr(py, running)));
+        }
+        if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) {
+            let attached = attached.into_bound(py);
+            if (*core).in_turn || attached.call_method0("is_running")?.is_truthy()? {
+                return Ok(Some(attached));
+            }
+        }
+        owned_loop(py, core).map(Some)
     }
 }
 
