@@ -239,6 +239,7 @@ unsafe fn end(g: *mut Greenlet) {
             let parent = (*g).parent;
             incref((*own).current);
             (*g).parent = (*own).current;
+            (*g).dying = true;
             std::mem::replace(&mut (*g).inbound, Inbound::Error(exit)).discard();
             (*own).throwing = true;
             let result = switch_to(own, g).into_result();
@@ -247,6 +248,7 @@ unsafe fn end(g: *mut Greenlet) {
             } else {
                 ffi::Py_DECREF(result);
             }
+            (*g).dying = false;
             let lent = std::mem::replace(&mut (*g).parent, parent);
             decref(lent);
         }
