@@ -213,12 +213,16 @@ unsafe fn decref_shared(op: *mut PyObject) {
     }
 }
 
-/// Raises GreenletExit in a suspended greenlet that is losing its last reference.
+/// Raises GreenletExit in a suspended greenlet that is losing its last reference, and comes
+/// back when it has ended or gives way.
+///
+/// # Safety
+/// `g` is live, Active and suspended; the GIL is held.
 ///
 /// # Switches
 /// Into `g`, if it belongs to this OS thread. Otherwise its own thread is asked to do so;
 /// if that thread or the interpreter has ended, the stack is leaked.
-unsafe fn end(g: *mut Greenlet) {
+pub(crate) unsafe fn end(g: *mut Greenlet) {
     // SAFETY: `g` is live, Active and suspended; the GIL is held.
     unsafe {
         if stranded(g) {

@@ -187,8 +187,11 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
             }
             let owned = (*core).looping.owned.as_ref();
             let attached = (*core).looping.attached.as_ref();
-            let Some(running) = attached.filter(|a| owned.is_some_and(|o| o.is(*a))) else {
-                return Err(error);
+            // A hub that was closed meanwhile has its greenlet end; it is attached to nothing.
+            let running = match (attached, owned) {
+                (Some(attached), Some(owned)) if owned.is(attached) => owned.clone_ref(py),
+                (None, Some(owned)) if (*core).closed => owned.clone_ref(py),
+                _ => return Err(error),
             };
             running.call_method0(py, "stop")?;
             (*core).looping.failure = Some(error);
@@ -409,12 +412,9 @@ pub(crate) unsafe fn run(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 unsafe fn drop_timers(core: *mut Core) {
     // SAFETY: contract of `run`.
     unsafe {
-        for (_, due) in (*core).timers.drain() {
-            match due {
-                Due::Resume(parked) => parked.release(),
-                Due::Start(g) => greenlet::decref(g),
-                Due::Expire(object) | Due::Call(object) => ffi::Py_DECREF(object),
-            }
+        let due = (*core).timers.drain();
+        for (_, due) in due {
+            due.release();
         }
     }
 }
