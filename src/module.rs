@@ -134,7 +134,13 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         add_functions(module, functions)?;
         // Upstream offers these as attributes of the class, too.
         let class = module.getattr("greenlet")?;
-        for name in ["GreenletExit", "error", "getcurrent", "gettrace", "settrace"] {
+        for name in [
+            "GreenletExit",
+            "error",
+            "getcurrent",
+            "gettrace",
+            "settrace",
+        ] {
             class.setattr(name, module.getattr(name)?)?;
         }
     }
