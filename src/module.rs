@@ -1,5 +1,7 @@
 //! `eventlet_asyncio._core`: registration and nothing else.
 
+use std::ffi::CStr;
+
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -7,11 +9,19 @@ use pyo3::prelude::*;
 use crate::greenlet::class::{method, noargs};
 use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync};
 
-/// Adds functions written on the C API to the module.
+/// Adds functions written on the C API to the module, and to its `__all__`.
+///
+/// # Safety
+/// The entries fit their functions; the GIL is held.
 unsafe fn add_functions(
     module: &Bound<'_, PyModule>,
     mut table: Vec<ffi::PyMethodDef>,
 ) -> PyResult<()> {
+    let public = module.index()?;
+    for entry in &table {
+        // SAFETY: the names in method tables are static strings.
+        public.append(unsafe { CStr::from_ptr(entry.ml_name) })?;
+    }
     table.push(ffi::PyMethodDef::zeroed());
     let table = Box::leak(table.into_boxed_slice());
     // SAFETY: the table lives as long as the process, as the functions may.
@@ -122,6 +132,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         functions.extend(greenthread::spawn::functions());
         functions.extend(hub::socket::functions());
         add_functions(module, functions)?;
+        // Upstream offers these as attributes of the class, too.
+        let class = module.getattr("greenlet")?;
+        for name in ["GreenletExit", "error", "getcurrent", "gettrace", "settrace"] {
+            class.setattr(name, module.getattr(name)?)?;
+        }
     }
     module.add_class::<hub::class::Hub>()?;
     module.add_class::<hub::class::TimerHandle>()?;

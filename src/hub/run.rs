@@ -269,6 +269,30 @@ unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     Ok(())
 }
 
+/// Whether the running greenlet is the one whose stack the event loop runs on, outside a
+/// turn: in a coroutine or a callback.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let me = (*(*core).thread).current;
+        if me == (*core).greenlet {
+            return true;
+        }
+        if (*core).driver != Driver::Asyncio {
+            return false;
+        }
+        let running = crate::imports::visible_loop();
+        if running.is_null() {
+            return false;
+        }
+        ffi::Py_DECREF(running);
+        (*core).runner.is_null() || (*core).runner == me
+    }
+}
+
 /// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
 /// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here.
 ///

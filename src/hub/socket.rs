@@ -56,7 +56,7 @@ impl Patience {
                 return (self.deadline, true);
             }
             let seconds = ffi::PyFloat_AsDouble(self.timeout);
-            if seconds == -1.0 && !ffi::PyErr_Occurred().is_null() {
+            if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
                 return (None, false);
             }
             self.deadline = Some(now().saturating_add(nanos_from_seconds(seconds)));

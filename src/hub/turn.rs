@@ -80,7 +80,10 @@ unsafe fn take_messages(core: *mut Core) {
 }
 
 /// Moves timers that are due to the ready queue.
-unsafe fn take_due(core: *mut Core) {
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn take_due(core: *mut Core) {
     // SAFETY: contract of `turn`.
     unsafe {
         if (*core).timers.is_empty() {
