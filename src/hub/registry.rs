@@ -10,7 +10,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::{Core, run};
-use crate::greenlet::{self, Thread, thread};
+use crate::greenlet::{self, Phase, Thread, switch_to, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
 static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
@@ -133,6 +133,7 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             return;
         }
         (*core).closed = true;
+        end_greenlet(py, core);
         run::detach(py, core);
         if let Some(owned) = (*core).looping.owned.take() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
@@ -140,6 +141,13 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
                 error.write_unraisable(py, Some(&hub));
             }
         }
+        // Green threads that die here end in us, not in a hub that would run others.
+        let thread = thread::existing();
+        let present = if thread.is_null() {
+            ptr::null_mut()
+        } else {
+            std::mem::replace(&mut (*thread).hub, ptr::null_mut())
+        };
         while let Some(item) = (*core).ready.pop() {
             super::discard(item);
         }
@@ -151,6 +159,48 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             if !g.is_null() {
                 greenlet::decref(g);
             }
+        }
+        if !thread.is_null() {
+            (*thread).hub = present;
+        }
+    }
+}
+
+/// Lets the hub greenlet, suspended in a turn, return from its loop: an exception raised there
+/// would be caught and printed by the loop, which would then wait for ever.
+///
+/// # Switches
+/// Into the hub greenlet, until it has ended.
+unsafe fn end_greenlet(py: Python<'_>, core: *mut Core) {
+    // SAFETY: contract of `close`. The budget is spent, so the turn enters nobody.
+    unsafe {
+        let thread = (*core).thread;
+        let g = (*core).greenlet;
+        if g.is_null()
+            || (*g).phase != Phase::Active
+            || thread != thread::existing()
+            || g == (*thread).current
+            || !(*core).in_turn
+            || (*core).runner != g
+        {
+            return;
+        }
+        (*core).stopping = true;
+        (*core).budget.exhaust();
+        if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py))
+            && let Err(error) = owned.call_method0(py, "stop")
+        {
+            error.write_unraisable(py, None);
+        }
+        let me = (*thread).current;
+        greenlet::incref(me);
+        greenlet::decref(std::mem::replace(&mut (*g).parent, me));
+        (*thread).throwing = false;
+        let result = switch_to(thread, g).into_result();
+        if result.is_null() {
+            PyErr::fetch(py).write_unraisable(py, None);
+        } else {
+            ffi::Py_DECREF(result);
         }
     }
 }
