@@ -94,11 +94,11 @@ pub(crate) unsafe fn show_loop(hidden: *mut PyObject) {
     // SAFETY: by contract.
     unsafe {
         if !hidden.is_null() {
-            let pending = crate::greenlet::errors::take_raised();
+            let pending = crate::error::take_raised();
             set_loop(hidden);
             ffi::Py_DECREF(hidden);
             if !pending.is_null() {
-                crate::greenlet::errors::raise(pending);
+                crate::error::raise(pending);
             }
         }
     }

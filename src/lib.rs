@@ -13,18 +13,20 @@ pub mod stack;
 pub mod switch;
 
 #[cfg(feature = "python")]
-mod imports;
+mod bridge;
 #[cfg(feature = "python")]
-mod pystate;
+mod error;
 #[cfg(feature = "python")]
 mod greenlet;
 #[cfg(feature = "python")]
-mod hub;
-#[cfg(feature = "python")]
 mod greenthread;
 #[cfg(feature = "python")]
-mod sync;
+mod hub;
 #[cfg(feature = "python")]
-mod bridge;
+mod imports;
 #[cfg(feature = "python")]
 mod module;
+#[cfg(feature = "python")]
+mod pystate;
+#[cfg(feature = "python")]
+mod sync;

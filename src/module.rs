@@ -1,5 +1,7 @@
 //! `eventlet_asyncio._core`: registration and nothing else.
 
+use std::ffi::CStr;
+
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -7,11 +9,19 @@ use pyo3::prelude::*;
 use crate::greenlet::class::{method, noargs};
 use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync};
 
-/// Adds functions written on the C API to the module.
+/// Adds functions written on the C API to the module, and to its `__all__`.
+///
+/// # Safety
+/// The entries fit their functions; the GIL is held.
 unsafe fn add_functions(
     module: &Bound<'_, PyModule>,
     mut table: Vec<ffi::PyMethodDef>,
 ) -> PyResult<()> {
+    let public = module.index()?;
+    for entry in &table {
+        // SAFETY: the names in method tables are static strings.
+        public.append(unsafe { CStr::from_ptr(entry.ml_name) })?;
+    }
     table.push(ffi::PyMethodDef::zeroed());
     let table = Box::leak(table.into_boxed_slice());
     // SAFETY: the table lives as long as the process, as the functions may.
@@ -21,11 +31,7 @@ unsafe fn add_functions(
     Ok(())
 }
 
-fn add_type(
-    module: &Bound<'_, PyModule>,
-    name: &str,
-    object: *mut ffi::PyObject,
-) -> PyResult<()> {
+fn add_type(module: &Bound<'_, PyModule>, name: &str, object: *mut ffi::PyObject) -> PyResult<()> {
     // SAFETY: classes and exceptions made at initialisation live as long as the process.
     let object = unsafe { Bound::from_borrowed_ptr(module.py(), object) };
     module.add(name, object)
@@ -65,9 +71,15 @@ fn _layout() -> std::collections::HashMap<&'static str, usize> {
 #[pyfunction]
 fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
     let s = crate::stack::statistics();
-    [("mapped", s.mapped()), ("free", s.free), ("in_use", s.in_use), ("slabs", s.slabs), ("dirty", s.dirty)]
-        .into_iter()
-        .collect()
+    [
+        ("mapped", s.mapped()),
+        ("free", s.free),
+        ("in_use", s.in_use),
+        ("slabs", s.slabs),
+        ("dirty", s.dirty),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// Choose whether green threads start in a copy of the spawner's context.
@@ -85,14 +97,18 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unsafe {
         if greenlet::errors::init().is_err()
             || greenlet::class::init().is_err()
-            || greenthread::class::init(&bridge::methods()).is_err()
+            || greenthread::class::init(&bridge::slots()).is_err()
         {
             return Err(PyErr::fetch(py));
         }
         add_type(module, "greenlet", greenlet::class::greenlet_type().cast())?;
         add_type(module, "GreenletExit", greenlet::errors::GREENLET_EXIT)?;
         add_type(module, "error", greenlet::errors::GREENLET_ERROR)?;
-        add_type(module, "GreenThread", greenthread::class::green_thread_type().cast())?;
+        add_type(
+            module,
+            "GreenThread",
+            greenthread::class::green_thread_type().cast(),
+        )?;
         let mut functions = vec![
             method(
                 c"getcurrent",
@@ -114,7 +130,20 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             ),
         ];
         functions.extend(greenthread::spawn::functions());
+        functions.extend(bridge::functions());
+        functions.extend(hub::socket::functions());
         add_functions(module, functions)?;
+        // Upstream offers these as attributes of the class, too.
+        let class = module.getattr("greenlet")?;
+        for name in [
+            "GreenletExit",
+            "error",
+            "getcurrent",
+            "gettrace",
+            "settrace",
+        ] {
+            class.setattr(name, module.getattr(name)?)?;
+        }
     }
     module.add_class::<hub::class::Hub>()?;
     module.add_class::<hub::class::TimerHandle>()?;

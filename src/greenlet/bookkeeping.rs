@@ -59,10 +59,13 @@ fn set_thread_local(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResul
 }
 
 /// Makes the module.
-pub(crate) fn module<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyModule>> {
+pub(crate) fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let module = PyModule::new(py, "greenlet._greenlet")?;
     module.add_function(wrap_pyfunction!(enable_optional_cleanup, &module)?)?;
-    module.add_function(wrap_pyfunction!(get_clocks_used_doing_optional_cleanup, &module)?)?;
+    module.add_function(wrap_pyfunction!(
+        get_clocks_used_doing_optional_cleanup,
+        &module
+    )?)?;
     module.add_function(wrap_pyfunction!(get_pending_cleanup_count, &module)?)?;
     module.add_function(wrap_pyfunction!(get_total_main_greenlets, &module)?)?;
     module.add_function(wrap_pyfunction!(get_tstate_trash_delete_nesting, &module)?)?;

@@ -38,7 +38,12 @@ pub(crate) const fn method(
     flags: c_int,
     doc: &'static std::ffi::CStr,
 ) -> ffi::PyMethodDef {
-    ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: call, ml_flags: flags, ml_doc: doc.as_ptr() }
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: call,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
 }
 
 /// Signature of a fast method with keywords.
@@ -50,7 +55,9 @@ pub(crate) type Fast = unsafe extern "C" fn(
 ) -> *mut PyObject;
 
 pub(crate) const fn fast(call: Fast) -> ffi::PyMethodDefPointer {
-    ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call }
+    ffi::PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: call,
+    }
 }
 
 pub(crate) const fn noargs(
@@ -99,18 +106,56 @@ pub(crate) unsafe fn init() -> Result<(), ()> {
         END_METHOD,
     ]));
     let properties = Box::leak(Box::new([
-        property(c"__dict__", get_dict, Some(set_dict), c"Attributes of the instance."),
-        property(c"dead", get_dead, None, c"True once the greenlet has ended."),
-        property(c"gr_frame", get_frame, None, c"Topmost frame while suspended, else None."),
-        property(c"gr_context", get_context, Some(set_context), c"The contextvars.Context it runs in, or None."),
-        property(c"parent", get_parent, Some(set_parent), c"Where its result goes; None for a main greenlet."),
-        property(c"run", get_run, Some(set_run), c"What the first switch will call; gone once started."),
-        property(c"_stack_saved", get_stack_saved, None, c"Bytes on the C stack while suspended, else 0."),
+        property(
+            c"__dict__",
+            get_dict,
+            Some(set_dict),
+            c"Attributes of the instance.",
+        ),
+        property(
+            c"dead",
+            get_dead,
+            None,
+            c"True once the greenlet has ended.",
+        ),
+        property(
+            c"gr_frame",
+            get_frame,
+            None,
+            c"Topmost frame while suspended, else None.",
+        ),
+        property(
+            c"gr_context",
+            get_context,
+            Some(set_context),
+            c"The contextvars.Context it runs in, or None.",
+        ),
+        property(
+            c"parent",
+            get_parent,
+            Some(set_parent),
+            c"Where its result goes; None for a main greenlet.",
+        ),
+        property(
+            c"run",
+            get_run,
+            Some(set_run),
+            c"What the first switch will call; gone once started.",
+        ),
+        property(
+            c"_stack_saved",
+            get_stack_saved,
+            None,
+            c"Bytes on the C stack while suspended, else 0.",
+        ),
         END_PROPERTY,
     ]));
     let members = Box::leak(Box::new([
         offset_member(c"__dictoffset__", std::mem::offset_of!(Greenlet, dict)),
-        offset_member(c"__weaklistoffset__", std::mem::offset_of!(Greenlet, weakrefs)),
+        offset_member(
+            c"__weaklistoffset__",
+            std::mem::offset_of!(Greenlet, weakrefs),
+        ),
         end_member(),
     ]));
     let slots = Box::leak(Box::new([
@@ -133,7 +178,8 @@ pub(crate) unsafe fn init() -> Result<(), ()> {
         name: c"greenlet.greenlet".as_ptr(),
         basicsize: std::mem::size_of::<Greenlet>() as c_int,
         itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC) as c_uint,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
+            as c_uint,
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: the GIL is held; the spec and its tables are complete.
@@ -141,7 +187,11 @@ pub(crate) unsafe fn init() -> Result<(), ()> {
         TYPE = ffi::PyType_FromSpec(&raw mut spec).cast();
     }
     // SAFETY: just written.
-    if unsafe { TYPE.is_null() } { Err(()) } else { Ok(()) }
+    if unsafe { TYPE.is_null() } {
+        Err(())
+    } else {
+        Ok(())
+    }
 }
 
 pub(crate) fn slot(slot: c_int, pfunc: *mut c_void) -> ffi::PyType_Slot {
@@ -159,7 +209,13 @@ fn offset_member(name: &'static std::ffi::CStr, offset: usize) -> ffi::PyMemberD
 }
 
 fn end_member() -> ffi::PyMemberDef {
-    ffi::PyMemberDef { name: ptr::null(), type_code: 0, offset: 0, flags: 0, doc: ptr::null() }
+    ffi::PyMemberDef {
+        name: ptr::null(),
+        type_code: 0,
+        offset: 0,
+        flags: 0,
+        doc: ptr::null(),
+    }
 }
 
 /// A new greenlet object in phase New without thread or parent.
@@ -220,7 +276,9 @@ unsafe extern "C" fn new(
         if (*kind).tp_flags & ffi::Py_TPFLAGS_IS_ABSTRACT != 0 {
             // Raises the TypeError that lists the abstract methods.
             let object = &raw mut ffi::PyBaseObject_Type;
-            return (*object).tp_new.map_or(ptr::null_mut(), |new| new(kind, args, kwargs));
+            return (*object)
+                .tp_new
+                .map_or(ptr::null_mut(), |new| new(kind, args, kwargs));
         }
         let thread = thread::this();
         if thread.is_null() {
@@ -319,7 +377,11 @@ pub(crate) unsafe fn collect(
             ffi::PyTuple_SET_ITEM(tuple, i, ffi::Py_NewRef(*args.offset(i)));
         }
         let mut dict = ptr::null_mut();
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names)
+        };
         if named > 0 {
             dict = ffi::PyDict_New();
             for i in 0..named {
@@ -359,7 +421,13 @@ unsafe extern "C" fn throw_method(
         if thread.is_null() {
             return ptr::null_mut();
         }
-        let arg = |i: isize| if i < count { *args.offset(i) } else { ptr::null_mut() };
+        let arg = |i: isize| {
+            if i < count {
+                *args.offset(i)
+            } else {
+                ptr::null_mut()
+            }
+        };
         let error = make_exception(arg(0), arg(1), arg(2));
         if error.is_null() {
             return ptr::null_mut();
@@ -368,7 +436,7 @@ unsafe extern "C" fn throw_method(
     }
 }
 
-/// One normalised exception of what throw() and kill() take: nothing, an instance, or a
+/// One normalised exception of what `throw()` and `kill()` take: nothing, an instance, or a
 /// class with an optional value; and an optional traceback. NULL with TypeError set.
 ///
 /// # Safety
@@ -392,9 +460,17 @@ pub(crate) unsafe fn make_exception(
         if kind.is_null() {
             return errors::new_exit();
         }
-        let kept = if given(trace) { ffi::Py_NewRef(trace) } else { ptr::null_mut() };
+        let kept = if given(trace) {
+            ffi::Py_NewRef(trace)
+        } else {
+            ptr::null_mut()
+        };
         if ffi::PyExceptionClass_Check(kind) != 0 {
-            let value = if given(value) { ffi::Py_NewRef(value) } else { ptr::null_mut() };
+            let value = if given(value) {
+                ffi::Py_NewRef(value)
+            } else {
+                ptr::null_mut()
+            };
             return errors::join(ffi::Py_NewRef(kind), value, kept);
         }
         if ffi::PyExceptionInstance_Check(kind) != 0 {
@@ -440,7 +516,12 @@ unsafe extern "C" fn refuse_copy(
 
 unsafe extern "C" fn truth(op: *mut PyObject) -> c_int {
     // SAFETY: called by CPython on a greenlet.
-    unsafe { c_int::from(is_active(op.cast())) }
+    unsafe {
+        let g = op.cast::<Greenlet>();
+        let elsewhere =
+            || (*g).phase == Phase::New && (*g).kind == Kind::Scheduled && ((*(*g).hooks).begun)(g);
+        c_int::from(is_active(g) || elsewhere())
+    }
 }
 
 /// Started and not ended; a main greenlet ends with its thread.
@@ -469,7 +550,11 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
         } else {
             c" suspended active started".as_ptr()
         };
-        let main = if (*g).is_main() && alive { c" main" } else { c"" };
+        let main = if (*g).is_main() && alive {
+            c" main"
+        } else {
+            c""
+        };
         let gone = if alive { c"" } else { c" (thread exited)" };
         ffi::PyUnicode_FromFormat(
             c"<%s object at %p (otid=%p)%s%s%s>".as_ptr(),
@@ -505,7 +590,11 @@ unsafe extern "C" fn get_stack_saved(op: *mut PyObject, _: *mut c_void) -> *mut 
     // SAFETY: called by CPython on a greenlet.
     unsafe {
         let suspended = is_active(g) && (*(*g).thread).current != g;
-        let used = if suspended { (*g).bounds.top.saturating_sub((*g).left_at).max(1) } else { 0 };
+        let used = if suspended {
+            (*g).bounds.top.saturating_sub((*g).left_at).max(1)
+        } else {
+            0
+        };
         ffi::PyLong_FromSize_t(used)
     }
 }
@@ -521,7 +610,11 @@ unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> *mut PyObje
         } else {
             ptr::null_mut()
         };
-        if frame.is_null() { ffi::Py_NewRef(ffi::Py_None()) } else { frame }
+        if frame.is_null() {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            frame
+        }
     }
 }
 
@@ -530,7 +623,11 @@ unsafe extern "C" fn get_parent(op: *mut PyObject, _: *mut c_void) -> *mut PyObj
     // SAFETY: called by CPython on a greenlet.
     unsafe {
         let parent = (*g).parent.cast::<PyObject>();
-        ffi::Py_NewRef(if parent.is_null() { ffi::Py_None() } else { parent })
+        ffi::Py_NewRef(if parent.is_null() {
+            ffi::Py_None()
+        } else {
+            parent
+        })
     }
 }
 
@@ -642,7 +739,11 @@ unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
             }
             Phase::Active => (*g).state.context(),
         };
-        ffi::Py_NewRef(if context.is_null() { ffi::Py_None() } else { context })
+        ffi::Py_NewRef(if context.is_null() {
+            ffi::Py_None()
+        } else {
+            context
+        })
     }
 }
 
@@ -715,9 +816,17 @@ pub(crate) unsafe extern "C" fn settrace(_: *mut PyObject, value: *mut PyObject)
         if thread.is_null() {
             return ptr::null_mut();
         }
-        let tracer = if value == ffi::Py_None() { ptr::null_mut() } else { ffi::Py_NewRef(value) };
+        let tracer = if value == ffi::Py_None() {
+            ptr::null_mut()
+        } else {
+            ffi::Py_NewRef(value)
+        };
         let old = std::mem::replace(&mut (*thread).tracer, tracer);
-        if old.is_null() { ffi::Py_NewRef(ffi::Py_None()) } else { old }
+        if old.is_null() {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            old
+        }
     }
 }
 
@@ -730,6 +839,10 @@ pub(crate) unsafe extern "C" fn gettrace(_: *mut PyObject, _: *mut PyObject) -> 
             return ptr::null_mut();
         }
         let tracer = (*thread).tracer;
-        ffi::Py_NewRef(if tracer.is_null() { ffi::Py_None() } else { tracer })
+        ffi::Py_NewRef(if tracer.is_null() {
+            ffi::Py_None()
+        } else {
+            tracer
+        })
     }
 }

@@ -10,7 +10,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::thread::{self, Thread};
-use super::{Greenlet, Kind, Outcome, Phase, decref, errors, incref, trace};
+use super::{Greenlet, Kind, Outcome, Phase, call, decref, errors, incref, trace};
 use crate::pystate::{self, Bounds, StackState};
 use crate::stack::{Stack, StackError};
 use crate::switch::{Fiber, Step};
@@ -19,7 +19,7 @@ use crate::switch::{Fiber, Step};
 pub(crate) enum Inbound {
     Nothing,
     Value(*mut PyObject),
-    /// Arguments as given to switch(): a tuple, and a dict or NULL.
+    /// Arguments as given to `switch()`: a tuple, and a dict or NULL.
     Call(*mut PyObject, *mut PyObject),
     /// A normalised exception.
     Error(*mut PyObject),
@@ -49,7 +49,7 @@ impl Inbound {
         }
     }
 
-    /// Turns it into what switch() returns: an owned value, or NULL with the exception set.
+    /// Turns it into what `switch()` returns: an owned value, or NULL with the exception set.
     ///
     /// # Safety
     /// The GIL is held.
@@ -110,7 +110,12 @@ pub(crate) unsafe fn give_stack(g: *mut Greenlet) -> Result<(), StackError> {
     // initialised while New.
     unsafe {
         let (chunk, chunk_len) = stack.chunk();
-        (*g).bounds = Bounds { top: stack.base(), limit: stack.limit(), chunk, chunk_len };
+        (*g).bounds = Bounds {
+            top: stack.base(),
+            limit: stack.limit(),
+            chunk,
+            chunk_len,
+        };
         (*g).fiber.write(Fiber::new(stack, g, enter));
         (*g).phase = Phase::Active;
     }
@@ -256,17 +261,17 @@ unsafe fn call_run(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 ptr::null_mut()
             }
             Inbound::Call(args, kwargs) => {
-                let result = ffi::PyObject_Call(run, args, kwargs);
+                let result = call::call(run, args, kwargs);
                 ffi::Py_DECREF(args);
                 ffi::Py_XDECREF(kwargs);
                 result
             }
             Inbound::Value(value) => {
-                let result = ffi::PyObject_CallOneArg(run, value);
+                let result = call::call_one_arg(run, value);
                 ffi::Py_DECREF(value);
                 result
             }
-            Inbound::Nothing => ffi::PyObject_CallNoArgs(run),
+            Inbound::Nothing => call::call_no_args(run),
         };
         ffi::Py_XDECREF(run);
         outcome(result)
@@ -396,7 +401,7 @@ unsafe fn look_up_run(g: *mut Greenlet) -> Result<(), *mut PyObject> {
     }
 }
 
-/// switch() and throw() from Python: finds who is really entered, and enters it.
+/// `switch()` and `throw()` from Python: finds who is really entered, and enters it.
 ///
 /// A dead greenlet stands for its parent; one that was never started is started. `inbound`
 /// is consumed. Returns what the caller is later sent: owned, or NULL with an exception.

@@ -22,7 +22,7 @@ pub(crate) struct Thread {
     pub(crate) main: *mut Greenlet,
     /// Owned or NULL: left by the switch that is in progress, released by the greenlet entered.
     pub(crate) origin: *mut Greenlet,
-    /// Owned or NULL: the function given to settrace().
+    /// Owned or NULL: the function given to `settrace()`.
     pub(crate) tracer: *mut PyObject,
     /// The transfer in progress raises an exception in its target: named "throw" to a tracer.
     pub(crate) throwing: bool,
@@ -33,6 +33,8 @@ pub(crate) struct Thread {
     /// Called with `hub` when the thread ends.
     pub(crate) close_hub: Option<unsafe fn(*mut c_void)>,
     pub(crate) alive: bool,
+    /// The thread is about to end: no new hub is made for it.
+    pub(crate) ending: bool,
     references: usize,
 }
 
@@ -92,6 +94,7 @@ unsafe fn attach() -> *mut Thread {
             hub: ptr::null_mut(),
             close_hub: None,
             alive: true,
+            ending: false,
             references: 1,
         }));
         super::incref(main);
@@ -118,8 +121,7 @@ unsafe fn attach() -> *mut Thread {
 unsafe extern "C" fn ended(capsule: *mut PyObject) {
     // SAFETY: called by CPython with the GIL held, on a capsule made by `attach`.
     unsafe {
-        let thread: *mut Thread =
-            ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr()).cast();
+        let thread: *mut Thread = ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr()).cast();
         if thread.is_null() {
             ffi::PyErr_Clear();
             return;
@@ -236,7 +238,11 @@ pub(crate) unsafe fn set_foreign_error(g: *mut Greenlet) {
         }
         let expected = (*(*g).thread).main;
         let own = THREAD.get();
-        let current = if own.is_null() { ffi::Py_None() } else { (*own).current.cast() };
+        let current = if own.is_null() {
+            ffi::Py_None()
+        } else {
+            (*own).current.cast()
+        };
         ffi::PyErr_Format(
             super::errors::GREENLET_ERROR,
             c"Cannot switch to a different thread\n\tCurrent:  %R\n\tExpected: %R".as_ptr(),

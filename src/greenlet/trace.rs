@@ -1,4 +1,4 @@
-//! settrace(): a function that is told of each switch, in the greenlet entered.
+//! `settrace()`: a function that is told of each switch, in the greenlet entered.
 
 use std::ptr;
 
@@ -7,7 +7,7 @@ use pyo3::ffi::PyObject;
 
 use super::switch::Inbound;
 use super::thread::Thread;
-use super::{Greenlet, decref, errors};
+use super::{Greenlet, call, decref, errors};
 
 /// Tells the tracer, then goes on with what was sent. A tracer that raises is removed and
 /// its exception takes the place of what was sent.
@@ -29,19 +29,22 @@ pub(crate) unsafe fn call(
         if origin.is_null() {
             return inbound;
         }
-        let event = if (*thread).throwing { c"throw" } else { c"switch" };
+        let event = if (*thread).throwing {
+            c"throw"
+        } else {
+            c"switch"
+        };
         let tracer = ffi::Py_NewRef((*thread).tracer);
         let name = ffi::PyUnicode_InternFromString(event.as_ptr());
         let pair = ffi::PyTuple_Pack(2, origin.cast::<PyObject>(), me.cast::<PyObject>());
         let mut result = ptr::null_mut();
         if !name.is_null() && !pair.is_null() {
             enter_tracing((*thread).tstate);
-            result = ffi::PyObject_CallFunctionObjArgs(
-                tracer,
-                name,
-                pair,
-                ptr::null_mut::<PyObject>(),
-            );
+            let args = ffi::PyTuple_Pack(2, name, pair);
+            if !args.is_null() {
+                result = call::call(tracer, args, ptr::null_mut());
+                ffi::Py_DECREF(args);
+            }
             leave_tracing((*thread).tstate);
         }
         ffi::Py_XDECREF(name);
@@ -59,7 +62,7 @@ pub(crate) unsafe fn call(
     }
 }
 
-/// sys.settrace() functions do not see the frames of a greenlet tracer.
+/// `sys.settrace()` functions do not see the frames of a greenlet tracer.
 unsafe fn enter_tracing(ts: *mut ffi::PyThreadState) {
     #[cfg(Py_3_11)]
     // SAFETY: `ts` is this OS thread's state.

@@ -8,7 +8,7 @@ use pyo3::ffi::PyObject;
 
 use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
 use crate::greenlet::class::{FAST, collect, fast, method, noargs, slot};
-use crate::greenlet::{self, Greenlet, Inbound, Kind, class, gc, replace, thread};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, call, class, gc, replace, thread};
 use crate::hub::registry;
 use crate::sched::WaiterList;
 
@@ -38,7 +38,7 @@ pub(crate) unsafe fn check(op: *mut PyObject) -> bool {
 ///
 /// # Safety
 /// Called once with the GIL held, after the greenlet class.
-pub(crate) unsafe fn init(extra: &[ffi::PyMethodDef]) -> Result<(), ()> {
+pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
     let mut methods = vec![
         method(c"wait", noargs(wait), ffi::METH_NOARGS, c"wait($self, /)\n--\n\nReturn the outcome: the value returned, or raise what was raised.\n\nA switch point unless the green thread has ended."),
         method(c"kill", fast(kill_method), FAST, c"kill($self, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in the green thread.\n\nBefore it started, it never runs. A switch point."),
@@ -47,24 +47,27 @@ pub(crate) unsafe fn init(extra: &[ffi::PyMethodDef]) -> Result<(), ()> {
         method(c"unlink", fast(unlink), FAST, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
         method(c"main", fast(main), FAST, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
     ];
-    methods.extend_from_slice(extra);
     methods.push(ffi::PyMethodDef::zeroed());
     let methods = Box::leak(methods.into_boxed_slice());
-    let slots = Box::leak(Box::new([
+    let mut slots = extra.to_vec();
+    slots.extend([
         slot(ffi::Py_tp_doc, c"GreenThread(parent)\n--\n\nA greenlet run by the hub, with an outcome that others can wait for.".as_ptr() as *mut c_void),
         slot(ffi::Py_tp_new, new as *mut c_void),
         slot(ffi::Py_tp_init, initialize as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(0, ptr::null_mut()),
-    ]));
+    ]);
+    let slots = Box::leak(slots.into_boxed_slice());
     let mut spec = ffi::PyType_Spec {
         name: c"eventlet.greenthread.GreenThread".as_ptr(),
         basicsize: std::mem::size_of::<GreenThread>() as c_int,
         itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC) as c_uint,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
+            as c_uint,
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: the GIL is held; the spec and its tables are complete.
@@ -94,6 +97,7 @@ pub(crate) unsafe fn alloc(kind: *mut ffi::PyTypeObject) -> *mut GreenThread {
         if !me.is_null() {
             (&raw mut (*me).fate).write(Fate::Pending);
             (&raw mut (*me).waiters).write(WaiterList::new());
+            (&raw mut (*me).awaiters).write(Vec::new());
             (&raw mut (*me).timer).write(None);
             (*me).base.kind = Kind::Scheduled;
             (*me).base.hooks = &raw const GREEN_THREAD;
@@ -147,11 +151,7 @@ unsafe extern "C" fn initialize(
     }
 }
 
-unsafe extern "C" fn traverse(
-    op: *mut PyObject,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     let me = op.cast::<GreenThread>();
     // SAFETY: called by the collector on a live instance; pointers are owned or NULL.
     unsafe {
@@ -159,13 +159,26 @@ unsafe extern "C" fn traverse(
             Fate::Pending => ptr::null_mut(),
             Fate::Value(object) | Fate::Error(object) => object,
         };
-        let owned = [(*me).function, (*me).args, (*me).kwargs, (*me).links, (*me).fatal, fate];
+        let owned = [
+            (*me).function,
+            (*me).args,
+            (*me).kwargs,
+            (*me).links,
+            (*me).fatal,
+            fate,
+        ];
         for object in owned {
             if !object.is_null() {
                 let stop = visit(object, arg);
                 if stop != 0 {
                     return stop;
                 }
+            }
+        }
+        for awaiter in &(*me).awaiters {
+            let stop = visit(awaiter.object, arg);
+            if stop != 0 {
+                return stop;
             }
         }
         for parked in (*me).waiters.iter() {
@@ -177,6 +190,14 @@ unsafe extern "C" fn traverse(
     }
     // SAFETY: contract of this slot.
     unsafe { gc::traverse(op, visit, arg) }
+}
+
+unsafe extern "C" fn finalize(op: *mut PyObject) {
+    // SAFETY: called by CPython on a live instance.
+    unsafe {
+        super::report_unclaimed(op.cast());
+        gc::finalize(op);
+    }
 }
 
 unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
@@ -200,6 +221,9 @@ unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
         while let Some(parked) = (*me).waiters.pop_front() {
             parked.release();
         }
+        for awaiter in std::mem::take(&mut (*me).awaiters) {
+            ffi::Py_DECREF(awaiter.object);
+        }
         gc::clear(op)
     }
 }
@@ -214,9 +238,11 @@ unsafe extern "C" fn dealloc(op: *mut PyObject) {
 unsafe fn release(op: *mut PyObject) {
     // SAFETY: contract of `dealloc`; the list's own memory goes with it.
     unsafe {
+        super::report_unclaimed(op.cast());
         clear(op);
         let me = op.cast::<GreenThread>();
         ptr::drop_in_place(&raw mut (*me).waiters);
+        ptr::drop_in_place(&raw mut (*me).awaiters);
     }
 }
 
@@ -242,7 +268,11 @@ pub(super) unsafe fn overrides_main(me: *mut GreenThread) -> bool {
 pub(super) unsafe fn call_overridden_main(me: *mut GreenThread) -> *mut PyObject {
     // SAFETY: `me` is live; the GIL is held by the callers.
     unsafe {
-        let kwargs = if (*me).kwargs.is_null() { ffi::Py_None() } else { (*me).kwargs };
+        let kwargs = if (*me).kwargs.is_null() {
+            ffi::Py_None()
+        } else {
+            (*me).kwargs
+        };
         let call = ffi::PyTuple_Pack(3, (*me).function, (*me).args, kwargs);
         if call.is_null() {
             return ptr::null_mut();
@@ -275,7 +305,7 @@ pub(super) unsafe fn call_main(
         if main.is_null() {
             return ptr::null_mut();
         }
-        let result = ffi::PyObject_Call(main, args, kwargs);
+        let result = call::call(main, args, kwargs);
         ffi::Py_DECREF(main);
         result
     }
@@ -283,8 +313,11 @@ pub(super) unsafe fn call_main(
 
 /// Calls args[0](*args[1], **args[2]).
 unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
-    let (mut function, mut given, mut named) =
-        (ptr::null_mut::<PyObject>(), ptr::null_mut::<PyObject>(), ptr::null_mut::<PyObject>());
+    let (mut function, mut given, mut named) = (
+        ptr::null_mut::<PyObject>(),
+        ptr::null_mut::<PyObject>(),
+        ptr::null_mut::<PyObject>(),
+    );
     // SAFETY: `args` is a tuple; the format checks what is in it.
     unsafe {
         let ok = ffi::PyArg_ParseTuple(
@@ -301,8 +334,12 @@ unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
         if tuple.is_null() {
             return ptr::null_mut();
         }
-        let named = if named == ffi::Py_None() { ptr::null_mut() } else { named };
-        let result = ffi::PyObject_Call(function, tuple, named);
+        let named = if named == ffi::Py_None() {
+            ptr::null_mut()
+        } else {
+            named
+        };
+        let result = call::call(function, tuple, named);
         ffi::Py_DECREF(tuple);
         result
     }
@@ -373,7 +410,7 @@ unsafe fn split_link(
             ffi::PyErr_SetString(ffi::PyExc_TypeError, c"a link needs a function".as_ptr());
             return None;
         }
-        match collect(args.offset(1), count - 1, names)? {
+        match collect(args.add(1), count - 1, names)? {
             Inbound::Call(tuple, dict) => Some((*args, tuple, dict)),
             _ => None,
         }
@@ -394,7 +431,11 @@ unsafe extern "C" fn link(
         let fine = links::add(op.cast(), function, tuple, dict);
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
-        if fine { ffi::Py_NewRef(ffi::Py_None()) } else { ptr::null_mut() }
+        if fine {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 
@@ -412,11 +453,15 @@ unsafe extern "C" fn unlink(
         let found = links::remove(op.cast(), function, tuple, dict);
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
-        if found < 0 { ptr::null_mut() } else { ffi::PyBool_FromLong(found.into()) }
+        if found < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyBool_FromLong(found.into())
+        }
     }
 }
 
-/// Withdraws the pending start of spawn_after, if there is one.
+/// Withdraws the pending start of `spawn_after`, if there is one.
 pub(super) unsafe fn drop_timer(me: *mut GreenThread) {
     let core = registry::existing();
     // SAFETY: the hub of this OS thread; what the heap gives back is owned.

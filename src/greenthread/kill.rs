@@ -1,4 +1,4 @@
-//! kill() and cancel(): raising an exception in somebody else's green thread.
+//! `kill()` and `cancel()`: raising an exception in somebody else's green thread.
 
 use std::ptr;
 
@@ -33,7 +33,13 @@ pub(crate) unsafe fn kill(
             );
             return ptr::null_mut();
         }
-        let arg = |i: isize| if i < count { *args.offset(i) } else { ptr::null_mut() };
+        let arg = |i: isize| {
+            if i < count {
+                *args.offset(i)
+            } else {
+                ptr::null_mut()
+            }
+        };
         let error = make_exception(arg(0), arg(1), arg(2));
         if error.is_null() {
             return ptr::null_mut();
@@ -52,13 +58,16 @@ pub(crate) unsafe fn kill(
 pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
-        match (*g).phase {
-            Phase::Dead => {
-                ffi::Py_DECREF(error);
-                return ffi::Py_NewRef(ffi::Py_None());
-            }
-            Phase::New => return never_run(g, error),
-            Phase::Active => {}
+        if (*g).phase == Phase::Dead {
+            ffi::Py_DECREF(error);
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        if (*g).phase == Phase::New && thread::same(g, thread::existing()) {
+            return if end_unstarted(g, error) {
+                ffi::Py_NewRef(ffi::Py_None())
+            } else {
+                ptr::null_mut()
+            };
         }
         let core = registry::hub();
         if core.is_null() {
@@ -92,7 +101,9 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             return ptr::null_mut();
         }
         if (*core).in_turn && me != (*core).runner {
-            (*core).ready.push(Ready::Resume(Parked::current(thread), none()));
+            (*core)
+                .ready
+                .push(Ready::Resume(Parked::current(thread), none()));
         } else if !from_runner(core) {
             return enter(core, g, error);
         } else {
@@ -135,27 +146,50 @@ unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut
         } else {
             turn::single(core, g, Inbound::Error(error))
         };
-        if fine { ffi::Py_NewRef(ffi::Py_None()) } else { ptr::null_mut() }
+        if fine {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 
 /// Ends a greenlet before it began: its function never runs.
-unsafe fn never_run(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+unsafe fn end_unstarted(g: *mut Greenlet, error: *mut PyObject) -> bool {
     // SAFETY: contract of `kill`; `g` is kept alive by the caller.
+    unsafe {
+        if (*g).kind == Kind::Scheduled {
+            ((*(*g).hooks).abort)(g, error)
+        } else {
+            never_run_plain(g, error)
+        }
+    }
+}
+
+/// [`Hooks::abort`](crate::greenlet::Hooks) of GreenThread objects.
+pub(super) unsafe fn never_run(g: *mut Greenlet, error: *mut PyObject) -> bool {
+    // SAFETY: contract of the hook.
     unsafe {
         (*g).phase = Phase::Dead;
         (*g).inbound.take().discard();
-        if (*g).kind == Kind::Scheduled && class::check(g.cast()) {
-            let me = g.cast::<GreenThread>();
-            class::drop_timer(me);
-            quiet(me);
-            super::finish(g, Outcome::Error(error));
-        } else {
-            crate::greenlet::replace(&raw mut (*g).run, ptr::null_mut());
-            ffi::Py_DECREF(error);
-        }
-        ffi::Py_NewRef(ffi::Py_None())
+        let me = g.cast::<GreenThread>();
+        class::drop_timer(me);
+        quiet(me);
+        super::finish(g, Outcome::Error(error));
     }
+    true
+}
+
+/// [`Hooks::abort`](crate::greenlet::Hooks) of greenlets without an outcome.
+pub(super) unsafe fn never_run_plain(g: *mut Greenlet, error: *mut PyObject) -> bool {
+    // SAFETY: contract of the hook.
+    unsafe {
+        (*g).phase = Phase::Dead;
+        (*g).inbound.take().discard();
+        crate::greenlet::replace(&raw mut (*g).run, ptr::null_mut());
+        ffi::Py_DECREF(error);
+    }
+    true
 }
 
 /// The killer knows of the error: it is not reported as one that nobody takes.
@@ -175,7 +209,9 @@ pub(crate) unsafe fn cancel(
 ) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
-        if (*g).phase == Phase::New {
+        let begun =
+            (*g).phase != Phase::New || (*g).kind == Kind::Scheduled && ((*(*g).hooks).begun)(g);
+        if !begun {
             return kill(g, args, count);
         }
         ffi::Py_NewRef(ffi::Py_None())
@@ -192,7 +228,11 @@ pub(crate) unsafe extern "C" fn kill_function(
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         let g = target(args, count, c"kill");
-        if g.is_null() { ptr::null_mut() } else { kill(g, args.offset(1), count - 1) }
+        if g.is_null() {
+            ptr::null_mut()
+        } else {
+            kill(g, args.add(1), count - 1)
+        }
     }
 }
 
@@ -206,7 +246,11 @@ pub(crate) unsafe extern "C" fn cancel_function(
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         let g = target(args, count, c"cancel");
-        if g.is_null() { ptr::null_mut() } else { cancel(g, args.offset(1), count - 1) }
+        if g.is_null() {
+            ptr::null_mut()
+        } else {
+            cancel(g, args.add(1), count - 1)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Fate, GreenThread};
-use crate::greenlet::errors;
+use crate::greenlet::{call, errors};
 use crate::hub::control;
 
 /// Adds a link; called at once if the green thread has ended already. False with an
@@ -28,7 +28,11 @@ pub(super) unsafe fn add(
                 return false;
             }
         }
-        let named = if kwargs.is_null() { ffi::Py_None() } else { kwargs };
+        let named = if kwargs.is_null() {
+            ffi::Py_None()
+        } else {
+            kwargs
+        };
         let entry = ffi::PyTuple_Pack(3, function, args, named);
         if entry.is_null() {
             return false;
@@ -36,6 +40,7 @@ pub(super) unsafe fn add(
         let added = ffi::PyList_Append((*me).links, entry) == 0;
         ffi::Py_DECREF(entry);
         if added && !matches!((*me).fate, Fate::Pending) {
+            (*me).unclaimed = false;
             call(me);
         }
         added
@@ -58,7 +63,11 @@ pub(super) unsafe fn remove(
         if (*me).links.is_null() {
             return 0;
         }
-        let named = if kwargs.is_null() { ffi::Py_None() } else { kwargs };
+        let named = if kwargs.is_null() {
+            ffi::Py_None()
+        } else {
+            kwargs
+        };
         let entry = ffi::PyTuple_Pack(3, function, args, named);
         if entry.is_null() {
             return -1;
@@ -66,7 +75,11 @@ pub(super) unsafe fn remove(
         let links = ffi::Py_NewRef((*me).links);
         let index = ffi::PySequence_Index(links, entry);
         let outcome = if index >= 0 {
-            if ffi::PySequence_DelItem(links, index) == 0 { 1 } else { -1 }
+            if ffi::PySequence_DelItem(links, index) == 0 {
+                1
+            } else {
+                -1
+            }
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0 {
             ffi::PyErr_Clear();
             0
@@ -110,7 +123,11 @@ unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
         let function = ffi::PyTuple_GET_ITEM(entry, 0);
         let given = ffi::PyTuple_GET_ITEM(entry, 1);
         let named = ffi::PyTuple_GET_ITEM(entry, 2);
-        let kwargs = if named == ffi::Py_None() { ptr::null_mut() } else { named };
+        let kwargs = if named == ffi::Py_None() {
+            ptr::null_mut()
+        } else {
+            named
+        };
         let count = ffi::PyTuple_GET_SIZE(given);
         let args = ffi::PyTuple_New(count + 1);
         let mut result = ptr::null_mut();
@@ -120,7 +137,7 @@ unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
                 let arg = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(given, i));
                 ffi::PyTuple_SET_ITEM(args, i + 1, arg);
             }
-            result = ffi::PyObject_Call(function, args, kwargs);
+            result = call::call(function, args, kwargs);
             ffi::Py_DECREF(args);
         }
         if result.is_null() {

@@ -1,4 +1,4 @@
-//! spawn(), spawn_n(), spawn_after(), sleep().
+//! `spawn()`, `spawn_n()`, `spawn_after()`, `sleep()`.
 
 use std::ptr;
 
@@ -13,7 +13,7 @@ use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
 
 /// Whether new green threads start in a copy of the spawner's context; see
-/// EVENTLET_ASYNCIO_CONTEXT.
+/// `EVENTLET_ASYNCIO_CONTEXT`.
 static mut COPY_CONTEXT: bool = true;
 
 /// Chooses the context of new green threads: a copy of the spawner's, or an empty one.
@@ -46,7 +46,7 @@ unsafe fn prepare(
 ) -> *mut GreenThread {
     // SAFETY: by contract; everything stored is owned.
     unsafe {
-        let Some(Inbound::Call(tuple, dict)) = collect(args.offset(1), count - 1, names) else {
+        let Some(Inbound::Call(tuple, dict)) = collect(args.add(1), count - 1, names) else {
             return ptr::null_mut();
         };
         let me = class::alloc(class::green_thread_type());
@@ -133,7 +133,7 @@ unsafe extern "C" fn spawn_n(
         if core.is_null() {
             return ptr::null_mut();
         }
-        let Some(call) = collect(args.offset(1), count - 1, names) else {
+        let Some(call) = collect(args.add(1), count - 1, names) else {
             return ptr::null_mut();
         };
         let g = greenlet_class::alloc(greenlet_class::greenlet_type());
@@ -158,10 +158,19 @@ unsafe extern "C" fn spawn_n(
 
 /// Reads a number of seconds; None with an exception set.
 unsafe fn seconds_of(value: *mut PyObject) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are long enough")]
     // SAFETY: the GIL is held by the callers; `value` is live.
     unsafe {
+        if ffi::PyLong_CheckExact(value) != 0 {
+            // Mostly the 0 of sleep(0): without a detour over a float object.
+            let mut overflow = 0;
+            let number = ffi::PyLong_AsLongAndOverflow(value, &raw mut overflow);
+            if overflow == 0 {
+                return Some(number as f64);
+            }
+        }
         let seconds = ffi::PyFloat_AsDouble(value);
-        if seconds == -1.0 && !ffi::PyErr_Occurred().is_null() {
+        if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
             return None;
         }
         if seconds.is_nan() {
@@ -193,11 +202,16 @@ unsafe extern "C" fn spawn_after(
         if core.is_null() {
             return ptr::null_mut();
         }
-        let me = prepare(core, args.offset(1), count - 1, names);
+        let me = prepare(core, args.add(1), count - 1, names);
         if !me.is_null() {
             greenlet::incref(me.cast());
-            let deadline = now().saturating_add(nanos_from_seconds(seconds));
-            (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
+            if seconds > 0.0 {
+                let deadline = now().saturating_add(nanos_from_seconds(seconds));
+                (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
+            } else {
+                // As for timers of the hub: due already, so behind what is ready now.
+                make_ready(core, Ready::Start(me.cast()));
+            }
         }
         me.cast()
     }
@@ -211,7 +225,11 @@ unsafe extern "C" fn sleep(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names)
+        };
         if count + named > 1
             || named == 1
                 && ffi::PyUnicode_CompareWithASCIIString(

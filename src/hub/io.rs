@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Core, Parked, Ready, Watcher, park, registry};
+use super::{Core, Kept, Parked, Ready, Watcher, park, registry};
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
@@ -46,7 +46,9 @@ pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResu
         let shared = Shared(core);
         let result = py.detach(|| {
             let shared = &shared;
-            (*shared.0).reactor.poll(Some(Duration::from_nanos(nanos)), &mut events)
+            (*shared.0)
+                .reactor
+                .poll(Some(Duration::from_nanos(nanos)), &mut events)
         });
         collect(core, events);
         result?;
@@ -133,10 +135,12 @@ pub(crate) unsafe fn wait_for(
                 return Inbound::Error(errors::take_raised());
             }
         };
+        let hub = Kept::new(core);
         let inbound = park::park_until(core, deadline);
         if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
             parked.release();
         }
+        drop(hub);
         inbound
     }
 }
@@ -162,7 +166,9 @@ pub(crate) fn trampoline(
     mark_as_closed: Option<Py<PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     drop(mark_as_closed);
-    let truth = |value: Option<&Bound<'_, PyAny>>| value.map_or(Ok(false), |v| v.is_truthy());
+    let truth = |value: Option<&Bound<'_, PyAny>>| {
+        value.map_or(Ok(false), pyo3::types::PyAnyMethods::is_truthy)
+    };
     let (reads, writes) = (truth(read)?, truth(write)?);
     if reads && writes {
         return Err(pyo3::exceptions::PyAssertionError::new_err(
@@ -178,7 +184,11 @@ pub(crate) fn trampoline(
         Ok(number) => number,
         Err(_) => fd.call_method0("fileno")?.extract()?,
     };
-    let direction = if reads { Direction::Read } else { Direction::Write };
+    let direction = if reads {
+        Direction::Read
+    } else {
+        Direction::Write
+    };
     // SAFETY: the GIL is held; nothing of `core` is borrowed across the switch.
     unsafe {
         let core = registry::hub();
@@ -212,7 +222,10 @@ fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
 }
 
 /// Two readers of one descriptor are most often a mistake: refused unless the hub allows it.
-unsafe fn refuse_second(
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn refuse_second(
     core: *mut Core,
     fd: c_int,
     direction: Direction,
@@ -257,7 +270,11 @@ pub(super) unsafe fn listen(
     write: bool,
     callback: &Bound<'_, PyAny>,
 ) -> PyResult<Registration> {
-    let direction = if write { Direction::Write } else { Direction::Read };
+    let direction = if write {
+        Direction::Write
+    } else {
+        Direction::Read
+    };
     // SAFETY: by contract; the reactor owns the callback from here on.
     unsafe {
         let watcher = Watcher::Listener(callback.clone().into_ptr());
@@ -285,21 +302,14 @@ pub(super) unsafe fn listen(
 pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> bool {
     // SAFETY: by contract.
     unsafe {
-        let Some(watcher) = registration.key.and_then(|key| (*core).reactor.unlisten(key)) else {
+        let Some(watcher) = registration
+            .key
+            .and_then(|key| (*core).reactor.unlisten(key))
+        else {
             return false;
         };
-        release(watcher);
+        watcher.release();
         true
-    }
-}
-
-unsafe fn release(watcher: Watcher) {
-    // SAFETY: owned; the GIL is held by the callers.
-    unsafe {
-        match watcher {
-            Watcher::Parked(parked) => parked.release(),
-            Watcher::Listener(object) => ffi::Py_DECREF(object),
-        }
     }
 }
 

@@ -149,6 +149,23 @@ impl<W> Reactor<W> {
         })
     }
 
+    /// The handle of an owned descriptor, which becomes owned if it is not.
+    ///
+    /// Unlike [`Reactor::attach`] it does not ask the kernel whether the number still names
+    /// the same file: for callers that report each close and each reuse of a number.
+    #[inline]
+    pub fn trusted(&mut self, fd: RawFd) -> io::Result<Handle> {
+        let fd = checked(fd)?;
+        let entry = self.table.entry(fd);
+        if !entry.owned {
+            return self.attach(fd);
+        }
+        Ok(Handle {
+            fd,
+            generation: entry.generation,
+        })
+    }
+
     /// Records that a system call answered EAGAIN, so that the next [`Reactor::wait`] waits.
     ///
     /// Call it after the system call and before anything that may poll: an edge that comes

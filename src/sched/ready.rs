@@ -71,15 +71,20 @@ impl<T> ReadyQueue<T> {
     }
 }
 
-/// How many switches lie between two looks at the clock.
+/// Most switches between two looks at the clock.
 const CLOCK_STRIDE: u32 = 16;
 
-/// What one turn may spend on the ready queue: a number of switches and a time.
+/// What one turn may spend on the ready queue: a time, and a number of switches.
+///
+/// The clock is looked at after 1, 2, 4, 8 and from then on every 16 switches: green threads
+/// that run long end a turn early, and the many that run briefly do not pay for the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     switches: u32,
     nanos: u64,
     switches_left: u32,
+    until_look: u32,
+    stride: u32,
     deadline_ns: u64,
 }
 
@@ -90,6 +95,8 @@ impl Budget {
             switches,
             nanos,
             switches_left: 0,
+            until_look: 1,
+            stride: 1,
             deadline_ns: 0,
         }
     }
@@ -98,23 +105,29 @@ impl Budget {
     #[inline]
     pub fn start(&mut self, now: u64) {
         self.switches_left = self.switches;
+        self.until_look = 1;
+        self.stride = 1;
         self.deadline_ns = now.saturating_add(self.nanos);
     }
 
     /// Pays for one switch; false if the budget does not cover it.
     ///
-    /// Calls `clock` at every 16th switch only. Once false, stays false until the next start.
+    /// Calls `clock` now and then only. Once false, stays false until the next start.
     #[inline]
     pub fn spend(&mut self, clock: impl FnOnce() -> u64) -> bool {
         if self.switches_left == 0 {
             return false;
         }
-        let spent = self.switches - self.switches_left;
-        if spent % CLOCK_STRIDE == CLOCK_STRIDE - 1 && clock() >= self.deadline_ns {
-            self.switches_left = 0;
-            return false;
-        }
         self.switches_left -= 1;
+        if self.until_look == 0 {
+            self.stride = (self.stride * 2).min(CLOCK_STRIDE);
+            self.until_look = self.stride;
+            if clock() >= self.deadline_ns {
+                self.switches_left = 0;
+                return false;
+            }
+        }
+        self.until_look -= 1;
         true
     }
 
@@ -183,22 +196,24 @@ mod tests {
         let mut budget = Budget::new(1000, 50);
         budget.start(100);
         let granted = (0..200).filter(|_| budget.spend(|| 150)).count();
-        assert_eq!(granted, 15);
+        assert_eq!(granted, 1);
         budget.start(100);
         let granted = (0..20).filter(|_| budget.spend(|| 149)).count();
         assert_eq!(granted, 20);
     }
 
     #[test]
-    fn budget_reads_the_clock_at_every_sixteenth_switch_only() {
+    fn budget_reads_the_clock_less_and_less_often_up_to_every_sixteenth_switch() {
         let mut budget = Budget::new(160, 1000);
-        let mut reads = 0;
+        let mut reads = Vec::new();
         budget.start(0);
-        while budget.spend(|| {
-            reads += 1;
-            0
-        }) {}
-        assert_eq!(reads, 10);
+        for switch in 0..64 {
+            budget.spend(|| {
+                reads.push(switch);
+                0
+            });
+        }
+        assert_eq!(reads, [1, 3, 7, 15, 31, 47, 63]);
     }
 
     #[test]

@@ -1,8 +1,103 @@
 //! Synchronisation primitives of green threads, each over a `sched::WaiterList`.
+//!
+//! Rules that all of them keep:
+//! - Waiters are served in order of arrival, and a newcomer never overtakes them.
+//! - Who is off the list when it runs has been served; who still is on it has not (its time
+//!   ran out, or an exception was raised in it) and takes itself off. The wake-up itself
+//!   carries nothing that could be lost.
+//! - A served waiter in which an exception is raised before it runs passes on what it was
+//!   given.
+//! - A wake-up goes to the hub of the waiter's own OS thread, so any thread may release, send
+//!   or put. The GIL makes each step atomic.
+//! - Nothing is borrowed across a switch or while Python code runs: one borrow per statement
+//!   (invariant H2 of `hub`).
 
+mod class;
+mod event;
+mod queue;
+mod semaphore;
+mod timeout;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::greenlet::Inbound;
+use crate::hub::{Core, Parked, Ready, registry};
+
 /// Adds the classes of this layer to the module.
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // SAFETY: called once, with the GIL held, when the module is initialised.
+    unsafe {
+        add(module, "Timeout", timeout::init())?;
+        add(module, "Event", event::init())?;
+        let (plain, bounded) = semaphore::init();
+        add(module, "Semaphore", plain)?;
+        add(module, "BoundedSemaphore", bounded)?;
+        let (light, full) = queue::class::init();
+        add(module, "LightQueue", light)?;
+        add(module, "Queue", full)
+    }
+}
+
+/// Adds a class that was just made, or passes its error on.
+///
+/// # Safety
+/// `made` lives as long as the process, or is NULL with an exception set.
+unsafe fn add(
+    module: &Bound<'_, PyModule>,
+    name: &str,
+    made: *mut ffi::PyTypeObject,
+) -> PyResult<()> {
+    let py = module.py();
+    if made.is_null() {
+        return Err(PyErr::take(py)
+            .unwrap_or_else(|| PyRuntimeError::new_err(format!("the class {name} was not made"))));
+    }
+    // SAFETY: by contract.
+    let class: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, made.cast()) };
+    module.add(name, class)
+}
+
+/// Wakes a waiter that was taken off its list. False if its OS thread has ended, so that it
+/// will never run: then whatever it was given is somebody else's.
+///
+/// # Safety
+/// The GIL is held. Not a switch point.
+#[inline]
+unsafe fn wake(parked: Parked) -> bool {
+    // SAFETY: by contract; a greenlet holds the record of its OS thread.
+    unsafe {
+        if (*(*parked.greenlet()).thread).hub.is_null() {
+            parked.release();
+            return false;
+        }
+        parked.wake(Inbound::Nothing);
+        true
+    }
+}
+
+/// [`wake`], and if the caller is a callback of the hub, the waiter runs before all that is
+/// ready: programs rely on having changed the world when a callback's non-blocking get
+/// returns.
+///
+/// # Safety
+/// As for [`wake`].
+unsafe fn wake_soon(parked: Parked) {
+    // SAFETY: by contract; the hub of this OS thread is live.
+    unsafe {
+        let core: *mut Core = registry::existing();
+        let g = parked.greenlet();
+        let in_callback = !core.is_null()
+            && (*core).in_turn
+            && (*(*core).thread).current == (*core).runner
+            && (*g).thread == (*core).thread;
+        if in_callback {
+            (*core)
+                .ready
+                .push_front(Ready::Resume(parked, Inbound::Nothing));
+        } else {
+            wake(parked);
+        }
+    }
 }

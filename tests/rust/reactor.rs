@@ -343,13 +343,13 @@ fn closing_hands_back_everybody_and_later_events_wake_nobody() {
     // An event is on its way already when the descriptor is closed.
     peer.write_all(b"x").unwrap();
     assert_eq!(reactor.detach(handle), [1, 3, 4, 2]);
-    assert_eq!(reactor.detach(handle), []);
+    assert!(reactor.detach(handle).is_empty());
     assert_eq!(poll_now(&mut reactor), []);
     assert_eq!((reactor.readers(), reactor.writers()), (0, 0));
     assert_eq!(reactor.unwatch(key), None);
-    assert_eq!(reactor.close_fd(fd), []);
-    assert_eq!(reactor.close_fd(NO_FILE), []);
-    assert_eq!(reactor.close_fd(-1), []);
+    assert!(reactor.close_fd(fd).is_empty());
+    assert!(reactor.close_fd(NO_FILE).is_empty());
+    assert!(reactor.close_fd(-1).is_empty());
 }
 
 #[test]

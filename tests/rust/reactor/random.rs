@@ -108,8 +108,8 @@ fn random_use_wakes_exactly_the_first_of_each_ready_queue() {
                 }
             }
             let waiting = |index: usize| models.iter().map(move |model| model.queues[index].len());
-            assert_eq!(reactor.readers(), waiting(0).sum());
-            assert_eq!(reactor.writers(), waiting(1).sum());
+            assert_eq!(reactor.readers(), waiting(0).sum::<usize>());
+            assert_eq!(reactor.writers(), waiting(1).sum::<usize>());
             assert_eq!(
                 reactor.iter().count(),
                 reactor.readers() + reactor.writers()

@@ -136,6 +136,9 @@ def _patch_threads(threads: ModuleType) -> None:
     from eventlet._patch import locks  # noqa: PLC0415
 
     threads.install(vars(threading))
+    green = sys.modules.get("eventlet.green.threading")
+    if green is not None:
+        threads.share(vars(threading), vars(green))
     queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[attr-defined,misc]
     locks.free_import_locks()
     locks.upgrade_rlocks()

@@ -87,16 +87,15 @@ def _HeldLock(old: Any, count: int) -> Any:  # noqa: N802 - makes an object of a
 
     class _PyRLock(threading._PyRLock):  # type: ignore[name-defined,misc]
         def _settle(self) -> None:
-            inherited = self._inherited
-            if inherited is not None and not inherited._is_owned():
-                self._inherited = None
+            if self._inherited and not self._inherited[0]._is_owned():
+                self._inherited = ()
                 self._owner = None
                 self._count = 0
                 self._block.release()
 
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
             self._settle()
-            if self._inherited is None or self._owner == threading.get_ident():
+            if not self._inherited or self._owner == threading.get_ident():
                 return super().acquire(blocking, timeout)
             if not blocking:
                 return False
@@ -114,17 +113,18 @@ def _HeldLock(old: Any, count: int) -> Any:  # noqa: N802 - makes an object of a
         def release(self) -> None:
             self._settle()
             super().release()
-            if self._inherited is not None and self._count < self._inherited_count:
+            if self._inherited and self._count < self._inherited_count:
                 self._inherited_count -= 1
-                self._inherited.release()
+                self._inherited[0].release()
                 if not self._inherited_count:
-                    self._inherited = None
+                    self._inherited = ()
 
     green = _PyRLock()
     green._block.acquire()
     green._owner = threading.get_ident()
     green._count = green._inherited_count = count
-    green._inherited = old
+    # In a tuple, which the exchange of locks passes over.
+    green._inherited = (old,)
     return green
 
 
@@ -148,6 +148,8 @@ def _exchange(replaced: dict[int, tuple[Any, Any]]) -> None:
 
 def _exchange_in(holder: Any, swaps: dict[int, Any]) -> None:
     if isinstance(holder, dict):
+        if _is_foreign_namespace(holder):
+            return
         _exchange_items(holder, dict.items(holder), dict.__setitem__, swaps)
     elif isinstance(holder, list):
         _exchange_items(holder, enumerate(holder), list.__setitem__, swaps)
@@ -168,6 +170,21 @@ def _exchange_items(
 
 def _is_original(holder: Any) -> bool:
     return str(getattr(type(holder), "__module__", "")).startswith(_FOREIGN)
+
+
+def _is_foreign_namespace(holder: dict[Any, Any]) -> bool:
+    """
+    Say whether `holder` is the namespace of a module or object to be left alone.
+    """
+    name = dict.get(holder, "__name__")
+    if isinstance(name, str):
+        return name.startswith(_FOREIGN)
+    # Up to CPython 3.10 it is the dict of an object that refers to the lock.
+    owners = gc.get_referrers(holder)
+    return any(
+        _is_original(owner) and getattr(owner, "__dict__", None) is holder
+        for owner in owners
+    )
 
 
 def _exchange_attributes(holder: Any, swaps: dict[int, Any]) -> None:

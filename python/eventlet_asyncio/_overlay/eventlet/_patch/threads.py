@@ -143,6 +143,9 @@ def install(namespace: dict[str, Any]) -> None:
     namespace["_CRLock"] = None
     if isinstance(namespace["RLock"], type):
         namespace["RLock"] = namespace["_PyRLock"]
+    if "_set_name" in namespace:
+        # Names the OS thread, which belongs to all its green threads (CPython 3.14).
+        namespace["_set_name"] = None
     current = _current_thread(namespace)
     namespace["current_thread"] = current
     if "currentThread" in namespace:
@@ -154,6 +157,22 @@ def install(namespace: dict[str, Any]) -> None:
     # The interpreter was handed the function itself, so its inside has to change.
     namespace["_after_fork"].__code__ = _after_fork.__code__
     namespace["_shutdown"] = _shutdown(namespace["_shutdown"], namespace)
+
+
+def share(namespace: dict[str, Any], copy: dict[str, Any]) -> None:
+    """
+    Make a green copy of `threading` show the module that was made green.
+
+    Args:
+        namespace: The globals of the patched module.
+        copy: The globals of `eventlet.green.threading`, made before patching. Threads
+            started through it are entered in the registry of the patched module.
+    """
+    main = copy.get("_main_thread")
+    for ident, thread in copy.get("_active", {}).items():
+        if thread is not main:
+            namespace["_active"].setdefault(ident, thread)
+    copy.update({n: v for n, v in namespace.items() if not n.startswith("__")})
 
 
 def _current_thread(namespace: dict[str, Any]) -> Any:

@@ -23,6 +23,8 @@ __patched__ = ["Profile", "run", "runctx"]
 
 _profile: Any = _original("profile")
 _Standard: Any = _profile.Profile
+# What the standard profiler gives for the file of such a function.
+_WRITTEN_IN_C = ""
 
 
 def ContextWrap(f: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802
@@ -108,6 +110,8 @@ class Profile(_Standard):  # type: ignore[misc]
         Enter `frame`, after leaving those that ended without an event.
         """
         if self.cur is None:
+            if isinstance(frame, _Standard.fake_frame):
+                return self.base.trace_dispatch_call(self, frame, t)
             self._begin_stack()
         while (
             self.cur[-1] is not None
@@ -135,7 +139,7 @@ class Profile(_Standard):  # type: ignore[misc]
         """
         if self.cur is None or self.cur[-1] is None:
             return 0
-        if not isinstance(self.cur[-2], _Standard.fake_frame):
+        if self.cur[-2] is not frame or self.cur[-3][0] != _WRITTEN_IN_C:
             return 0
         return self.base.trace_dispatch_return(self, self.cur[-2], t)
 

@@ -163,13 +163,14 @@ class _Wanted:
                 woken[0] = True
                 current.switch(None)
 
-        def closed(error: Any = None) -> None:
+        def failed(*error: Any) -> None:
             if not woken[0]:
                 woken[0] = True
-                _throw(current, error)
+                current.throw(*error)
 
         def watch(kind: Any, fd: int) -> None:
-            listeners.append(hub.add(kind, fd, ready, current.throw, closed))
+            # What follows the notice of closing is the error, which is what counts.
+            listeners.append(hub.add(kind, fd, ready, failed, _closing))
 
         try:
             for fd in {fd for fd, _obj in self._lists[0]}:
@@ -199,9 +200,5 @@ def _wake(current: Any, value: Any) -> None:
     current.switch(value)
 
 
-def _throw(current: Any, error: Any) -> None:
-    from eventlet.hubs import IOClosed  # noqa: PLC0415 - rarely needed
-
-    if not isinstance(error, BaseException):
-        error = IOClosed(9, "Descriptor closed while waiting in select")
-    current.throw(error)
+def _closing() -> None:
+    """Take notice that a descriptor is closed."""

@@ -416,9 +416,10 @@ class GreenSSLSocket(_OriginalSocket):
             if err:
                 return err
         else:
-            sock = _Connecting(self)
+            connect_ex = functools.partial(_RealSocket.connect_ex, self)
             try:
-                sock._connect(sock._resolved(addr))
+                target = _base.resolved(addr, self.family, self.type, self.proto)
+                _base.connect_waiting(self, connect_ex, target, self._timeout)
             except TimeoutError:
                 raise
             except OSError as error:
@@ -479,27 +480,6 @@ def _accept(listener: Any) -> tuple[GreenSocket, Any]:
     fd, address = _RealSocket._accept(listener)
     real = _base.HubSocket(listener.family, listener.type, listener.proto, fileno=fd)
     return GreenSocket(real), address
-
-
-class _Connecting(GreenSocket):
-    """Lends the connecting of green sockets to an SSL socket."""
-
-    def __init__(self, sock: GreenSSLSocket) -> None:
-        self.fd = _PlainView(sock)
-        self._timeout = sock._timeout
-
-
-class _PlainView:
-    """The plain socket that an SSL socket is, without what that makes of `connect`."""
-
-    def __init__(self, sock: GreenSSLSocket) -> None:
-        self._sock = sock
-
-    def connect_ex(self, address: Any) -> int:
-        return _RealSocket.connect_ex(self._sock, address)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
 
 
 def _check_wrap(

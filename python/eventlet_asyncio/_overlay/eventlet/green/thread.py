@@ -271,6 +271,6 @@ def start_joinable_thread(
 
 
 for _name, _value in vars(_thread).items():
-    if _name not in globals() and _name != "_shutdown":
+    if _name not in globals():
         globals()[_name] = _value
 del _name, _value

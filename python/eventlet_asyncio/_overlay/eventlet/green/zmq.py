@@ -129,7 +129,7 @@ class _BlockedThread:
         current = self._blocked = greenlets.getcurrent()
         timer = None
         if deadline is not None:
-            timer = hub.schedule_call_global(deadline, current.throw, Again())  # noqa: F405
+            timer = hub.schedule_call_global(deadline, current.throw, _timed_out())
         try:
             hub.switch()
         finally:
@@ -265,7 +265,7 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
                     raise
                 left = None if end is None else end - _now()
                 if left is not None and left <= 0:
-                    raise
+                    raise _timed_out() from None
                 self._block(event, mask, left)
             else:
                 # The call may have taken the signal that the others wait for.
@@ -400,6 +400,12 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
 
 # Seconds between two looks at a socket that is polled.
 _POLL_PAUSE = 0.005
+
+
+def _timed_out() -> Exception:
+    error: Any = Again()  # type: ignore[name-defined]  # noqa: F405
+    error.is_timeout = True
+    return error
 
 
 def _now() -> float:

@@ -156,6 +156,65 @@ def socket_accept(descriptor: Any) -> Any:
     return new, address
 
 
+def connect_waiting(
+    sock: Any, connect_ex: Callable[[Any], int], address: Any, timeout: float | None
+) -> None:
+    """
+    Connect the real socket `sock` by its `connect_ex`. Switch point.
+
+    Raises:
+        TimeoutError: If it is not connected after `timeout` seconds.
+        OSError: If it failed.
+    """
+    end = None if timeout is None else _time.monotonic() + timeout
+    while True:
+        err = connect_ex(address)
+        if err in CONNECT_SUCCESS:
+            return
+        left = None if end is None else end - _time.monotonic()
+        if err == errno.EAGAIN and sock.family == _socket_module.AF_UNIX:
+            if left is not None and left <= 0:
+                raise socket_timeout("timed out")
+            _sleep(_BACKLOG_RETRY)
+            continue
+        if err not in CONNECT_ERR:
+            raise OSError(err, _os.strerror(err))
+        hubs.trampoline(
+            sock.fileno(),
+            write=True,
+            timeout=None if left is None else max(left, 0),
+            timeout_exc=socket_timeout("timed out"),
+        )
+        socket_checkerr(sock)
+
+
+def resolved(address: Any, family: int, kind: int, proto: int) -> Any:
+    """
+    Return `address` with its host name, if it is one, looked up. Switch point then.
+
+    Raises:
+        OSError: `socket.gaierror` if the host is unknown.
+    """
+    if family not in _INTERNET or not isinstance(address, tuple) or not address:
+        return address
+    host = address[0]
+    if isinstance(host, (bytes, bytearray)):
+        host = host.decode("ascii", "surrogateescape")
+    # No host, or broadcast: the socket knows. An address needs no resolving.
+    if not isinstance(host, str) or not host or host[0] in "<:" or "%" in host:
+        return address
+    try:
+        _socket_module.inet_pton(family, host)
+    except (OSError, ValueError):
+        pass
+    else:
+        return address
+    from eventlet.green import socket  # noqa: PLC0415 - uses this module
+
+    found = socket.getaddrinfo(host, None, family, kind, proto)
+    return (found[0][4][0], *address[1:])
+
+
 def _check_timeout(howlong: Any) -> float:
     convert = getattr(howlong, "__float__", None) or getattr(howlong, "__index__", None)
     if convert is None:
@@ -326,29 +385,7 @@ class GreenSocket:
         self._connect(self._resolved(address))
 
     def _connect(self, address: Any) -> None:
-        fd = self.fd
-        end = None if self._timeout is None else _time.monotonic() + self._timeout
-        while True:
-            err = fd.connect_ex(address)
-            if err in CONNECT_SUCCESS:
-                return
-            left = None if end is None else end - _time.monotonic()
-            if err == errno.EAGAIN and fd.family == _socket_module.AF_UNIX:
-                if left is not None and left <= 0:
-                    raise socket_timeout("timed out")
-                _sleep(_BACKLOG_RETRY)
-                continue
-            if err not in CONNECT_ERR:
-                if err == errno.EBADF or fd.fileno() < 0:
-                    err = errno.EBADF
-                raise OSError(err, _os.strerror(err))
-            hubs.trampoline(
-                fd.fileno(),
-                write=True,
-                timeout=None if left is None else max(left, 0),
-                timeout_exc=socket_timeout("timed out"),
-            )
-            socket_checkerr(fd)
+        connect_waiting(self.fd, self.fd.connect_ex, address, self._timeout)
 
     def connect_ex(self, address: Any) -> int:
         """
@@ -371,30 +408,7 @@ class GreenSocket:
         return 0
 
     def _resolved(self, address: Any) -> Any:
-        family = _family(self.fd)
-        if family not in _INTERNET or not isinstance(address, tuple) or not address:
-            return address
-        host = address[0]
-        if isinstance(host, (bytes, bytearray)):
-            host = host.decode("ascii", "surrogateescape")
-        # No host, or broadcast: the socket knows. An address needs no resolving.
-        if not isinstance(host, str) or not host or host.startswith("<"):
-            return address
-        try:
-            _socket_module.inet_pton(family, host)
-        except OSError:
-            pass
-        else:
-            return address
-        if ":" in host or "%" in host:
-            return address
-        from eventlet.green import socket  # noqa: PLC0415 - uses this module
-
-        found = socket.getaddrinfo(
-            host, address[1], family, _type(self.fd), _proto(self.fd)
-        )
-        resolved = found[0][4]
-        return (resolved[0], *address[1:])
+        return resolved(address, _family(self.fd), _type(self.fd), _proto(self.fd))
 
     # Bytes in
 
@@ -410,7 +424,11 @@ class GreenSocket:
         if bufsize == 0:
             self._await_byte(flags)
             return self.fd.recv(0, flags)
-        return _sock_recv(self._fileno(), bufsize, flags, self._timeout)
+        try:
+            return _sock_recv(self._fileno(), bufsize, flags, self._timeout)
+        except ConnectionResetError:
+            # As upstream has it: a peer that is gone has nothing more to say.
+            return b""
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """
@@ -424,7 +442,10 @@ class GreenSocket:
         if nbytes == 0 and not len(buffer):
             self._await_byte(flags)
             return self.fd.recv_into(buffer, nbytes, flags)
-        return _sock_recv_into(self._fileno(), buffer, nbytes, flags, self._timeout)
+        try:
+            return _sock_recv_into(self._fileno(), buffer, nbytes, flags, self._timeout)
+        except ConnectionResetError:
+            return 0
 
     def _await_byte(self, flags: int) -> None:
         """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import _local
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ class IOClosed(OSError):
 
 
 _chosen: type[BaseHub] | None = None
+#: Of each thread: a hub that is not based on the engine, if use_hub() was given one.
+_foreign: Any = _local()
 
 
 def get_default_hub() -> ModuleType:
@@ -94,12 +97,20 @@ def _resolve(mod: str | ModuleType | type[BaseHub] | None) -> type[BaseHub]:
 def _install(cls: type[BaseHub]) -> BaseHub:
     """Make a hub of this class and give it to the running OS thread."""
     hub = cls()
-    hub._install()
+    if isinstance(hub, _core.Hub):
+        _foreign.hub = None
+        hub._install()
+    else:
+        # Upstream takes any class; the engine's own calls do not go through it.
+        _foreign.hub = hub
     return hub
 
 
 def get_hub() -> BaseHub:
     """Return the hub of the running OS thread, made if there is none."""
+    foreign = getattr(_foreign, "hub", None)
+    if foreign is not None:
+        return foreign  # type: ignore[no-any-return]
     hub = _core._existing_hub()
     if hub is not None:
         return hub  # type: ignore[no-any-return]

@@ -296,7 +296,13 @@ class BaseHub(_NativeHub):
         delay = timer.seconds
         if self.clock is not monotonic and timer.scheduled_time is not None:
             delay = timer.scheduled_time - self.clock()
-        timer._handle = self._add_timer(delay, functools.partial(self._fire, timer))
+        fire = functools.partial(self._fire, timer)
+        if delay > 0:
+            timer._handle = self._add_timer(delay, fire)
+        else:
+            # Due already: it takes its turn behind what is ready now, and before
+            # what becomes ready later. Cancelled, it does nothing.
+            self._call_soon(fire)
 
     def _fire(self, timer: Timer) -> None:
         """Make a timer's call; its error goes the way upstream's does."""
@@ -347,15 +353,15 @@ class BaseHub(_NativeHub):
         """Call ``cb`` after ``seconds``, unless the running greenlet ends before."""
         from eventlet.hubs.timer import LocalTimer
 
-        return LocalTimer(seconds, cb, *args, **kw).schedule()
+        return LocalTimer(seconds, cb, *args, **kw)._schedule_on(self)
 
     def schedule_call_global(
         self, seconds: float, cb: Callable[..., object], *args: Any, **kw: Any
     ) -> Timer:
-        """Call ``cb`` after ``seconds``."""
+        """Call ``cb`` after ``seconds``, in this hub's OS thread, whoever asks."""
         from eventlet.hubs.timer import Timer
 
-        return Timer(seconds, cb, *args, **kw).schedule()
+        return Timer(seconds, cb, *args, **kw)._schedule_on(self)
 
     # What goes wrong
 

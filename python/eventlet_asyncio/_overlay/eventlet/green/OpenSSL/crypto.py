@@ -1,3 +1,7 @@
 """The module `OpenSSL.crypto`, which has nothing that waits."""
 
-from OpenSSL.crypto import *  # noqa: F403
+import OpenSSL.crypto as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

@@ -1,3 +1,7 @@
 """The module `OpenSSL.version`, which has nothing that waits."""
 
-from OpenSSL.version import *  # noqa: F403
+import OpenSSL.version as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

@@ -1,4 +1,7 @@
 """The module `http.cookies`, which has nothing that waits."""
 
-from http.cookies import *  # noqa: F403
-from http.cookies import __all__ as __all__
+import http.cookies as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

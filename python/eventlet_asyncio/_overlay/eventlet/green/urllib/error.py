@@ -1,4 +1,7 @@
 """The module `urllib.error`, which has nothing that waits."""
 
-from urllib.error import *  # noqa: F403
-from urllib.error import __all__ as __all__
+import urllib.error as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

@@ -1,4 +1,7 @@
 """The module `urllib.parse`, which has nothing that waits."""
 
-from urllib.parse import *  # noqa: F403
-from urllib.parse import __all__ as __all__
+import urllib.parse as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

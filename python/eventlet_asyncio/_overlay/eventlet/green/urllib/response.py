@@ -1,4 +1,7 @@
 """The module `urllib.response`, which has nothing that waits."""
 
-from urllib.response import *  # noqa: F403
-from urllib.response import __all__ as __all__
+import urllib.response as _standard
+
+from eventlet.patcher import slurp_properties as _slurp_properties
+
+_slurp_properties(_standard, globals())

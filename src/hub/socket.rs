@@ -1,0 +1,417 @@
+//! Reading and writing sockets: the system call first, parking only if it would block.
+//!
+//! Sockets are registered with the reactor once, edge-triggered, when they first have to
+//! wait. That is right because green sockets report every close and every new descriptor
+//! (`notify_close`, `notify_opened`), so a number never silently changes its meaning.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+
+use super::{Core, Kept, Parked, Watcher, io, park, registry};
+use crate::greenlet::class::{Fast, fast, method};
+use crate::greenlet::{self, Inbound, errors};
+use crate::reactor::{Direction, now};
+use crate::sched::nanos_from_seconds;
+
+unsafe extern "C" {
+    /// Public C API that pyo3-ffi does not declare.
+    fn _PyBytes_Resize(bytes: *mut *mut PyObject, size: ffi::Py_ssize_t) -> c_int;
+}
+
+/// The module functions of this file.
+pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
+    let entry = |name, call: Fast, doc| method(name, fast(call), greenlet::class::FAST, doc);
+    vec![
+        entry(c"sock_recv", recv, c"sock_recv($module, fd, bufsize, flags, timeout, /)\n--\n\nReturn up to bufsize bytes of a non-blocking socket. Switch point if there are none."),
+        entry(c"sock_recv_into", recv_into, c"sock_recv_into($module, fd, buffer, nbytes, flags, timeout, /)\n--\n\nRead into a buffer, return the number of bytes. Switch point if there are none."),
+        entry(c"sock_send", send, c"sock_send($module, fd, data, flags, timeout, /)\n--\n\nSend some of the data, return how much. Switch point if the socket is full."),
+        entry(c"sock_sendall", sendall, c"sock_sendall($module, fd, data, flags, timeout, /)\n--\n\nSend all of the data. Switch point whenever the socket is full."),
+    ]
+}
+
+/// The moment a wait has to end; found out when it is first needed.
+struct Patience {
+    timeout: *mut PyObject,
+    deadline: Option<u64>,
+}
+
+impl Patience {
+    /// `timeout` is None or a number of seconds, borrowed.
+    fn new(timeout: *mut PyObject) -> Self {
+        Self {
+            timeout,
+            deadline: None,
+        }
+    }
+
+    /// None without a limit. False in the second place: an exception is set.
+    unsafe fn deadline(&mut self) -> (Option<u64>, bool) {
+        // SAFETY: the GIL is held by the callers; `timeout` is live.
+        unsafe {
+            if self.deadline.is_some() || self.timeout == ffi::Py_None() {
+                return (self.deadline, true);
+            }
+            let seconds = ffi::PyFloat_AsDouble(self.timeout);
+            if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
+                return (None, false);
+            }
+            self.deadline = Some(now().saturating_add(nanos_from_seconds(seconds)));
+            (self.deadline, true)
+        }
+    }
+}
+
+/// Parks until the socket is ready. False with an exception set: it failed, or time is up.
+///
+/// # Safety
+/// The GIL is held, no exception is set; the system call answered EAGAIN just now.
+///
+/// # Switches
+/// Always, unless the socket cannot be watched.
+unsafe fn until_ready(fd: c_int, direction: Direction, patience: &mut Patience) -> bool {
+    // SAFETY: by contract; nothing of the hub is borrowed across the park.
+    unsafe {
+        let (deadline, valid) = patience.deadline();
+        let core = registry::hub();
+        if !valid || core.is_null() {
+            return false;
+        }
+        if let Err(error) = io::refuse_second(core, fd, direction) {
+            error.restore(Python::assume_attached());
+            return false;
+        }
+        let handle = match (*core).reactor.trusted(fd) {
+            Ok(handle) => handle,
+            Err(error) => {
+                io::set_os_error(error.raw_os_error().unwrap_or(libc::EBADF));
+                return false;
+            }
+        };
+        (*core).reactor.clear_ready(handle, direction);
+        let watcher = Watcher::Parked(Parked::current((*core).thread));
+        let key = match (*core).reactor.wait(handle, direction, watcher) {
+            Ok(Some(key)) => key,
+            Ok(None) => {
+                greenlet::decref((*(*core).thread).current);
+                return true;
+            }
+            Err(error) => {
+                greenlet::decref((*(*core).thread).current);
+                io::set_os_error(error.errno());
+                return false;
+            }
+        };
+        let hub = Kept::new(core);
+        let inbound = park::park_until(core, deadline);
+        let ready = settle(core, key, inbound);
+        drop(hub);
+        ready
+    }
+}
+
+/// Ends a wait: withdraws it if it was not served, and tells how it went.
+unsafe fn settle(core: *mut Core, key: crate::reactor::Key, inbound: Inbound) -> bool {
+    // SAFETY: contract of `until_ready`.
+    unsafe {
+        if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
+            parked.release();
+        }
+        match inbound {
+            Inbound::Nothing => {
+                ffi::PyErr_SetString(ffi::PyExc_TimeoutError, c"timed out".as_ptr());
+                false
+            }
+            Inbound::Error(error) => {
+                errors::raise(error);
+                false
+            }
+            other => {
+                other.discard();
+                true
+            }
+        }
+    }
+}
+
+/// What a failed system call means for the caller.
+enum Failure {
+    /// Wait until the socket is ready.
+    Wait,
+    /// Try again at once.
+    Retry,
+    /// An exception is set.
+    Raised,
+}
+
+unsafe fn failure() -> Failure {
+    // SAFETY: the GIL is held by the callers; errno is that of the call before.
+    unsafe {
+        match *libc::__errno_location() {
+            code if code == libc::EAGAIN || code == libc::EWOULDBLOCK => Failure::Wait,
+            libc::EINTR => {
+                if ffi::PyErr_CheckSignals() < 0 {
+                    Failure::Raised
+                } else {
+                    Failure::Retry
+                }
+            }
+            code => {
+                io::set_os_error(code);
+                Failure::Raised
+            }
+        }
+    }
+}
+
+/// Repeats `call` until it succeeds; -1 with an exception set on failure.
+unsafe fn persist(
+    fd: c_int,
+    direction: Direction,
+    patience: &mut Patience,
+    mut call: impl FnMut() -> isize,
+) -> isize {
+    loop {
+        let count = call();
+        if count >= 0 {
+            return count;
+        }
+        // SAFETY: contract of the callers.
+        unsafe {
+            match failure() {
+                Failure::Retry => {}
+                Failure::Wait if until_ready(fd, direction, patience) => {}
+                _ => return -1,
+            }
+        }
+    }
+}
+
+unsafe fn int(value: *mut PyObject) -> Option<c_int> {
+    // SAFETY: the GIL is held by the callers; `value` is live.
+    unsafe {
+        let number = ffi::PyLong_AsLong(value);
+        if number == -1 && !ffi::PyErr_Occurred().is_null() {
+            return None;
+        }
+        if let Ok(number) = c_int::try_from(number) {
+            return Some(number);
+        }
+        ffi::PyErr_SetString(ffi::PyExc_OverflowError, c"number out of range".as_ptr());
+        None
+    }
+}
+
+unsafe fn size(value: *mut PyObject) -> Option<isize> {
+    // SAFETY: as for `int`.
+    unsafe {
+        let number = ffi::PyLong_AsSsize_t(value);
+        if number == -1 && !ffi::PyErr_Occurred().is_null() {
+            return None;
+        }
+        Some(number)
+    }
+}
+
+unsafe fn arguments<const N: usize>(
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> Option<[*mut PyObject; N]> {
+    // SAFETY: `args` holds `count` live objects, as CPython passes them.
+    unsafe {
+        if count as usize != N {
+            ffi::PyErr_SetString(
+                ffi::PyExc_TypeError,
+                c"wrong number of arguments: see the signature".as_ptr(),
+            );
+            return None;
+        }
+        let mut found = [ptr::null_mut(); N];
+        ptr::copy_nonoverlapping(args, found.as_mut_ptr(), N);
+        Some(found)
+    }
+}
+
+unsafe extern "C" fn recv(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the bytes object is ours alone until
+    // it is returned.
+    unsafe {
+        let Some([fd, bufsize, flags, timeout]) = arguments(args, count) else {
+            return ptr::null_mut();
+        };
+        let (Some(fd), Some(bufsize), Some(flags)) = (int(fd), size(bufsize), int(flags)) else {
+            return ptr::null_mut();
+        };
+        if bufsize < 0 {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                c"negative buffersize in recv".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        let mut bytes = ffi::PyBytes_FromStringAndSize(ptr::null(), bufsize);
+        if bytes.is_null() {
+            return ptr::null_mut();
+        }
+        let start = ffi::PyBytes_AsString(bytes).cast::<c_void>();
+        let got = persist(fd, Direction::Read, &mut Patience::new(timeout), || {
+            libc::recv(fd, start, bufsize as usize, flags)
+        });
+        if got < 0 {
+            ffi::Py_DECREF(bytes);
+            return ptr::null_mut();
+        }
+        if got != bufsize {
+            // On failure it sets the exception and NULL.
+            _PyBytes_Resize(&raw mut bytes, got);
+        }
+        bytes
+    }
+}
+
+/// A buffer that is given back when it goes out of scope.
+struct Buffer(ffi::Py_buffer);
+
+impl Buffer {
+    unsafe fn get(object: *mut PyObject, flags: c_int) -> Option<Self> {
+        let mut view = ffi::Py_buffer::new();
+        // SAFETY: `object` is live; the GIL is held by the callers.
+        if unsafe { ffi::PyObject_GetBuffer(object, &raw mut view, flags) } < 0 {
+            return None;
+        }
+        Some(Self(view))
+    }
+
+    fn start(&self) -> *mut c_char {
+        self.0.buf.cast()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len as usize
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: the view was filled by PyObject_GetBuffer; the GIL is held, since these
+        // live in functions called by CPython only.
+        unsafe { ffi::PyBuffer_Release(&raw mut self.0) }
+    }
+}
+
+unsafe extern "C" fn recv_into(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the view keeps the memory in place.
+    unsafe {
+        let Some([fd, buffer, nbytes, flags, timeout]) = arguments(args, count) else {
+            return ptr::null_mut();
+        };
+        let (Some(fd), Some(nbytes), Some(flags)) = (int(fd), size(nbytes), int(flags)) else {
+            return ptr::null_mut();
+        };
+        let Some(view) = Buffer::get(buffer, ffi::PyBUF_WRITABLE) else {
+            return ptr::null_mut();
+        };
+        if nbytes < 0 || nbytes as usize > view.len() {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                if nbytes < 0 {
+                    c"negative buffersize in recv_into".as_ptr()
+                } else {
+                    c"buffer too small for requested bytes".as_ptr()
+                },
+            );
+            return ptr::null_mut();
+        }
+        let room = if nbytes == 0 {
+            view.len()
+        } else {
+            nbytes as usize
+        };
+        let start = view.start().cast::<c_void>();
+        let got = persist(fd, Direction::Read, &mut Patience::new(timeout), || {
+            libc::recv(fd, start, room, flags)
+        });
+        if got < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromSsize_t(got)
+        }
+    }
+}
+
+unsafe extern "C" fn send(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: as for `recv_into`.
+    unsafe {
+        let Some([fd, data, flags, timeout]) = arguments(args, count) else {
+            return ptr::null_mut();
+        };
+        let (Some(fd), Some(flags)) = (int(fd), int(flags)) else {
+            return ptr::null_mut();
+        };
+        let Some(view) = Buffer::get(data, ffi::PyBUF_SIMPLE) else {
+            return ptr::null_mut();
+        };
+        let start = view.start().cast::<c_void>();
+        let sent = persist(fd, Direction::Write, &mut Patience::new(timeout), || {
+            libc::send(fd, start, view.len(), flags)
+        });
+        if sent < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromSsize_t(sent)
+        }
+    }
+}
+
+unsafe extern "C" fn sendall(
+    _: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: as for `recv_into`.
+    unsafe {
+        let Some([fd, data, flags, timeout]) = arguments(args, count) else {
+            return ptr::null_mut();
+        };
+        let (Some(fd), Some(flags)) = (int(fd), int(flags)) else {
+            return ptr::null_mut();
+        };
+        let Some(view) = Buffer::get(data, ffi::PyBUF_SIMPLE) else {
+            return ptr::null_mut();
+        };
+        let mut patience = Patience::new(timeout);
+        let mut done = 0;
+        loop {
+            let rest = view.start().add(done).cast::<c_void>();
+            let sent = persist(fd, Direction::Write, &mut patience, || {
+                libc::send(fd, rest, view.len() - done, flags)
+            });
+            if sent < 0 {
+                return ptr::null_mut();
+            }
+            done += sent as usize;
+            if done >= view.len() {
+                return ffi::Py_NewRef(ffi::Py_None());
+            }
+        }
+    }
+}

@@ -1,0 +1,783 @@
+//! The Python classes `LightQueue` and `Queue`: arguments in, errors out, and the storage
+//! that a subclass in Python may replace.
+//!
+//! Items are stored natively until somebody looks at the attribute `queue`, as programs do that
+//! clear it or search it: from then on they are in a `collections.deque` that both see. A
+//! subclass that overrides `_put`, `_get` or `_qsize` is asked for each item.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::super::class::{self, Definition, arguments, define, given};
+use super::{Ended, Queue};
+use crate::greenlet::class::{FAST, fast, free, method, noargs, property, slot};
+use crate::greenlet::replace;
+use crate::sched::WaiterList;
+
+static mut LIGHT: *mut ffi::PyTypeObject = ptr::null_mut();
+static mut FULL: *mut ffi::PyTypeObject = ptr::null_mut();
+
+/// Which methods a subclass in Python has overridden.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Overridden {
+    /// `_put`, `_get` or `_qsize`.
+    pub(super) storage: bool,
+    put: bool,
+    get: bool,
+}
+
+/// Creates the classes; NULLs with an exception set on failure.
+///
+/// # Safety
+/// Called once with the GIL held.
+pub(in crate::sync) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTypeObject) {
+    let class = Definition {
+        slots: vec![
+            slot(ffi::Py_tp_init, initialize as *mut c_void),
+            slot(ffi::Py_tp_repr, repr as *mut c_void),
+        ]
+        .into_iter()
+        .chain(life(new))
+        .collect(),
+        methods: vec![
+            method(c"put", fast(put), FAST, c"put($self, /, item, block=True, timeout=None)\n--\n\nPut an item; wait for room if need be.\n\nPutters are served in order of arrival; a newcomer never overtakes them.\nWith `maxsize` 0 it returns when the item has been taken.\nA switch point only if it has to wait.\n\nArgs:\n    item: What to put.\n    block: If false, raise Full instead of waiting.\n    timeout: How long to wait at most, in seconds.\n\nRaises:\n    Full: If there is no room in time."),
+            method(c"put_nowait", fast(put_nowait), FAST, c"put_nowait($self, /, item)\n--\n\nPut an item without waiting.\n\nRaises:\n    Full: If there is no room."),
+            method(c"get", fast(get), FAST, c"get($self, /, block=True, timeout=None)\n--\n\nTake the next item; wait for one if need be.\n\nGetters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if it has to wait.\n\nArgs:\n    block: If false, raise Empty instead of waiting.\n    timeout: How long to wait at most, in seconds.\n\nRaises:\n    Empty: If there is no item in time."),
+            method(c"get_nowait", noargs(get_nowait), ffi::METH_NOARGS, c"get_nowait($self, /)\n--\n\nTake the next item without waiting.\n\nRaises:\n    Empty: If there is none."),
+            method(c"qsize", noargs(qsize), ffi::METH_NOARGS, c"qsize($self, /)\n--\n\nReturn how many items are stored."),
+            method(c"empty", noargs(empty), ffi::METH_NOARGS, c"empty($self, /)\n--\n\nTell whether no item is stored."),
+            method(c"full", noargs(full), ffi::METH_NOARGS, c"full($self, /)\n--\n\nTell whether there is no room. A queue without limit is never full, one\nwith `maxsize` 0 always."),
+            method(c"putting", noargs(putting), ffi::METH_NOARGS, c"putting($self, /)\n--\n\nReturn how many green threads wait to put an item."),
+            method(c"getting", noargs(getting), ffi::METH_NOARGS, c"getting($self, /)\n--\n\nReturn how many green threads wait for an item."),
+            method(c"resize", fast(resize), FAST, c"resize($self, /, size)\n--\n\nChange the limit; None: no limit. Items above it stay. Not a switch point."),
+            method(c"_init", fast(storage_init), FAST, c"_init($self, maxsize, /)\n--\n\nMake the storage; for subclasses."),
+            method(c"_qsize", noargs(storage_qsize), ffi::METH_NOARGS, c"_qsize($self, /)\n--\n\nReturn how many items are stored; for subclasses."),
+            method(c"_put", fast(storage_put), FAST, c"_put($self, item, /)\n--\n\nStore an item; for subclasses."),
+            method(c"_get", noargs(storage_get), ffi::METH_NOARGS, c"_get($self, /)\n--\n\nTake the next item out of the storage; for subclasses."),
+        ],
+        properties: vec![
+            property(c"queue", get_container, Some(set_container), c"The stored items: a deque, or what a subclass made."),
+            property(c"maxsize", get_maxsize, Some(set_maxsize), c"How many items may be stored; None: no limit."),
+        ],
+        ..define(
+            c"eventlet.queue.LightQueue",
+            c"LightQueue(maxsize=None)\n--\n\nItems put by some green threads and taken by others, first in, first out.\n\nIt may be used from any OS thread.\n\nArgs:\n    maxsize: How many items may be stored. None or negative: no limit. 0:\n        none; each item is handed from putter to getter.",
+            std::mem::size_of::<Queue>(),
+        )
+    };
+    // SAFETY: by contract; tables and size fit.
+    unsafe {
+        LIGHT = class::create(class);
+        if LIGHT.is_null() {
+            return (ptr::null_mut(), ptr::null_mut());
+        }
+        let class = Definition {
+            base: LIGHT,
+            headed: false,
+            slots: life(new_counting),
+            methods: vec![
+                method(c"task_done", noargs(task_done), ffi::METH_NOARGS, c"task_done($self, /)\n--\n\nSay that an item taken has been dealt with; see `join`.\n\nRaises:\n    ValueError: If called more often than items were put."),
+                method(c"join", noargs(join), ffi::METH_NOARGS, c"join($self, /)\n--\n\nWait until `task_done` was called for each item put.\n\nA switch point unless that is so already."),
+            ],
+            properties: vec![property(c"unfinished_tasks", get_unfinished, Some(set_unfinished), c"Items put for which `task_done` was not called yet.")],
+            ..define(
+                c"eventlet.queue.Queue",
+                c"Queue(maxsize=None)\n--\n\nA `LightQueue` that counts what is still to be done; see `join`.",
+                std::mem::size_of::<Queue>(),
+            )
+        };
+        FULL = class::create(class);
+        (LIGHT, FULL)
+    }
+}
+
+/// Slots that a class made from a specification does not inherit.
+fn life(new: ffi::newfunc) -> Vec<ffi::PyType_Slot> {
+    vec![
+        slot(ffi::Py_tp_new, new as *mut c_void),
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
+    ]
+}
+
+unsafe extern "C" fn new(
+    kind: *mut ffi::PyTypeObject,
+    _args: *mut PyObject,
+    _kwargs: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython; the memory is zeroed, what that does not suit is written.
+    unsafe {
+        let me = ffi::PyType_GenericAlloc(kind, 0).cast::<Queue>();
+        if !me.is_null() {
+            (&raw mut (*me).items).write(VecDeque::new());
+            (&raw mut (*me).first).write(WaiterList::new());
+            (&raw mut (*me).getters).write(WaiterList::new());
+            (&raw mut (*me).putters).write(WaiterList::new());
+            (&raw mut (*me).joiners).write(WaiterList::new());
+            (*me).maxsize = -1;
+        }
+        me.cast()
+    }
+}
+
+unsafe extern "C" fn new_counting(
+    kind: *mut ffi::PyTypeObject,
+    args: *mut PyObject,
+    kwargs: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython.
+    unsafe {
+        let op = new(kind, args, kwargs);
+        if !op.is_null() {
+            (*op.cast::<Queue>()).counting = true;
+        }
+        op
+    }
+}
+
+unsafe extern "C" fn initialize(
+    op: *mut PyObject,
+    args: *mut PyObject,
+    kwargs: *mut PyObject,
+) -> c_int {
+    let me = op.cast::<Queue>();
+    let mut maxsize = ptr::null_mut::<PyObject>();
+    let names = [c"maxsize".as_ptr(), ptr::null()];
+    // SAFETY: called by CPython; the format names one optional object.
+    unsafe {
+        let ok = ffi::PyArg_ParseTupleAndKeywords(
+            args,
+            kwargs,
+            c"|O:Queue".as_ptr(),
+            names.as_ptr().cast_mut().cast(),
+            &raw mut maxsize,
+        );
+        if ok == 0 {
+            return -1;
+        }
+        let Some(limit) = limit_of(maxsize) else {
+            return -1;
+        };
+        (*me).maxsize = limit;
+        let kind = ffi::Py_TYPE(op);
+        if kind == LIGHT || kind == FULL {
+            return 0;
+        }
+        let differs = |name: &CStr| overrides(kind, name);
+        (*me).overridden = Overridden {
+            storage: differs(c"_put") || differs(c"_get") || differs(c"_qsize"),
+            put: differs(c"put"),
+            get: differs(c"get"),
+        };
+        let limit = get_maxsize(op, ptr::null_mut());
+        if limit.is_null() {
+            return -1;
+        }
+        let result = ffi::PyObject_CallMethod(op, c"_init".as_ptr(), c"O".as_ptr(), limit);
+        ffi::Py_DECREF(limit);
+        ffi::Py_XDECREF(result);
+        if result.is_null() { -1 } else { 0 }
+    }
+}
+
+/// How many items are there for a newcomer to see: what put_nowait() left in a channel is on
+/// its way to a getter already. None with an exception set.
+unsafe fn visible(me: *mut Queue) -> Option<usize> {
+    // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
+    unsafe {
+        let stored = super::stored(me)?;
+        Some(if (*me).maxsize == 0 {
+            stored.saturating_sub((*me).notified)
+        } else {
+            stored
+        })
+    }
+}
+
+/// Whether a class has another method of this name than LightQueue.
+unsafe fn overrides(kind: *mut ffi::PyTypeObject, name: &CStr) -> bool {
+    // SAFETY: contract of `initialize`; both are live classes.
+    unsafe {
+        let own = ffi::PyObject_GetAttrString(LIGHT.cast(), name.as_ptr());
+        let found = ffi::PyObject_GetAttrString(kind.cast(), name.as_ptr());
+        ffi::Py_XDECREF(own);
+        ffi::Py_XDECREF(found);
+        if found.is_null() || own.is_null() {
+            ffi::PyErr_Clear();
+        }
+        found != own
+    }
+}
+
+/// A limit: -1 for None and negative numbers; None with TypeError or OverflowError set.
+unsafe fn limit_of(size: *mut PyObject) -> Option<isize> {
+    // SAFETY: contract of the callers: `size` is live or NULL, the GIL is held.
+    unsafe {
+        if !given(size) {
+            return Some(-1);
+        }
+        let number = ffi::PyNumber_AsSsize_t(size, ffi::PyExc_OverflowError);
+        if number == -1 && !ffi::PyErr_Occurred().is_null() {
+            return None;
+        }
+        Some(number.max(-1))
+    }
+}
+
+// Storage
+
+/// How many items a subclass or the deque holds; None with an exception set.
+///
+/// # Safety
+/// `me` is held by the caller; the GIL is held. Runs Python code.
+#[cold]
+pub(super) unsafe fn container_len(me: *mut Queue) -> Option<usize> {
+    // SAFETY: by contract.
+    unsafe {
+        if !(*me).overridden.storage {
+            return usize::try_from(ffi::PyObject_Size((*me).container)).ok();
+        }
+        let size = ffi::PyObject_CallMethod(me.cast(), c"_qsize".as_ptr(), ptr::null());
+        if size.is_null() {
+            return None;
+        }
+        let number = ffi::PyLong_AsSsize_t(size);
+        ffi::Py_DECREF(size);
+        if number == -1 && !ffi::PyErr_Occurred().is_null() {
+            return None;
+        }
+        Some(number.max(0) as usize)
+    }
+}
+
+/// Gives an item to the subclass's `_put`, or to the deque. False with an exception set.
+///
+/// # Safety
+/// As for [`container_len`].
+pub(super) unsafe fn container_put(me: *mut Queue, item: *mut PyObject) -> bool {
+    // SAFETY: by contract; what is called is held by the instance's class or by us.
+    unsafe {
+        let result = if (*me).overridden.storage {
+            ffi::PyObject_CallMethod(me.cast(), c"_put".as_ptr(), c"(O)".as_ptr(), item)
+        } else {
+            let container = ffi::Py_NewRef((*me).container);
+            let result =
+                ffi::PyObject_CallMethod(container, c"append".as_ptr(), c"(O)".as_ptr(), item);
+            ffi::Py_DECREF(container);
+            result
+        };
+        ffi::Py_XDECREF(result);
+        !result.is_null()
+    }
+}
+
+/// Takes the next item from the subclass or the deque: owned, or NULL with an exception set.
+///
+/// # Safety
+/// As for [`container_len`].
+pub(super) unsafe fn container_get(me: *mut Queue) -> *mut PyObject {
+    // SAFETY: as for `container_put`.
+    unsafe {
+        if (*me).overridden.storage {
+            return ffi::PyObject_CallMethod(me.cast(), c"_get".as_ptr(), ptr::null());
+        }
+        let container = ffi::Py_NewRef((*me).container);
+        let item = ffi::PyObject_CallMethod(container, c"popleft".as_ptr(), ptr::null());
+        ffi::Py_DECREF(container);
+        item
+    }
+}
+
+/// Moves the items to a deque, which holds them from now on. False with an exception set.
+unsafe fn materialise(me: *mut Queue) -> bool {
+    // SAFETY: contract of the callers: `me` is held by them, the GIL is held. The items are
+    // taken over once the deque exists; making it may run Python code, so that is checked.
+    unsafe {
+        if !(*me).container.is_null() {
+            return true;
+        }
+        let module = ffi::PyImport_ImportModule(c"collections".as_ptr());
+        if module.is_null() {
+            return false;
+        }
+        let deque = ffi::PyObject_CallMethod(module, c"deque".as_ptr(), ptr::null());
+        ffi::Py_DECREF(module);
+        if deque.is_null() || !(*me).container.is_null() {
+            ffi::Py_XDECREF(deque);
+            return !(*me).container.is_null();
+        }
+        let list = class::list_of((*me).items.iter().copied());
+        if list.is_null() {
+            ffi::Py_DECREF(deque);
+            return false;
+        }
+        let result = ffi::PyObject_CallMethod(deque, c"extend".as_ptr(), c"(O)".as_ptr(), list);
+        ffi::Py_DECREF(list);
+        if result.is_null() {
+            ffi::Py_DECREF(deque);
+            return false;
+        }
+        ffi::Py_DECREF(result);
+        (*me).container = deque;
+        drop_items(me);
+        true
+    }
+}
+
+unsafe fn drop_items(me: *mut Queue) {
+    // SAFETY: contract of the callers; taken out before they are released.
+    unsafe {
+        for item in std::mem::take(&mut (*me).items) {
+            ffi::Py_DECREF(item);
+        }
+    }
+}
+
+unsafe extern "C" fn storage_init(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        if arguments(c"_init", [c"maxsize"], 0, args, count, names).is_none() {
+            return ptr::null_mut();
+        }
+        drop_items(me);
+        replace(&raw mut (*me).container, ptr::null_mut());
+        class::none()
+    }
+}
+
+unsafe extern "C" fn storage_qsize(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let container = (*me).container;
+        let size = if container.is_null() {
+            (*me).items.len() as ffi::Py_ssize_t
+        } else {
+            ffi::PyObject_Size(container)
+        };
+        if size < 0 {
+            ptr::null_mut()
+        } else {
+            ffi::PyLong_FromSsize_t(size)
+        }
+    }
+}
+
+unsafe extern "C" fn storage_put(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue; the deque is held while it is called.
+    unsafe {
+        let Some([item]) = arguments(c"_put", [c"item"], 1, args, count, names) else {
+            return ptr::null_mut();
+        };
+        if (*me).container.is_null() {
+            (*me).items.push_back(ffi::Py_NewRef(item));
+            return class::none();
+        }
+        let container = ffi::Py_NewRef((*me).container);
+        let result = ffi::PyObject_CallMethod(container, c"append".as_ptr(), c"(O)".as_ptr(), item);
+        ffi::Py_DECREF(container);
+        result
+    }
+}
+
+unsafe extern "C" fn storage_get(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue; the deque is held while it is called.
+    unsafe {
+        if (*me).container.is_null() {
+            return match (*me).items.pop_front() {
+                Some(item) => item,
+                None => {
+                    ffi::PyErr_SetString(
+                        ffi::PyExc_IndexError,
+                        c"nothing is stored in this queue".as_ptr(),
+                    );
+                    ptr::null_mut()
+                }
+            };
+        }
+        let container = ffi::Py_NewRef((*me).container);
+        let item = ffi::PyObject_CallMethod(container, c"popleft".as_ptr(), ptr::null());
+        ffi::Py_DECREF(container);
+        item
+    }
+}
+
+unsafe extern "C" fn get_container(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        if materialise(me) {
+            ffi::Py_NewRef((*me).container)
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn set_container(
+    op: *mut PyObject,
+    value: *mut PyObject,
+    _: *mut c_void,
+) -> c_int {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        replace(&raw mut (*me).container, ffi::Py_XNewRef(value));
+        drop_items(me);
+    }
+    0
+}
+
+// Methods
+
+/// Raises `queue.Empty` or `queue.Full`, which are the standard library's.
+unsafe fn raise(name: &CStr) -> *mut PyObject {
+    // SAFETY: the GIL is held by the callers.
+    unsafe {
+        let module = ffi::PyImport_ImportModule(c"queue".as_ptr());
+        if module.is_null() {
+            return module;
+        }
+        let kind = ffi::PyObject_GetAttrString(module, name.as_ptr());
+        ffi::Py_DECREF(module);
+        if !kind.is_null() {
+            ffi::PyErr_SetNone(kind);
+            ffi::Py_DECREF(kind);
+        }
+        ptr::null_mut()
+    }
+}
+
+/// Runs a put or get that holds the queue meanwhile.
+unsafe fn held<T>(
+    me: *mut Queue,
+    call: impl FnOnce(*mut Queue) -> super::Result<T>,
+) -> super::Result<T> {
+    // SAFETY: contract of the callers.
+    unsafe {
+        ffi::Py_INCREF(me.cast());
+        let ended = call(me);
+        ffi::Py_DECREF(me.cast());
+        ended
+    }
+}
+
+unsafe fn put_as(
+    op: *mut PyObject,
+    item: *mut PyObject,
+    blocking: bool,
+    deadline: Option<u64>,
+) -> *mut PyObject {
+    // SAFETY: contract of the callers.
+    unsafe {
+        match held(op.cast(), |me| super::put(me, item, blocking, deadline)) {
+            Some(Ended::Done(())) => class::none(),
+            Some(Ended::InVain) => raise(c"Full"),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe fn get_as(op: *mut PyObject, blocking: bool, deadline: Option<u64>) -> *mut PyObject {
+    // SAFETY: contract of the callers.
+    unsafe {
+        match held(op.cast(), |me| super::get(me, blocking, deadline)) {
+            Some(Ended::Done(item)) => item,
+            Some(Ended::InVain) => raise(c"Empty"),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn put(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let parameters = [c"item", c"block", c"timeout"];
+        let Some([item, block, timeout]) = arguments(c"put", parameters, 1, args, count, names)
+        else {
+            return ptr::null_mut();
+        };
+        let (Some(block), Some(deadline)) = (class::truth(block, true), class::deadline(timeout))
+        else {
+            return ptr::null_mut();
+        };
+        put_as(op, item, block, deadline)
+    }
+}
+
+unsafe extern "C" fn put_nowait(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let Some([item]) = arguments(c"put_nowait", [c"item"], 1, args, count, names) else {
+            return ptr::null_mut();
+        };
+        if (*op.cast::<Queue>()).overridden.put {
+            let (name, format) = (c"put".as_ptr(), c"OO".as_ptr());
+            return ffi::PyObject_CallMethod(op, name, format, item, ffi::Py_False());
+        }
+        put_as(op, item, false, None)
+    }
+}
+
+unsafe extern "C" fn get(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let parameters = [c"block", c"timeout"];
+        let Some([block, timeout]) = arguments(c"get", parameters, 0, args, count, names) else {
+            return ptr::null_mut();
+        };
+        let (Some(block), Some(deadline)) = (class::truth(block, true), class::deadline(timeout))
+        else {
+            return ptr::null_mut();
+        };
+        get_as(op, block, deadline)
+    }
+}
+
+unsafe extern "C" fn get_nowait(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        if (*op.cast::<Queue>()).overridden.get {
+            let (name, format) = (c"get".as_ptr(), c"O".as_ptr());
+            return ffi::PyObject_CallMethod(op, name, format, ffi::Py_False());
+        }
+        get_as(op, false, None)
+    }
+}
+
+unsafe extern "C" fn qsize(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        match visible(op.cast()) {
+            Some(size) => ffi::PyLong_FromSize_t(size),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn empty(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        match visible(op.cast()) {
+            Some(size) => class::boolean(size == 0),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn full(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        match visible(me) {
+            Some(size) => class::boolean((*me).maxsize >= 0 && size as isize >= (*me).maxsize),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn putting(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe { ffi::PyLong_FromSize_t((*me).putters.len() + (*me).granted) }
+}
+
+unsafe extern "C" fn getting(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue.
+    unsafe { ffi::PyLong_FromSize_t((*me).first.len() + (*me).getters.len() + (*me).notified) }
+}
+
+unsafe extern "C" fn resize(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let Some([size]) = arguments(c"resize", [c"size"], 1, args, count, names) else {
+            return ptr::null_mut();
+        };
+        let Some(limit) = limit_of(size) else {
+            return ptr::null_mut();
+        };
+        if super::resize(op.cast(), limit) {
+            class::none()
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn get_maxsize(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        match (*op.cast::<Queue>()).maxsize {
+            ..0 => class::none(),
+            limit => ffi::PyLong_FromSsize_t(limit),
+        }
+    }
+}
+
+unsafe extern "C" fn set_maxsize(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let Some(limit) = limit_of(value) else {
+            return -1;
+        };
+        if super::resize(op.cast(), limit) {
+            0
+        } else {
+            -1
+        }
+    }
+}
+
+unsafe extern "C" fn task_done(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        if super::task_done(op.cast()) {
+            class::none()
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn join(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue, which is held through the switch.
+    unsafe {
+        ffi::Py_INCREF(op);
+        let fine = super::join(op.cast());
+        ffi::Py_DECREF(op);
+        if fine { class::none() } else { ptr::null_mut() }
+    }
+}
+
+unsafe extern "C" fn get_unfinished(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe { ffi::PyLong_FromSsize_t((*op.cast::<Queue>()).unfinished) }
+}
+
+unsafe extern "C" fn set_unfinished(
+    op: *mut PyObject,
+    value: *mut PyObject,
+    _: *mut c_void,
+) -> c_int {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        let Some(count) = limit_of(value) else {
+            return -1;
+        };
+        (*op.cast::<Queue>()).unfinished = count.max(0);
+    }
+    0
+}
+
+unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue; the format matches its arguments.
+    unsafe {
+        let limit = get_maxsize(op, ptr::null_mut());
+        let size = if limit.is_null() { None } else { visible(me) };
+        let text = size.map_or(ptr::null_mut(), |size| {
+            ffi::PyUnicode_FromFormat(
+                c"<%s at %p maxsize=%S, stored=%zd, getting=%zd, putting=%zd>".as_ptr(),
+                class::name(op),
+                op,
+                limit,
+                size,
+                (*me).first.len() + (*me).getters.len() + (*me).notified,
+                (*me).putters.len() + (*me).granted,
+            )
+        });
+        ffi::Py_XDECREF(limit);
+        text
+    }
+}
+
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by the collector on a live instance. A putter's item is owned by its
+    // stack, which the collector does not see into.
+    unsafe {
+        for item in &(*me).items {
+            let stop = visit(*item, arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
+        let parked = [&(*me).first, &(*me).joiners]
+            .into_iter()
+            .flat_map(WaiterList::iter);
+        let putters = (*me).putters.iter().map(|putter| &putter.parked);
+        for parked in parked.chain(putters) {
+            let stop = visit(parked.greenlet().cast(), arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
+        class::traverse(op, &[(*me).container], &(*me).getters, visit, arg)
+    }
+}
+
+unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by the collector or by `dealloc`. Who waits holds the queue, so there is
+    // nobody.
+    unsafe {
+        drop_items(me);
+        replace(&raw mut (*me).container, ptr::null_mut());
+        class::clear(op);
+    }
+    0
+}
+
+unsafe extern "C" fn dealloc(op: *mut PyObject) {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython when the last reference is gone, hence with nobody waiting.
+    unsafe {
+        class::dying(op);
+        clear(op);
+        ptr::drop_in_place(&raw mut (*me).items);
+        ptr::drop_in_place(&raw mut (*me).first);
+        ptr::drop_in_place(&raw mut (*me).getters);
+        ptr::drop_in_place(&raw mut (*me).putters);
+        ptr::drop_in_place(&raw mut (*me).joiners);
+        free(op);
+    }
+}

@@ -1,0 +1,502 @@
+//! `Semaphore` and `BoundedSemaphore` of `eventlet.semaphore`.
+//!
+//! A unit that is given back while somebody waits goes to the one that has waited longest, not
+//! to the counter: so nobody who comes later takes it, however busy the lock is, and `counter`
+//! is positive only while nobody waits. One who was given a unit and is then interrupted
+//! before it runs gives it back, to the next.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::class::{self, Definition, Head, arguments, define, given};
+use super::wake;
+use crate::greenlet::Inbound;
+use crate::greenlet::class::{FAST, fast, free, method, noargs, property, slot};
+use crate::hub::{Parked, park, registry};
+use crate::sched::WaiterList;
+
+static mut SEMAPHORE: *mut ffi::PyTypeObject = ptr::null_mut();
+static mut BOUNDED: *mut ffi::PyTypeObject = ptr::null_mut();
+
+#[repr(C)]
+struct Semaphore {
+    head: Head,
+    counter: isize,
+    /// What it began with: the most that a bounded one may hold.
+    original: isize,
+    waiters: WaiterList<Parked>,
+}
+
+/// Creates the classes; NULLs with an exception set on failure.
+///
+/// # Safety
+/// Called once with the GIL held.
+pub(super) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTypeObject) {
+    let class = Definition {
+        slots: vec![
+            slot(ffi::Py_tp_new, new as *mut c_void),
+            slot(ffi::Py_tp_init, initialize as *mut c_void),
+            slot(ffi::Py_tp_repr, repr as *mut c_void),
+        ]
+        .into_iter()
+        .chain(life())
+        .collect(),
+        methods: vec![
+            method(c"acquire", fast(acquire), FAST, c"acquire($self, /, blocking=True, timeout=None)\n--\n\nTake one unit, waiting for it if need be.\n\nWaiters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if no unit is free.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; None or -1: without end.\n\nReturns:\n    Whether a unit was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one."),
+            method(c"release", fast(release), FAST, c"release($self, /, blocking=True)\n--\n\nGive one unit back, to the one that has waited longest. Not a switch point.\n\nArgs:\n    blocking: Ignored; there for symmetry with `CappedSemaphore`."),
+            method(c"locked", noargs(locked), ffi::METH_NOARGS, c"locked($self, /)\n--\n\nTell whether `acquire` would have to wait."),
+            method(c"bounded", noargs(bounded), ffi::METH_NOARGS, c"bounded($self, /)\n--\n\nReturn False; there for symmetry with `CappedSemaphore`."),
+            method(c"__enter__", noargs(enter), ffi::METH_NOARGS, c"__enter__($self, /)\n--\n\nTake one unit."),
+            method(c"__exit__", fast(exit), FAST, c"__exit__($self, typ, val, tb, /)\n--\n\nGive one unit back."),
+        ],
+        properties: vec![
+            property(c"counter", get_counter, Some(set_counter), c"How many units are free."),
+            property(c"balance", get_balance, None, c"How many units are free, less those that wait for one."),
+            property(c"_waiters", get_waiters, None, c"The green threads that wait, in order of arrival."),
+        ],
+        ..define(
+            c"eventlet.semaphore.Semaphore",
+            c"Semaphore(value=1)\n--\n\nA number of units, taken and given back; who finds none waits for one.\n\nIt may be released by anybody, also from another OS thread.\n\nArgs:\n    value: How many units there are at first.\n\nRaises:\n    ValueError: If `value` is negative.\n    TypeError: If it is no number.",
+            std::mem::size_of::<Semaphore>(),
+        )
+    };
+    // SAFETY: by contract; tables and size fit.
+    unsafe {
+        SEMAPHORE = class::create(class);
+        if SEMAPHORE.is_null() {
+            return (ptr::null_mut(), ptr::null_mut());
+        }
+        let class = Definition {
+            base: SEMAPHORE,
+            headed: false,
+            slots: life(),
+            methods: vec![method(c"release", fast(release_bounded), FAST, c"release($self, /, blocking=True)\n--\n\nGive one unit back, to the one that has waited longest. Not a switch point.\n\nRaises:\n    ValueError: If as many units are free as there were at first.")],
+            ..define(
+                c"eventlet.semaphore.BoundedSemaphore",
+                c"BoundedSemaphore(value=1)\n--\n\nA semaphore that refuses to hold more units than it began with.\n\nA unit given back too often is a mistake of the program, found here.",
+                std::mem::size_of::<Semaphore>(),
+            )
+        };
+        BOUNDED = class::create(class);
+        (SEMAPHORE, BOUNDED)
+    }
+}
+
+/// Slots that a class made from a specification does not inherit.
+fn life() -> Vec<ffi::PyType_Slot> {
+    vec![
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
+    ]
+}
+
+unsafe extern "C" fn new(
+    kind: *mut ffi::PyTypeObject,
+    _args: *mut PyObject,
+    _kwargs: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython; the memory is zeroed.
+    unsafe {
+        let me = ffi::PyType_GenericAlloc(kind, 0).cast::<Semaphore>();
+        if !me.is_null() {
+            (*me).counter = 1;
+            (*me).original = 1;
+            (&raw mut (*me).waiters).write(WaiterList::new());
+        }
+        me.cast()
+    }
+}
+
+unsafe extern "C" fn initialize(
+    op: *mut PyObject,
+    args: *mut PyObject,
+    kwargs: *mut PyObject,
+) -> c_int {
+    let me = op.cast::<Semaphore>();
+    let mut value = ptr::null_mut::<PyObject>();
+    let names = [c"value".as_ptr(), ptr::null()];
+    // SAFETY: called by CPython; the format names one optional object.
+    unsafe {
+        let ok = ffi::PyArg_ParseTupleAndKeywords(
+            args,
+            kwargs,
+            c"|O:Semaphore".as_ptr(),
+            names.as_ptr().cast_mut().cast(),
+            &raw mut value,
+        );
+        if ok == 0 {
+            return -1;
+        }
+        let mut units = 1;
+        if !value.is_null() {
+            let Some(number) = whole(value) else {
+                return -1;
+            };
+            units = number;
+        }
+        if units < 0 {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                c"a semaphore cannot begin with a negative number of units".as_ptr(),
+            );
+            return -1;
+        }
+        (*me).counter = units;
+        (*me).original = units;
+        // Called once more in a forked child, for a lock whose waiters only the parent has.
+        while let Some(parked) = (*me).waiters.pop_front() {
+            parked.release();
+        }
+    }
+    0
+}
+
+/// A whole number of what was given, as int() makes it; None with TypeError or OverflowError set.
+unsafe fn whole(value: *mut PyObject) -> Option<isize> {
+    // SAFETY: contract of `initialize`: the GIL is held, `value` is live.
+    unsafe {
+        let number = ffi::PyNumber_Long(value);
+        if number.is_null() {
+            if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0 {
+                ffi::PyErr_Format(
+                    ffi::PyExc_TypeError,
+                    c"a semaphore begins with a number of units, not with %R".as_ptr(),
+                    value,
+                );
+            }
+            return None;
+        }
+        let units = ffi::PyLong_AsSsize_t(number);
+        ffi::Py_DECREF(number);
+        (units != -1 || ffi::PyErr_Occurred().is_null()).then_some(units)
+    }
+}
+
+/// Takes a unit. 1: taken, 0: none in time, -1 with an exception set.
+///
+/// # Switches
+/// If no unit is free and `blocking`.
+#[inline]
+unsafe fn take(me: *mut Semaphore, blocking: bool, deadline: Option<u64>) -> c_int {
+    // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
+    unsafe {
+        if (*me).counter > 0 {
+            (*me).counter -= 1;
+            return 1;
+        }
+        if !blocking {
+            return 0;
+        }
+        take_later(me, deadline)
+    }
+}
+
+unsafe fn take_later(me: *mut Semaphore, deadline: Option<u64>) -> c_int {
+    // SAFETY: contract of `take`; one borrow per statement, none across the switch.
+    unsafe {
+        let core = registry::existing();
+        if core.is_null() {
+            if registry::hub().is_null() {
+                return -1;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return take(me, true, deadline);
+        }
+        loop {
+            let key = (*me).waiters.push_back(Parked::current((*core).thread));
+            let inbound = park::park_until(core, deadline);
+            let left = (*me).waiters.remove(key);
+            let served = left.is_none();
+            if let Some(parked) = left {
+                parked.release();
+            }
+            if matches!(inbound, Inbound::Error(_)) {
+                if served {
+                    give(me);
+                }
+                inbound.into_result();
+                return -1;
+            }
+            inbound.discard();
+            if served {
+                return 1;
+            }
+            if class::passed(deadline) {
+                return 0;
+            }
+            // Somebody switched here by hand: that is no reason to go on.
+            if (*me).counter > 0 {
+                (*me).counter -= 1;
+                return 1;
+            }
+        }
+    }
+}
+
+/// Gives a unit to the one that has waited longest, or to the counter.
+#[inline]
+unsafe fn give(me: *mut Semaphore) {
+    // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
+    unsafe {
+        while let Some(parked) = (*me).waiters.pop_front() {
+            if wake(parked) {
+                return;
+            }
+        }
+        (*me).counter += 1;
+    }
+}
+
+unsafe extern "C" fn acquire(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore, which is held through the switch.
+    unsafe {
+        let parameters = [c"blocking", c"timeout"];
+        let Some([blocking, timeout]) = arguments(c"acquire", parameters, 0, args, count, names)
+        else {
+            return ptr::null_mut();
+        };
+        let Some(blocking) = class::truth(blocking, true) else {
+            return ptr::null_mut();
+        };
+        let deadline = if given(timeout) {
+            let Some(deadline) = checked(blocking, timeout) else {
+                return ptr::null_mut();
+            };
+            deadline
+        } else {
+            None
+        };
+        ffi::Py_INCREF(op);
+        let taken = take(op.cast(), blocking, deadline);
+        ffi::Py_DECREF(op);
+        if taken < 0 {
+            ptr::null_mut()
+        } else {
+            class::boolean(taken == 1)
+        }
+    }
+}
+
+/// The deadline of a timeout as `threading.Lock.acquire` takes it: -1 stands for none.
+#[cold]
+#[expect(
+    clippy::option_option,
+    reason = "an error and an absent deadline differ"
+)]
+unsafe fn checked(blocking: bool, timeout: *mut PyObject) -> Option<Option<u64>> {
+    // SAFETY: contract of `acquire`.
+    unsafe {
+        let seconds = class::seconds(timeout)?;
+        #[expect(clippy::float_cmp, reason = "only -1 itself stands for no timeout")]
+        if seconds == -1.0 {
+            return Some(None);
+        }
+        let wrong = if !blocking {
+            c"a timeout makes no sense with blocking=False: leave one of them out"
+        } else if seconds < 0.0 {
+            c"a timeout must not be negative, except for -1: no timeout"
+        } else {
+            return class::deadline(timeout);
+        };
+        ffi::PyErr_SetString(ffi::PyExc_ValueError, wrong.as_ptr());
+        None
+    }
+}
+
+unsafe fn check_release(
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> bool {
+    // SAFETY: arguments as CPython passes them.
+    unsafe { arguments(c"release", [c"blocking"], 0, args, count, names).is_some() }
+}
+
+unsafe extern "C" fn release(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe {
+        if !check_release(args, count, names) {
+            return ptr::null_mut();
+        }
+        give(op.cast());
+        class::boolean(true)
+    }
+}
+
+unsafe extern "C" fn release_bounded(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a BoundedSemaphore.
+    unsafe {
+        if !check_release(args, count, names) || !give_bounded(op.cast()) {
+            return ptr::null_mut();
+        }
+        class::boolean(true)
+    }
+}
+
+unsafe fn give_bounded(me: *mut Semaphore) -> bool {
+    // SAFETY: contract of `give`.
+    unsafe {
+        if (*me).counter >= (*me).original {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                c"Semaphore released too many times".as_ptr(),
+            );
+            return false;
+        }
+        give(me);
+        true
+    }
+}
+
+unsafe extern "C" fn locked(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe { class::boolean((*op.cast::<Semaphore>()).counter <= 0) }
+}
+
+unsafe extern "C" fn bounded(_op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe { class::boolean(false) }
+}
+
+unsafe extern "C" fn enter(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore, which is held through the switch.
+    unsafe {
+        let kind = ffi::Py_TYPE(op);
+        if kind == SEMAPHORE || kind == BOUNDED {
+            ffi::Py_INCREF(op);
+            let taken = take(op.cast(), true, None);
+            if taken < 0 {
+                ffi::Py_DECREF(op);
+                return ptr::null_mut();
+            }
+            return op;
+        }
+        // A subclass may have overridden it.
+        let result = ffi::PyObject_CallMethod(op, c"acquire".as_ptr(), ptr::null());
+        if result.is_null() {
+            return result;
+        }
+        ffi::Py_DECREF(result);
+        ffi::Py_NewRef(op)
+    }
+}
+
+unsafe extern "C" fn exit(
+    op: *mut PyObject,
+    _args: *const *mut PyObject,
+    _count: ffi::Py_ssize_t,
+    _names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe {
+        let kind = ffi::Py_TYPE(op);
+        if kind == SEMAPHORE {
+            give(op.cast());
+        } else if kind == BOUNDED {
+            if !give_bounded(op.cast()) {
+                return ptr::null_mut();
+            }
+        } else {
+            let result = ffi::PyObject_CallMethod(op, c"release".as_ptr(), ptr::null());
+            if result.is_null() {
+                return result;
+            }
+            ffi::Py_DECREF(result);
+        }
+        class::none()
+    }
+}
+
+unsafe extern "C" fn get_counter(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe { ffi::PyLong_FromSsize_t((*op.cast::<Semaphore>()).counter) }
+}
+
+unsafe extern "C" fn set_counter(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe {
+        if value.is_null() {
+            ffi::PyErr_SetString(
+                ffi::PyExc_AttributeError,
+                c"the counter of a semaphore cannot be deleted".as_ptr(),
+            );
+            return -1;
+        }
+        let Some(units) = whole(value) else { return -1 };
+        (*op.cast::<Semaphore>()).counter = units;
+    }
+    0
+}
+
+unsafe extern "C" fn get_balance(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let me = op.cast::<Semaphore>();
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe { ffi::PyLong_FromSsize_t((*me).counter - (*me).waiters.len() as isize) }
+}
+
+unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: called by CPython on a Semaphore.
+    unsafe {
+        class::list_of(
+            (*op.cast::<Semaphore>())
+                .waiters
+                .iter()
+                .map(|p| p.greenlet().cast()),
+        )
+    }
+}
+
+unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<Semaphore>();
+    // SAFETY: called by CPython on a Semaphore; the format matches its arguments.
+    unsafe {
+        ffi::PyUnicode_FromFormat(
+            c"<%s at %p counter=%zd, waiters=%zd>".as_ptr(),
+            class::name(op),
+            op,
+            (*me).counter,
+            (*me).waiters.len(),
+        )
+    }
+}
+
+unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: called by the collector on a live instance.
+    unsafe { class::traverse(op, &[], &(*op.cast::<Semaphore>()).waiters, visit, arg) }
+}
+
+unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
+    // SAFETY: called by the collector or by `dealloc`. A waiter holds the semaphore, so
+    // there is none.
+    unsafe { class::clear(op) };
+    0
+}
+
+unsafe extern "C" fn dealloc(op: *mut PyObject) {
+    // SAFETY: called by CPython when the last reference is gone, hence with no waiters.
+    unsafe {
+        class::dying(op);
+        clear(op);
+        ptr::drop_in_place(&raw mut (*op.cast::<Semaphore>()).waiters);
+        free(op);
+    }
+}
