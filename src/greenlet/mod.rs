@@ -24,6 +24,7 @@
 //!   that live on it may still be referenced.
 
 pub(crate) mod bookkeeping;
+pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod errors;
 pub(crate) mod gc;
@@ -114,6 +115,8 @@ pub(crate) struct Greenlet {
     pub(crate) context: *mut PyObject,
     pub(crate) phase: Phase,
     pub(crate) kind: Kind,
+    /// Its last reference is being given up: its end goes to whoever gives it up.
+    pub(crate) dying: bool,
 }
 
 impl Greenlet {

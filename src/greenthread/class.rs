@@ -8,7 +8,7 @@ use pyo3::ffi::PyObject;
 
 use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
 use crate::greenlet::class::{FAST, collect, fast, method, noargs, slot};
-use crate::greenlet::{self, Greenlet, Inbound, Kind, class, gc, replace, thread};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, call, class, gc, replace, thread};
 use crate::hub::registry;
 use crate::sched::WaiterList;
 
@@ -305,7 +305,7 @@ pub(super) unsafe fn call_main(
         if main.is_null() {
             return ptr::null_mut();
         }
-        let result = ffi::PyObject_Call(main, args, kwargs);
+        let result = call::call(main, args, kwargs);
         ffi::Py_DECREF(main);
         result
     }
@@ -339,7 +339,7 @@ unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
         } else {
             named
         };
-        let result = ffi::PyObject_Call(function, tuple, named);
+        let result = call::call(function, tuple, named);
         ffi::Py_DECREF(tuple);
         result
     }

@@ -14,7 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, switch};
 use crate::hub::{Core, Parked, control, registry, run, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
@@ -105,7 +105,7 @@ unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 } else if class::overrides_main(me) {
                     class::call_overridden_main(me)
                 } else {
-                    ffi::PyObject_Call((*me).function, (*me).args, (*me).kwargs)
+                    call::call((*me).function, (*me).args, (*me).kwargs)
                 }
             }
         };
@@ -252,6 +252,16 @@ unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
     let core: *mut Core = registry::existing();
     // SAFETY: contract of `next`.
     unsafe {
+        if (*g).dying {
+            // Entered by whoever dropped the last reference, who waits for this end.
+            let none = || Outcome::Value(ffi::Py_NewRef(ffi::Py_None()));
+            let outcome = if fatal.is_null() {
+                none()
+            } else {
+                Outcome::Error(fatal)
+            };
+            return switch::hand_to_parent(g, outcome);
+        }
         if !fatal.is_null() {
             if core.is_null() {
                 return switch::hand_to_parent(g, Outcome::Error(fatal));
@@ -305,14 +315,14 @@ unsafe fn run_plain(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 ptr::null_mut()
             }
             Inbound::Call(args, kwargs) => {
-                let result = ffi::PyObject_Call(run, args, kwargs);
+                let result = call::call(run, args, kwargs);
                 ffi::Py_DECREF(args);
                 ffi::Py_XDECREF(kwargs);
                 result
             }
             other => {
                 other.discard();
-                ffi::PyObject_CallNoArgs(run)
+                call::call_no_args(run)
             }
         };
         ffi::Py_XDECREF(run);

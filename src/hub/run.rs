@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
 use super::{Core, Driver, Due, turn};
-use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, switch};
+use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, switch};
 use crate::reactor::now;
 use crate::sched::TimerKey;
 
@@ -227,8 +227,11 @@ unsafe fn on_loop(
             }
             let owned = (*core).looping.owned.as_ref();
             let attached = (*core).looping.attached.as_ref();
-            let Some(running) = attached.filter(|a| owned.is_some_and(|o| o.is(*a))) else {
-                return Err(error);
+            // A hub that was closed meanwhile has its greenlet end; it is attached to nothing.
+            let running = match (attached, owned) {
+                (Some(attached), Some(owned)) if owned.is(attached) => owned.clone_ref(py),
+                (None, Some(owned)) if (*core).closed => owned.clone_ref(py),
+                _ => return Err(error),
             };
             running.call_method0(py, "stop")?;
             (*core).looping.failure = Some(error);
@@ -463,12 +466,9 @@ pub(crate) unsafe fn run(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 unsafe fn drop_timers(core: *mut Core) {
     // SAFETY: contract of `run`.
     unsafe {
-        for (_, due) in (*core).timers.drain() {
-            match due {
-                Due::Resume(parked) => parked.release(),
-                Due::Start(g) => greenlet::decref(g),
-                Due::Expire(object) | Due::Call(object) => ffi::Py_DECREF(object),
-            }
+        let due = (*core).timers.drain();
+        for (_, due) in due {
+            due.release();
         }
     }
 }
@@ -493,11 +493,27 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
                     if !(*core).stopping {
                         let seconds = crate::sched::seconds_from_nanos(pause(core));
                         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-                        hub.call_method1("wait", (seconds,))?;
+                        call_method(&hub.getattr("wait")?, Some(seconds))?;
                     }
                 }
             }
         }
+    }
+}
+
+/// Calls a method that runs for as long as the hub sleeps.
+unsafe fn call_method(method: &Bound<'_, PyAny>, seconds: Option<f64>) -> PyResult<()> {
+    let py = method.py();
+    // SAFETY: the GIL is held by the callers; the result is owned.
+    unsafe {
+        let result = match seconds {
+            Some(seconds) => {
+                let seconds = pyo3::types::PyFloat::new(py, seconds);
+                call::call_one_arg(method.as_ptr(), seconds.as_ptr())
+            }
+            None => call::call_no_args(method.as_ptr()),
+        };
+        Bound::from_owned_ptr_or_err(py, result).map(drop)
     }
 }
 
@@ -535,7 +551,7 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // Whatever became ready while no loop ran.
         (*core).turn_requested = true;
         (*core).waker.wake();
-        let result = owned.call_method0("run_forever");
+        let result = call_method(&owned.getattr("run_forever")?, None);
         let failure = (*core).looping.failure.take();
         result?;
         failure.map_or(Ok(()), Err)

@@ -155,7 +155,7 @@ unsafe extern "C" fn initialize(
     0
 }
 
-/// A whole number of what was given, as int() makes it; None with TypeError or OverflowError set.
+/// A whole number of what was given, as `int()` makes it; None with TypeError or `OverflowError` set.
 unsafe fn whole(value: *mut PyObject) -> Option<isize> {
     // SAFETY: contract of `initialize`: the GIL is held, `value` is live.
     unsafe {

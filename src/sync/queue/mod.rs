@@ -14,7 +14,7 @@
 //! [`serve_putters`]).
 //!
 //! With `maxsize` 0 nothing is stored: a queue is a channel then, where the items are those of the
-//! waiting putters, and put() returns when its item has been taken. A notified getter may
+//! waiting putters, and `put()` returns when its item has been taken. A notified getter may
 //! find that the putter has given up; it then waits on, before all others (`first`).
 
 pub(super) mod class;
@@ -56,7 +56,7 @@ pub(super) struct Queue {
     granted: usize,
     /// Which methods a subclass in Python has overridden.
     overridden: class::Overridden,
-    /// Counts unfinished tasks: a Queue, not a LightQueue.
+    /// Counts unfinished tasks: a Queue, not a `LightQueue`.
     counting: bool,
     unfinished: isize,
     joiners: WaiterList<Parked>,
