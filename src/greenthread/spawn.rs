@@ -205,8 +205,13 @@ unsafe extern "C" fn spawn_after(
         let me = prepare(core, args.add(1), count - 1, names);
         if !me.is_null() {
             greenlet::incref(me.cast());
-            let deadline = now().saturating_add(nanos_from_seconds(seconds));
-            (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
+            if seconds > 0.0 {
+                let deadline = now().saturating_add(nanos_from_seconds(seconds));
+                (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
+            } else {
+                // As for timers of the hub: due already, so behind what is ready now.
+                make_ready(core, Ready::Start(me.cast()));
+            }
         }
         me.cast()
     }

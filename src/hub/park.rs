@@ -182,12 +182,35 @@ pub(crate) unsafe fn park_until(core: *mut Core, deadline: Option<u64>) -> Inbou
     unsafe {
         let parked = Parked::current((*core).thread);
         let key = (*core).timers.insert(deadline, Due::Resume(parked));
+        let hub = Kept::new(core);
         let inbound = park(core);
-        // The hub may have been replaced meanwhile; keys of another heap are unknown there.
         if let Some(Due::Resume(parked)) = (*core).timers.cancel(key) {
             parked.release();
         }
+        drop(hub);
         inbound
+    }
+}
+
+/// Keeps a hub while a green thread is parked that will look at it again: it may be replaced
+/// and closed meanwhile.
+pub(crate) struct Kept(*mut PyObject);
+
+impl Kept {
+    /// # Safety
+    /// `core` is a live hub; the GIL is held.
+    #[inline]
+    pub(crate) unsafe fn new(core: *mut Core) -> Self {
+        // SAFETY: by contract; a hub's object lives as long as its core.
+        Self(unsafe { ffi::Py_NewRef((*core).object) })
+    }
+}
+
+impl Drop for Kept {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: owned; green threads run with the GIL held.
+        unsafe { ffi::Py_DECREF(self.0) }
     }
 }
 
@@ -205,30 +228,8 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
         if core.is_null() {
             return ptr::null_mut();
         }
-        let thread = (*core).thread;
         let inbound = if seconds <= 0.0 {
-            let parked = Parked::current(thread);
-            let me_again = Ready::Resume(parked, Inbound::Nothing);
-            if (*core).in_turn && (*thread).current != (*core).runner {
-                let alone = (*core).ready.is_empty();
-                (*core).ready.push(me_again);
-                // Nobody else is ready: let the poll and the event loop have their turn,
-                // or a loop over sleep(0) would starve them until the budget ends.
-                let next = if alone {
-                    (*core).runner
-                } else {
-                    successor(core)
-                };
-                switch_to(thread, next)
-            } else {
-                let next = run::enter_runner(core);
-                if next.is_null() {
-                    super::discard(me_again);
-                    return ptr::null_mut();
-                }
-                make_ready(core, me_again);
-                switch_to(thread, next)
-            }
+            yield_once(core)
         } else {
             park_until(
                 core,
@@ -242,5 +243,43 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
                 ffi::Py_NewRef(ffi::Py_None())
             }
         }
+    }
+}
+
+/// Lets everything run that is ready or due; a no-op on the stack that runs the event loop,
+/// which cannot wait for itself.
+unsafe fn yield_once(core: *mut Core) -> Inbound {
+    // SAFETY: contract of `sleep`.
+    unsafe {
+        let thread = (*core).thread;
+        if (*core).in_turn {
+            if (*thread).current == (*core).runner {
+                return Inbound::Nothing;
+            }
+            if (*core).ready.is_empty() {
+                // Nobody else is ready: what is due comes first, then poll and event loop
+                // have their turn, or a loop over sleep(0) would starve them.
+                super::turn::take_due(core);
+                if (*core).ready.is_empty() {
+                    (*core).budget.exhaust();
+                }
+            }
+            (*core)
+                .ready
+                .push(Ready::Resume(Parked::current(thread), Inbound::Nothing));
+            return switch_to(thread, successor(core));
+        }
+        if run::on_the_loop(core) {
+            return Inbound::Nothing;
+        }
+        let next = run::enter_runner(core);
+        if next.is_null() {
+            return Inbound::Error(crate::error::take_raised());
+        }
+        make_ready(
+            core,
+            Ready::Resume(Parked::current(thread), Inbound::Nothing),
+        );
+        switch_to(thread, next)
     }
 }

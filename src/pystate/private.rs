@@ -170,8 +170,8 @@ impl Asyncio {
         unsafe {
             ts.byte_add(ASYNCIO.load(Relaxed))
                 .cast::<Self>()
-                .write(self)
-        };
+                .write(self);
+        }
     }
 
     /// Drops what the thread state holds.

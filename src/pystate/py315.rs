@@ -4,19 +4,22 @@
 //! limits, which lie, like asyncio's running loop and task, in the private part of the
 //! thread state behind the public one: see `private.rs`.
 //!
-//! Every stack of frames ends at a sentinel, `base_frame`, where samplers from outside
-//! expect it.
+//! Every chain of frames ends at a sentinel, `base_frame`, and samplers from outside take
+//! a chain that does not for torn. CPython's sentinel goes with its OS thread, though,
+//! while a frame of a suspended stack may be looked at later. So all our stacks share
+//! a copy that stays.
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use pyo3::ffi::{PyInterpreterState, PyObject, PyThreadState};
 
 use super::Bounds;
 use super::chunk::{Chunk, DataStack};
-use super::debug_offsets::DebugOffsets;
+use super::debug_offsets::{self, DebugOffsets};
 pub(super) use super::handled::ExcItem;
-use super::layout::{Names, Probe, names};
+use super::layout::{Names, Probe, mismatch, names};
 use super::private;
 
 pub(super) const VERSION: (u8, u8) = (3, 15);
@@ -43,7 +46,7 @@ pub(super) struct ThreadState {
     what_event: c_int,
     /// The running Python frame.
     current_frame: *mut c_void,
-    /// Sentinel below the first frame of every stack.
+    /// Sentinel below the first frame of this stack.
     base_frame: *mut c_void,
     last_profiled_frame: *mut c_void,
     last_profiled_frame_seq: usize,
@@ -83,9 +86,13 @@ pub(super) struct ThreadState {
     jit_exit: *mut c_void,
 }
 
+/// The copy of CPython's sentinel at which the chains of our stacks end.
+static SENTINEL: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
 /// What a stack keeps while another one runs, apart from `exc_info` and `context`.
 pub(super) struct Fields {
     current_frame: *mut c_void,
+    base_frame: *mut c_void,
     /// Depth, not calls left: the limit may change while the stack is suspended.
     depth: c_int,
     delete_later: *mut PyObject,
@@ -99,6 +106,7 @@ impl Fields {
     pub(super) const fn new() -> Self {
         Self {
             current_frame: ptr::null_mut(),
+            base_frame: ptr::null_mut(),
             depth: 0,
             delete_later: ptr::null_mut(),
             critical_section: 0,
@@ -115,6 +123,7 @@ impl Fields {
     #[inline]
     #[expect(clippy::unused_self, reason = "older versions embed a frame")]
     pub(super) unsafe fn begin(&mut self, ts: &mut ThreadState, bounds: &Bounds) {
+        ts.base_frame = SENTINEL.load(Relaxed);
         ts.current_frame = ts.base_frame;
         ts.py_recursion_remaining = ts.py_recursion_limit;
         ts.delete_later = ptr::null_mut();
@@ -129,6 +138,7 @@ impl Fields {
     #[inline]
     pub(super) fn save(&mut self, ts: &ThreadState) {
         self.current_frame = ts.current_frame;
+        self.base_frame = ts.base_frame;
         self.depth = ts.py_recursion_limit - ts.py_recursion_remaining;
         self.delete_later = ts.delete_later;
         self.critical_section = ts.critical_section;
@@ -144,6 +154,7 @@ impl Fields {
     #[inline]
     pub(super) unsafe fn restore(&mut self, ts: &mut ThreadState) {
         ts.current_frame = self.current_frame;
+        ts.base_frame = self.base_frame;
         ts.py_recursion_remaining = ts.py_recursion_limit - self.depth;
         ts.delete_later = self.delete_later;
         ts.critical_section = self.critical_section;
@@ -219,14 +230,36 @@ pub(super) fn disagreement(offsets: &DebugOffsets) -> Option<&'static str> {
     ])
 }
 
-/// Finds the private part of the thread state.
+/// Finds the private part of the thread state and copies the sentinel from there.
 ///
 /// # Safety
-/// `ts` must be the current thread state, checked.
+/// `ts` must be the current thread state, checked, and this the main stack.
 pub(super) unsafe fn prepare(ts: *mut PyThreadState) -> Result<(), String> {
     // SAFETY: guaranteed by the caller; the offsets have just been read from the running
     // interpreter.
-    unsafe { private::prepare(ts, limits_offset) }
+    unsafe {
+        private::prepare(ts, limits_offset)?;
+        copy_sentinel((*ts.cast::<ThreadState>()).base_frame)
+    }
+}
+
+/// Copies CPython's sentinel, once: what it refers to is immortal.
+///
+/// # Safety
+/// `original` must be the sentinel of a thread.
+unsafe fn copy_sentinel(original: *const c_void) -> Result<(), String> {
+    let offsets = debug_offsets::find().ok_or_else(|| mismatch("_PyRuntime"))?;
+    let size = offsets.interpreter_frame_size as usize;
+    let words = size.div_ceil(size_of::<usize>());
+    if !SENTINEL.load(Relaxed).is_null() {
+        return Ok(());
+    }
+    let copy: &'static mut [usize] = Box::leak(vec![0; words].into_boxed_slice());
+    let copy = copy.as_mut_ptr().cast::<c_void>();
+    // SAFETY: CPython says how long a frame is, and so long is the copy.
+    unsafe { ptr::copy_nonoverlapping(original.cast::<u8>(), copy.cast(), size) };
+    SENTINEL.store(copy, Relaxed);
+    Ok(())
 }
 
 /// Where the C stack's limits are, counted from the start of the thread state.

@@ -185,7 +185,21 @@ unsafe extern "C" fn initialize(
     }
 }
 
-/// Whether a class has another method of this name than `LightQueue`.
+/// How many items are there for a newcomer to see: what `put_nowait()` left in a channel is on
+/// its way to a getter already. None with an exception set.
+unsafe fn visible(me: *mut Queue) -> Option<usize> {
+    // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
+    unsafe {
+        let stored = super::stored(me)?;
+        Some(if (*me).maxsize == 0 {
+            stored.saturating_sub((*me).notified)
+        } else {
+            stored
+        })
+    }
+}
+
+/// Whether a class has another method of this name than LightQueue.
 unsafe fn overrides(kind: *mut ffi::PyTypeObject, name: &CStr) -> bool {
     // SAFETY: contract of `initialize`; both are live classes.
     unsafe {
@@ -566,7 +580,7 @@ unsafe extern "C" fn get_nowait(op: *mut PyObject, _: *mut PyObject) -> *mut PyO
 unsafe extern "C" fn qsize(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a queue.
     unsafe {
-        match super::stored(op.cast()) {
+        match visible(op.cast()) {
             Some(size) => ffi::PyLong_FromSize_t(size),
             None => ptr::null_mut(),
         }
@@ -576,7 +590,7 @@ unsafe extern "C" fn qsize(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject
 unsafe extern "C" fn empty(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a queue.
     unsafe {
-        match super::stored(op.cast()) {
+        match visible(op.cast()) {
             Some(size) => class::boolean(size == 0),
             None => ptr::null_mut(),
         }
@@ -587,7 +601,7 @@ unsafe extern "C" fn full(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     let me = op.cast::<Queue>();
     // SAFETY: called by CPython on a queue.
     unsafe {
-        match super::stored(me) {
+        match visible(me) {
             Some(size) => class::boolean((*me).maxsize >= 0 && size as isize >= (*me).maxsize),
             None => ptr::null_mut(),
         }
@@ -698,11 +712,7 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a queue; the format matches its arguments.
     unsafe {
         let limit = get_maxsize(op, ptr::null_mut());
-        let size = if limit.is_null() {
-            None
-        } else {
-            super::stored(me)
-        };
+        let size = if limit.is_null() { None } else { visible(me) };
         let text = size.map_or(ptr::null_mut(), |size| {
             ffi::PyUnicode_FromFormat(
                 c"<%s at %p maxsize=%S, stored=%zd, getting=%zd, putting=%zd>".as_ptr(),

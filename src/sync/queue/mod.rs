@@ -221,9 +221,8 @@ unsafe fn take(me: *mut Queue) -> *mut PyObject {
             }
             return take_from_putter(me);
         }
-        let stored = match stored(me) {
-            None => return ptr::null_mut(),
-            Some(stored) => stored,
+        let Some(stored) = stored(me) else {
+            return ptr::null_mut();
         };
         if stored == 0 {
             return take_from_putter(me);
@@ -284,9 +283,13 @@ unsafe fn get(me: *mut Queue, blocking: bool, deadline: Option<u64>) -> Result<*
 unsafe fn get_later(me: *mut Queue, deadline: Option<u64>) -> Result<*mut PyObject> {
     // SAFETY: contract of `get`; one borrow per statement, none across the switch.
     unsafe {
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return None;
+            if registry::hub().is_null() {
+                return None;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return get(me, true, deadline);
         }
         let mut again = false;
         loop {
@@ -374,9 +377,13 @@ unsafe fn put_later(me: *mut Queue, item: *mut PyObject, deadline: Option<u64>) 
     // SAFETY: contract of `put`. `slot` lies on this green thread's stack, where only those
     // who find the putter on the list look for it; it leaves the list before this returns.
     unsafe {
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return None;
+            if registry::hub().is_null() {
+                return None;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return put(me, item, true, deadline);
         }
         let mut slot = ffi::Py_NewRef(item);
         let place = &raw mut slot;
@@ -477,9 +484,13 @@ unsafe fn join(me: *mut Queue) -> bool {
         if (*me).unfinished <= 0 {
             return true;
         }
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return false;
+            if registry::hub().is_null() {
+                return false;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return join(me);
         }
         loop {
             let key = (*me).joiners.push_back(Parked::current((*core).thread));

@@ -28,8 +28,8 @@ def can_park() -> bool:
     It cannot in an OS thread that runs no green code, in the hub itself, and in a
     coroutine that asyncio runs on its own stack.
     """
-    from eventlet import hubs  # noqa: PLC0415 - above this module
-    from eventlet.support.greenlets import getcurrent  # noqa: PLC0415
+    from eventlet import hubs
+    from eventlet.support.greenlets import getcurrent
 
     current = getcurrent()
     if current.parent is None:
@@ -70,7 +70,7 @@ class Lock:
         return self._park(None if timeout < 0 else timeout)
 
     def _park(self, timeout: float | None) -> bool:
-        from eventlet.semaphore import Semaphore  # noqa: PLC0415 - above this module
+        from eventlet.semaphore import Semaphore
 
         monotonic = original("time").monotonic
         end = None if timeout is None else monotonic() + timeout
@@ -245,7 +245,7 @@ class RLock:
 
 
 def _green_ident() -> int:
-    from eventlet.support.greenlets import getcurrent  # noqa: PLC0415 - above this
+    from eventlet.support.greenlets import getcurrent
 
     current = getcurrent()
     return real_get_ident() if current.parent is None else id(current)

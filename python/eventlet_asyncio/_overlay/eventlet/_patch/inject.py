@@ -117,7 +117,9 @@ def _import_green(
         return sys.modules[alias]
     replacements = dict(additional_modules) or _all_green()
     saver = SysModulesSaver(replacements)
-    own = [n for n in sys.modules if n == module_name or n.startswith(module_name + ".")]
+    own = [
+        n for n in sys.modules if n == module_name or n.startswith(module_name + ".")
+    ]
     saver.save(module_name, *own)
     try:
         for name, replacement in replacements.items():
@@ -190,7 +192,9 @@ def slurp_properties(
     """
     left_out = set(ignore)
     if srckeys is None:
-        srckeys = [n for n in vars(source) if not (n.startswith("__") and n.endswith("__"))]
+        srckeys = [
+            n for n in vars(source) if not (n.startswith("__") and n.endswith("__"))
+        ]
         if hasattr(source, "__all__"):
             srckeys.append("__all__")
     for name in srckeys:

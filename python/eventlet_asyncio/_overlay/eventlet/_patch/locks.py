@@ -64,7 +64,7 @@ def _green_version(old: Any) -> Any:
     """
     Return a green lock in the state of `old`, None if it belongs to another OS thread.
     """
-    import threading  # noqa: PLC0415 - the patched one
+    import threading
 
     if old._is_owned():
         state = old._release_save()
@@ -76,16 +76,20 @@ def _green_version(old: Any) -> Any:
     return threading._PyRLock()
 
 
-def _HeldLock(old: Any, count: int) -> Any:  # noqa: N802 - makes an object of a class
+def _HeldLock(old: Any, count: int) -> Any:
     """
     Return a green lock that starts out held, as `old` is.
 
     A `with` statement that runs now will release `old`, which it has in hand, and not
     the new lock: so the new one counts as held only as long as `old` is.
     """
-    import threading  # noqa: PLC0415
+    import threading
 
-    class _PyRLock(threading._PyRLock):  # type: ignore[name-defined,misc]
+    class _PyRLock(threading._PyRLock):  # type: ignore[name-defined]
+        _inherited: tuple[Any, ...]
+        _inherited_count: int
+        _owner: int | None
+
         def _settle(self) -> None:
             if self._inherited and not self._inherited[0]._is_owned():
                 self._inherited = ()
@@ -220,9 +224,9 @@ def free_import_locks() -> None:
     would get it half made, and one that loses a race with an OS thread would stop all.
     Imports that are under way are not disturbed: the identities they go by remain.
     """
-    import importlib._bootstrap as bootstrap  # noqa: PLC0415
+    import importlib._bootstrap as bootstrap
 
-    from eventlet._patch import hybrid  # noqa: PLC0415 - needs the originals
+    from eventlet._patch import hybrid
 
     if bootstrap._thread is hybrid.thread:
         return

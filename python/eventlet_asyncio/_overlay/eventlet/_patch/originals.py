@@ -101,7 +101,7 @@ def _make_threading(source: ModuleType, alias: str) -> ModuleType:
     def resolve(name: str) -> Any:
         return quiet if name == "_thread" else resolve_original(name)
 
-    copy = type(sys)(alias, source.__doc__)
+    copy: Any = type(sys)(alias, source.__doc__)
     sys.modules[alias] = copy
     try:
         run_copy(source, vars(copy), resolve)
@@ -135,4 +135,6 @@ def _main_ident() -> int:
     if get is not None:
         return get()
     threading = sys.modules["threading"]
-    return threading._main_thread.__dict__.get("_os_ident") or threading._main_thread.ident
+    return (
+        threading._main_thread.__dict__.get("_os_ident") or threading._main_thread.ident
+    )

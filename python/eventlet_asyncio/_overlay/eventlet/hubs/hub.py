@@ -205,7 +205,7 @@ class BaseHub(_NativeHub):
             listener.cb(listener.fileno)
         except self.SYSTEM_EXCEPTIONS:
             raise
-        except BaseException:  # noqa: BLE001 - whatever a callback raises
+        except BaseException:
             self.squelch_exception(listener.fileno, sys.exc_info())
 
     def remove(self, listener: FdListener) -> None:
@@ -260,7 +260,7 @@ class BaseHub(_NativeHub):
         for listener in self._gone(fileno):
             try:
                 listener.cb(fileno)
-            except Exception:  # noqa: BLE001 - whatever a callback raises
+            except Exception:
                 self.squelch_generic_exception(sys.exc_info())
         self._close_descriptor(fileno)
 
@@ -312,7 +312,7 @@ class BaseHub(_NativeHub):
             timer()
         except self.SYSTEM_EXCEPTIONS:
             raise
-        except BaseException:  # noqa: BLE001 - whatever a callback raises
+        except BaseException:
             self.squelch_timer_exception(timer, sys.exc_info())
         finally:
             if self.debug_blocking:
@@ -353,15 +353,15 @@ class BaseHub(_NativeHub):
         """Call ``cb`` after ``seconds``, unless the running greenlet ends before."""
         from eventlet.hubs.timer import LocalTimer
 
-        return LocalTimer(seconds, cb, *args, **kw).schedule()
+        return LocalTimer(seconds, cb, *args, **kw)._schedule_on(self)
 
     def schedule_call_global(
         self, seconds: float, cb: Callable[..., object], *args: Any, **kw: Any
     ) -> Timer:
-        """Call ``cb`` after ``seconds``."""
+        """Call ``cb`` after ``seconds``, in this hub's OS thread, whoever asks."""
         from eventlet.hubs.timer import Timer
 
-        return Timer(seconds, cb, *args, **kw).schedule()
+        return Timer(seconds, cb, *args, **kw)._schedule_on(self)
 
     # What goes wrong
 
@@ -387,11 +387,11 @@ class BaseHub(_NativeHub):
 
     # Debugging
 
-    def set_debug_listeners(self, value: bool) -> None:  # noqa: FBT001 - upstream's
+    def set_debug_listeners(self, value: bool) -> None:
         """Choose whether new listeners remember who made them."""
         self.lclass = DebugListener if value else FdListener
 
-    def set_timer_exceptions(self, value: bool) -> None:  # noqa: FBT001 - upstream's
+    def set_timer_exceptions(self, value: bool) -> None:
         """Choose whether exceptions of callbacks are printed."""
         self.debug_exceptions = value
 

@@ -39,7 +39,7 @@ _STANDARD_QUERY = dns.resolver.Resolver.query
 
 def _green_dnspython() -> None:
     """Bind what dnspython has loaded to green modules."""
-    from eventlet.greenio.base import GreenSocket  # noqa: PLC0415
+    from eventlet.greenio.base import GreenSocket
 
     greens: dict[int, Any] = {
         id(sys.modules[name]): name
@@ -96,7 +96,7 @@ class HostsAnswer(dns.resolver.Answer):
         self.canonical_name = qname
         if not rrset and raise_on_no_answer:
             raise dns.resolver.NoAnswer
-        self.rrset = rrset
+        self.rrset: Any = rrset
         self.expiration = _time.time() + getattr(rrset, "ttl", 0)
 
     def __iter__(self) -> Any:
@@ -133,11 +133,15 @@ class HostsResolver:
     def _readlines(self) -> list[str]:
         """Return the lines of the file that say something; none if it is missing."""
         try:
-            with open(self.fname, encoding="utf-8", errors="replace", newline="") as file:
+            with open(
+                self.fname, encoding="utf-8", errors="replace", newline=""
+            ) as file:
                 text = file.read()
         except OSError:
             return []
-        stripped = (line.split("#", 1)[0].strip() for line in re.split(r"\r\n|\r|\n", text))
+        stripped = (
+            line.split("#", 1)[0].strip() for line in re.split(r"\r\n|\r|\n", text)
+        )
         return [line for line in stripped if line]
 
     def _load(self) -> None:
@@ -180,8 +184,8 @@ class HostsResolver:
         qname: Any,
         rdtype: Any = dns.rdatatype.A,
         rdclass: Any = dns.rdataclass.IN,
-        tcp: bool = False,  # noqa: ARG002 - asked like a name server
-        source: Any = None,  # noqa: ARG002
+        tcp: bool = False,
+        source: Any = None,
         raise_on_no_answer: bool = True,
     ) -> HostsAnswer:
         """
@@ -303,14 +307,14 @@ class ResolverProxy:
             NXDOMAIN: If there is no such name.
         """
         name = _name(qname)
-        if self._hosts is not None and rdclass == dns.rdataclass.IN:
-            if rdtype in _hosts_rdtypes:
-                try:
-                    answer = self._hosts.query(name, rdtype, raise_on_no_answer=False)
-                except dns.resolver.NoAnswer:
-                    answer = None
-                if answer is not None and answer.rrset:
-                    return answer
+        listed = rdclass == dns.rdataclass.IN and rdtype in _hosts_rdtypes
+        if self._hosts is not None and listed:
+            try:
+                answer = self._hosts.query(name, rdtype, raise_on_no_answer=False)
+            except dns.resolver.NoAnswer:
+                answer = None
+            if answer is not None and answer.rrset:
+                return answer
         if not use_network:
             return HostsAnswer(name, rdtype, rdclass, None, raise_on_no_answer)
         try:
