@@ -185,7 +185,7 @@ unsafe extern "C" fn initialize(
     }
 }
 
-/// How many items are there for a newcomer to see: what `put_nowait()` left in a channel is on
+/// How many items are there for a newcomer to see: what put_nowait() left in a channel is on
 /// its way to a getter already. None with an exception set.
 unsafe fn visible(me: *mut Queue) -> Option<usize> {
     // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
@@ -199,7 +199,7 @@ unsafe fn visible(me: *mut Queue) -> Option<usize> {
     }
 }
 
-/// Whether a class has another method of this name than LightQueue.
+/// Whether a class has another method of this name than `LightQueue`.
 unsafe fn overrides(kind: *mut ffi::PyTypeObject, name: &CStr) -> bool {
     // SAFETY: contract of `initialize`; both are live classes.
     unsafe {
