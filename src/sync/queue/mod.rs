@@ -221,9 +221,8 @@ unsafe fn take(me: *mut Queue) -> *mut PyObject {
             }
             return take_from_putter(me);
         }
-        let stored = match stored(me) {
-            None => return ptr::null_mut(),
-            Some(stored) => stored,
+        let Some(stored) = stored(me) else {
+            return ptr::null_mut();
         };
         if stored == 0 {
             return take_from_putter(me);

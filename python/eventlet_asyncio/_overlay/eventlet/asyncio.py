@@ -227,7 +227,7 @@ def iterate(iterable: AsyncIterable[T]) -> Iterator[T]:
         steps.end()
 
 
-class context:  # noqa: N801 - used as a function
+class context:
     """
     Enter an asynchronous context manager in green code: ``with context(manager)``.
 
@@ -291,7 +291,9 @@ class _Steps:
 
     def __init__(self) -> None:
         self._loop = hubs.get_hub().loop  # type: ignore[attr-defined]
-        self._asked: deque[tuple[Callable[[], Any] | None, asyncio.Future[Any]]] = deque()
+        self._asked: deque[tuple[Callable[[], Any] | None, asyncio.Future[Any]]] = (
+            deque()
+        )
         self._idle: asyncio.Future[None] | None = None
         self._green = spawn_for_awaitable(self._serve())
 
@@ -324,7 +326,9 @@ class _Steps:
                 return
             await self._answer(step, reply)
 
-    async def _answer(self, step: Callable[[], Any], reply: asyncio.Future[Any]) -> None:
+    async def _answer(
+        self, step: Callable[[], Any], reply: asyncio.Future[Any]
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
 
@@ -347,7 +351,7 @@ class _Steps:
                 reply.set_result(value)
 
     def _cancelled(self, error: asyncio.CancelledError) -> None:
-        """The task was cancelled between two steps: the body gets the exception."""
+        """Give the body what cancelled the task between two steps."""
         green = self.interrupt
         if green is None:
             raise error

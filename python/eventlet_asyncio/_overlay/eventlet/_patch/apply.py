@@ -141,7 +141,7 @@ def _patch_threads(threads: ModuleType) -> None:
     green = sys.modules.get("eventlet.green.threading")
     if green is not None:
         threads.share(vars(threading), vars(green))
-    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[attr-defined,misc]
+    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc]
     locks.free_import_locks()
     locks.upgrade_rlocks()
 

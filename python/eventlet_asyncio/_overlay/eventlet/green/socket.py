@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import builtins as _builtins
 import os as _os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.copies import borrow as _borrow
 from eventlet._patch.originals import original as _original

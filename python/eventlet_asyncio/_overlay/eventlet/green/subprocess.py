@@ -78,7 +78,7 @@ class Popen(_StandardPopen):
             return super().wait()
         clock: Any = _green_module("time")
         end = clock.monotonic() + timeout
-        while self.poll() is None:
+        while (status := self.poll()) is None:
             left = end - clock.monotonic()
             if left <= 0:
                 raise globals()["TimeoutExpired"](self.args, timeout)

@@ -92,6 +92,8 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
         factory = getattr(factory, part)
     event_loop = factory()
     if not hasattr(event_loop, "run_forever"):
-        message = f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
+        message = (
+            f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
+        )
         raise TypeError(message)
     return event_loop  # type: ignore[no-any-return]

@@ -100,7 +100,7 @@ class HostsAnswer(dns.resolver.Answer):
         self.canonical_name = qname
         if not rrset and raise_on_no_answer:
             raise dns.resolver.NoAnswer
-        self.rrset = rrset
+        self.rrset: Any = rrset
         self.expiration = _time.time() + getattr(rrset, "ttl", 0)
 
     def __iter__(self) -> Any:

@@ -15,6 +15,10 @@ from eventlet.support import get_errno
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    def __getattr__(name: str) -> Any:
+        """Stand for whatever the installed pyOpenSSL offers."""
+
+
 _Connection = _ssl.Connection
 Error, SysCallError = _ssl.Error, _ssl.SysCallError
 WantReadError, WantWriteError = _ssl.WantReadError, _ssl.WantWriteError
