@@ -97,7 +97,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unsafe {
         if greenlet::errors::init().is_err()
             || greenlet::class::init().is_err()
-            || greenthread::class::init(&bridge::methods()).is_err()
+            || greenthread::class::init(&bridge::slots()).is_err()
         {
             return Err(PyErr::fetch(py));
         }
@@ -130,11 +130,18 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             ),
         ];
         functions.extend(greenthread::spawn::functions());
+        functions.extend(bridge::functions());
         functions.extend(hub::socket::functions());
         add_functions(module, functions)?;
         // Upstream offers these as attributes of the class, too.
         let class = module.getattr("greenlet")?;
-        for name in ["GreenletExit", "error", "getcurrent", "gettrace", "settrace"] {
+        for name in [
+            "GreenletExit",
+            "error",
+            "getcurrent",
+            "gettrace",
+            "settrace",
+        ] {
             class.setattr(name, module.getattr(name)?)?;
         }
     }

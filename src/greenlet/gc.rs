@@ -72,7 +72,7 @@ pub(crate) unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
 }
 
 /// `tp_finalize`: a Python subclass is finalised before its own attributes go.
-pub(super) unsafe extern "C" fn finalize(op: *mut PyObject) {
+pub(crate) unsafe extern "C" fn finalize(op: *mut PyObject) {
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a live instance.
     unsafe {
@@ -213,12 +213,16 @@ unsafe fn decref_shared(op: *mut PyObject) {
     }
 }
 
-/// Raises GreenletExit in a suspended greenlet that is losing its last reference.
+/// Raises GreenletExit in a suspended greenlet that is losing its last reference, and comes
+/// back when it has ended or gives way.
+///
+/// # Safety
+/// `g` is live, Active and suspended; the GIL is held.
 ///
 /// # Switches
 /// Into `g`, if it belongs to this OS thread. Otherwise its own thread is asked to do so;
 /// if that thread or the interpreter has ended, the stack is leaked.
-unsafe fn end(g: *mut Greenlet) {
+pub(crate) unsafe fn end(g: *mut Greenlet) {
     // SAFETY: `g` is live, Active and suspended; the GIL is held.
     unsafe {
         if stranded(g) {
@@ -239,6 +243,7 @@ unsafe fn end(g: *mut Greenlet) {
             let parent = (*g).parent;
             incref((*own).current);
             (*g).parent = (*own).current;
+            (*g).dying = true;
             std::mem::replace(&mut (*g).inbound, Inbound::Error(exit)).discard();
             (*own).throwing = true;
             let result = switch_to(own, g).into_result();
@@ -247,6 +252,7 @@ unsafe fn end(g: *mut Greenlet) {
             } else {
                 ffi::Py_DECREF(result);
             }
+            (*g).dying = false;
             let lent = std::mem::replace(&mut (*g).parent, parent);
             decref(lent);
         }

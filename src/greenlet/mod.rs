@@ -24,6 +24,7 @@
 //!   that live on it may still be referenced.
 
 pub(crate) mod bookkeeping;
+pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod errors;
 pub(crate) mod gc;
@@ -69,6 +70,14 @@ pub(crate) struct Hooks {
     pub(crate) finish: unsafe fn(*mut Greenlet, Outcome),
     /// Names the greenlet to run next; its inbound value is set. Runs no Python code.
     pub(crate) next: unsafe fn(*mut Greenlet) -> *mut Greenlet,
+    /// Ends a greenlet of this OS thread that is New, with an exception (owned): its body never
+    /// runs. False with an exception set on failure. Runs Python code.
+    pub(crate) abort: unsafe fn(*mut Greenlet, *mut PyObject) -> bool,
+    /// Whether its work has begun, although it may be New: that of some is done elsewhere.
+    pub(crate) begun: unsafe fn(*mut Greenlet) -> bool,
+    /// Whether the second greenlet may wait for the end of the first; false with an exception
+    /// set if neither would ever end. Runs Python code.
+    pub(crate) may_wait: unsafe fn(*mut Greenlet, *mut Greenlet) -> bool,
 }
 
 /// A new reference to the value returned, or to the exception raised.
@@ -106,6 +115,8 @@ pub(crate) struct Greenlet {
     pub(crate) context: *mut PyObject,
     pub(crate) phase: Phase,
     pub(crate) kind: Kind,
+    /// Its last reference is being given up: its end goes to whoever gives it up.
+    pub(crate) dying: bool,
 }
 
 impl Greenlet {

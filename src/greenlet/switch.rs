@@ -10,7 +10,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::thread::{self, Thread};
-use super::{Greenlet, Kind, Outcome, Phase, decref, errors, incref, trace};
+use super::{Greenlet, Kind, Outcome, Phase, call, decref, errors, incref, trace};
 use crate::pystate::{self, Bounds, StackState};
 use crate::stack::{Stack, StackError};
 use crate::switch::{Fiber, Step};
@@ -261,17 +261,17 @@ unsafe fn call_run(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 ptr::null_mut()
             }
             Inbound::Call(args, kwargs) => {
-                let result = ffi::PyObject_Call(run, args, kwargs);
+                let result = call::call(run, args, kwargs);
                 ffi::Py_DECREF(args);
                 ffi::Py_XDECREF(kwargs);
                 result
             }
             Inbound::Value(value) => {
-                let result = ffi::PyObject_CallOneArg(run, value);
+                let result = call::call_one_arg(run, value);
                 ffi::Py_DECREF(value);
                 result
             }
-            Inbound::Nothing => ffi::PyObject_CallNoArgs(run),
+            Inbound::Nothing => call::call_no_args(run),
         };
         ffi::Py_XDECREF(run);
         outcome(result)

@@ -33,6 +33,8 @@ pub(crate) struct Thread {
     /// Called with `hub` when the thread ends.
     pub(crate) close_hub: Option<unsafe fn(*mut c_void)>,
     pub(crate) alive: bool,
+    /// The thread is about to end: no new hub is made for it.
+    pub(crate) ending: bool,
     references: usize,
 }
 
@@ -92,6 +94,7 @@ unsafe fn attach() -> *mut Thread {
             hub: ptr::null_mut(),
             close_hub: None,
             alive: true,
+            ending: false,
             references: 1,
         }));
         super::incref(main);

@@ -7,7 +7,7 @@ use pyo3::ffi::PyObject;
 
 use super::switch::Inbound;
 use super::thread::Thread;
-use super::{Greenlet, decref, errors};
+use super::{Greenlet, call, decref, errors};
 
 /// Tells the tracer, then goes on with what was sent. A tracer that raises is removed and
 /// its exception takes the place of what was sent.
@@ -40,8 +40,11 @@ pub(crate) unsafe fn call(
         let mut result = ptr::null_mut();
         if !name.is_null() && !pair.is_null() {
             enter_tracing((*thread).tstate);
-            result =
-                ffi::PyObject_CallFunctionObjArgs(tracer, name, pair, ptr::null_mut::<PyObject>());
+            let args = ffi::PyTuple_Pack(2, name, pair);
+            if !args.is_null() {
+                result = call::call(tracer, args, ptr::null_mut());
+                ffi::Py_DECREF(args);
+            }
             leave_tracing((*thread).tstate);
         }
         ffi::Py_XDECREF(name);

@@ -6,7 +6,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Fate, GreenThread};
-use crate::greenlet::errors;
+use crate::greenlet::{call, errors};
 use crate::hub::control;
 
 /// Adds a link; called at once if the green thread has ended already. False with an
@@ -40,6 +40,7 @@ pub(super) unsafe fn add(
         let added = ffi::PyList_Append((*me).links, entry) == 0;
         ffi::Py_DECREF(entry);
         if added && !matches!((*me).fate, Fate::Pending) {
+            (*me).unclaimed = false;
             call(me);
         }
         added
@@ -136,7 +137,7 @@ unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
                 let arg = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(given, i));
                 ffi::PyTuple_SET_ITEM(args, i + 1, arg);
             }
-            result = ffi::PyObject_Call(function, args, kwargs);
+            result = call::call(function, args, kwargs);
             ffi::Py_DECREF(args);
         }
         if result.is_null() {

@@ -43,14 +43,57 @@ pub(crate) struct TimerHandle {
 }
 
 impl Hub {
-    fn core(&self) -> *mut Core {
-        // SAFETY: set by `__new__` and never taken out; the box keeps its address.
+    /// NULL until `_open`.
+    fn raw(&self) -> *mut Core {
+        // SAFETY: set by `_open` and never taken out; the box keeps its address.
         unsafe {
             (*self.core.get())
                 .as_deref_mut()
                 .map_or(std::ptr::null_mut(), |c| c)
         }
     }
+
+    /// The core, whichever OS thread asks.
+    fn core(&self) -> PyResult<*mut Core> {
+        let core = self.raw();
+        if core.is_null() {
+            return Err(PyRuntimeError::new_err(
+                "this hub was never opened: the __init__ of a hub class has to call \
+                 super().__init__()",
+            ));
+        }
+        Ok(core)
+    }
+
+    /// The core, for what only its own OS thread may do.
+    fn own(&self) -> PyResult<*mut Core> {
+        let core = self.core()?;
+        // SAFETY: set above; the GIL is held.
+        if unsafe { (*core).thread } != thread::existing() {
+            return Err(PyRuntimeError::new_err(
+                "this hub belongs to another OS thread: from here it can only be asked to call \
+                 something, with schedule_call_global()",
+            ));
+        }
+        Ok(core)
+    }
+
+    /// The core, for what makes no sense once the hub is closed.
+    fn open(&self) -> PyResult<*mut Core> {
+        let core = self.own()?;
+        refuse_closed(core)?;
+        Ok(core)
+    }
+}
+
+fn refuse_closed(core: *mut Core) -> PyResult<()> {
+    // SAFETY: the callers got it from the hub; the GIL is held.
+    if unsafe { (*core).closed } {
+        return Err(PyRuntimeError::new_err(
+            "this hub is closed: call eventlet.hubs.get_hub() for the one in use",
+        ));
+    }
+    Ok(())
 }
 
 #[pymethods]
@@ -90,7 +133,7 @@ impl Hub {
             let mut core = Box::new(Core::new(thread, slf.as_ptr())?);
             core.driver = driver;
             *slf.get().core.get() = Some(core);
-            if !run::ensure_greenlet(slf.get().core()) {
+            if !run::ensure_greenlet(slf.get().raw()) {
                 return Err(PyErr::fetch(slf.py()));
             }
         }
@@ -100,23 +143,28 @@ impl Hub {
     /// Make this the hub of the running OS thread; a former one is closed.
     fn _install(slf: &Bound<'_, Self>) -> PyResult<()> {
         // SAFETY: the GIL is held; `_open` was called by this OS thread.
-        unsafe { registry::install(slf.py(), slf.get().core()) }
+        unsafe { registry::install(slf.py(), slf.get().open()?) }
     }
 
     /// Close what the hub has open. It cannot be used afterwards.
-    fn _close(&self, py: Python<'_>) {
-        // SAFETY: the GIL is held.
-        unsafe { registry::close(py, self.core()) }
+    fn _close(&self, py: Python<'_>) -> PyResult<()> {
+        let core = self.own()?;
+        // SAFETY: the GIL is held; the core is this OS thread's.
+        unsafe {
+            registry::refuse_running(core)?;
+            registry::close(py, core);
+        }
+        Ok(())
     }
 
     fn _asyncio_turn(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: called by the loop in this hub's OS thread.
-        unsafe { run::asyncio_turn(py, self.core()) }
+        unsafe { run::asyncio_turn(py, self.own()?) }
     }
 
     fn _asyncio_timer(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: as for `_asyncio_turn`.
-        unsafe { run::asyncio_timer(py, self.core()) }
+        unsafe { run::asyncio_timer(py, self.own()?) }
     }
 
     /// Run the hub until `abort()`; the body of the hub greenlet.
@@ -128,7 +176,7 @@ impl Hub {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { run::run(py, self.core()) }
+        unsafe { run::run(py, self.open()?) }
     }
 
     /// Park the running green thread until somebody switches to it. A switch point.
@@ -138,7 +186,7 @@ impl Hub {
     fn switch(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         // SAFETY: the GIL is held; nothing is borrowed across the switch.
         unsafe {
-            let core = self.core();
+            let core = self.open()?;
             let me = (*(*core).thread).current;
             // A plain greenlet that waits for the hub ends in the hub, not in whoever
             // happened to start it.
@@ -162,7 +210,7 @@ impl Hub {
     /// Make the hub greenlet, or a new one if it has died.
     fn ensure_greenlet(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        if unsafe { run::ensure_greenlet(self.core()) } {
+        if unsafe { run::ensure_greenlet(self.open()?) } {
             Ok(())
         } else {
             Err(PyErr::fetch(py))
@@ -174,14 +222,18 @@ impl Hub {
     fn abort(slf: &Bound<'_, Self>, wait: bool) -> PyResult<()> {
         // SAFETY: the GIL is held.
         unsafe {
-            let core = slf.get().core();
+            let core = slf.get().core()?;
+            let own = (*core).thread == thread::existing();
             if (*core).running {
                 (*core).stopping = true;
-                if !(*core).in_turn {
+                if !own {
+                    (*core).waker.wake();
+                } else if !(*core).in_turn {
                     run::request_turn(core);
                 }
             }
             if wait {
+                let core = slf.get().own()?;
                 if (*(*core).thread).current == (*core).greenlet {
                     return Err(PyRuntimeError::new_err(
                         "abort(wait=True) was called by the hub itself, which cannot wait for \
@@ -199,149 +251,157 @@ impl Hub {
 
     /// The greenlet that runs the hub's loop.
     #[getter]
-    fn greenlet(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    fn greenlet(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         // SAFETY: the GIL is held; the core owns the greenlet.
         unsafe {
-            Bound::from_borrowed_ptr_or_opt(py, (*self.core()).greenlet.cast()).map(Bound::unbind)
+            let greenlet = (*self.core()?).greenlet.cast();
+            Ok(Bound::from_borrowed_ptr_or_opt(py, greenlet).map(Bound::unbind))
         }
     }
 
     #[getter]
-    fn running(&self) -> bool {
+    fn running(&self) -> PyResult<bool> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).running }
+        Ok(unsafe { (*self.core()?).running })
     }
 
     #[getter]
-    fn stopping(&self) -> bool {
+    fn stopping(&self) -> PyResult<bool> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).stopping }
+        Ok(unsafe { (*self.core()?).stopping })
     }
 
     #[setter]
-    fn set_stopping(&self, value: bool) {
+    fn set_stopping(&self, value: bool) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).stopping = value }
+        unsafe { (*self.core()?).stopping = value }
+        Ok(())
     }
 
     #[getter]
-    fn _closed(&self) -> bool {
+    fn _closed(&self) -> PyResult<bool> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).closed }
+        Ok(unsafe { (*self.core()?).closed })
     }
 
     #[getter]
-    fn debug_exceptions(&self) -> bool {
+    fn debug_exceptions(&self) -> PyResult<bool> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).debug_exceptions }
+        Ok(unsafe { (*self.core()?).debug_exceptions })
     }
 
     #[setter]
-    fn set_debug_exceptions(&self, value: bool) {
+    fn set_debug_exceptions(&self, value: bool) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).debug_exceptions = value }
+        unsafe { (*self.core()?).debug_exceptions = value }
+        Ok(())
     }
 
     /// Whether a second reader or writer of one descriptor is refused.
     #[getter]
-    fn _one_reader(&self) -> bool {
+    fn _one_reader(&self) -> PyResult<bool> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).one_reader }
+        Ok(unsafe { (*self.core()?).one_reader })
     }
 
     #[setter(_one_reader)]
-    fn set_one_reader(&self, value: bool) {
+    fn set_one_reader(&self, value: bool) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).one_reader = value }
+        unsafe { (*self.core()?).one_reader = value }
+        Ok(())
     }
 
     /// The asyncio loop the hub runs or is attached to; None for other drivers.
     fn _event_loop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         // SAFETY: the GIL is held; the loop is cloned before it is used.
         unsafe {
-            let core = self.core();
-            if (*core).driver != Driver::Asyncio || (*core).closed {
-                return Ok(None);
+            let core = self.core()?;
+            if (*core).thread != thread::existing() {
+                let looping = &(*core).looping;
+                let known = looping.attached.as_ref().or(looping.owned.as_ref());
+                return Ok(known.map(|l| l.clone_ref(py)));
             }
-            let running = crate::imports::visible_loop();
-            if !running.is_null() {
-                return Ok(Some(Bound::from_owned_ptr(py, running).unbind()));
-            }
-            if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py))
-                && attached.call_method0(py, "is_running")?.is_truthy(py)?
-            {
-                return Ok(Some(attached));
-            }
-            run::owned_loop(py, core).map(|l| Some(l.unbind()))
+            Ok(run::event_loop(py, core)?.map(Bound::unbind))
         }
     }
 
     /// Call `callback()` on the runner's stack after `seconds`.
-    fn _add_timer(&self, seconds: f64, callback: Py<PyAny>) -> TimerHandle {
+    fn _add_timer(&self, seconds: f64, callback: Py<PyAny>) -> PyResult<TimerHandle> {
+        let core = self.core()?;
+        refuse_closed(core)?;
         let deadline = now().saturating_add(nanos_from_seconds(seconds));
-        // SAFETY: the GIL is held; the heap owns the callback from here on.
-        let key = unsafe { run::add_timer(self.core(), deadline, Due::Call(callback.into_ptr())) };
-        TimerHandle { key }
+        let due = Due::Call(callback.into_ptr());
+        // SAFETY: the GIL is held; the heap owns the callback from here on. Its own thread
+        // never gives the GIL up while it uses the heap.
+        let key = unsafe {
+            if (*core).thread == thread::existing() {
+                run::add_timer(core, deadline, due)
+            } else {
+                let key = (*core).timers.insert(deadline, due);
+                (*core).waker.wake();
+                key
+            }
+        };
+        Ok(TimerHandle { key })
     }
 
     /// Cancel a timer; true if it had not fired.
-    fn _cancel_timer(&self, handle: &TimerHandle) -> bool {
+    fn _cancel_timer(&self, handle: &TimerHandle) -> PyResult<bool> {
         // SAFETY: the GIL is held; what the heap gives back is owned.
         unsafe {
-            match (*self.core()).timers.cancel(handle.key) {
+            match (*self.core()?).timers.cancel(handle.key) {
                 Some(Due::Call(callback)) => {
                     ffi::Py_DECREF(callback);
-                    true
+                    Ok(true)
                 }
-                _ => false,
+                _ => Ok(false),
             }
         }
     }
 
     /// Call `callback()` on the runner's stack in the next turn.
-    fn _call_soon(&self, callback: Py<PyAny>) {
+    fn _call_soon(&self, callback: Py<PyAny>) -> PyResult<()> {
+        let core = self.core()?;
+        refuse_closed(core)?;
         // SAFETY: the GIL is held; the queue owns the callback from here on.
         unsafe {
-            let core = self.core();
             if (*core).thread == thread::existing() {
                 super::make_ready(core, Ready::Call(callback.into_ptr()));
             } else {
                 park::post(core, Ready::Call(callback.into_ptr()));
             }
         }
+        Ok(())
     }
 
     /// Timers that have not fired, with those cancelled but not yet forgotten.
-    fn get_timers_count(&self) -> usize {
+    fn get_timers_count(&self) -> PyResult<usize> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).timers.total() }
+        Ok(unsafe { (*self.core()?).timers.total() })
     }
 
     #[getter]
-    fn timers_canceled(&self) -> usize {
+    fn timers_canceled(&self) -> PyResult<usize> {
         // SAFETY: the GIL is held.
-        unsafe { (*self.core()).timers.cancelled() }
+        Ok(unsafe { (*self.core()?).timers.cancelled() })
     }
 
     /// Pending timers as (deadline in seconds, callable or greenlet).
-    fn _timers(&self, py: Python<'_>) -> Vec<(f64, Py<PyAny>)> {
+    fn _timers(&self, py: Python<'_>) -> PyResult<Vec<(f64, Py<PyAny>)>> {
         // SAFETY: the GIL is held; no Python code runs while the heap is borrowed.
         unsafe {
-            (*self.core())
-                .timers
-                .iter()
-                .map(|(deadline, due)| {
-                    let object = match due {
-                        Due::Resume(parked) => parked.greenlet().cast(),
-                        Due::Start(g) => (*g).cast(),
-                        Due::Expire(object) | Due::Call(object) => *object,
-                    };
-                    (
-                        seconds_from_nanos(deadline),
-                        Bound::from_borrowed_ptr(py, object).unbind(),
-                    )
-                })
-                .collect()
+            let pending = (*self.core()?).timers.iter().map(|(deadline, due)| {
+                let object = match due {
+                    Due::Resume(parked) => parked.greenlet().cast(),
+                    Due::Start(g) => (*g).cast(),
+                    Due::Expire(object) | Due::Call(object) => *object,
+                };
+                (
+                    seconds_from_nanos(deadline),
+                    Bound::from_borrowed_ptr(py, object).unbind(),
+                )
+            });
+            Ok(pending.collect())
         }
     }
 
@@ -353,25 +413,26 @@ impl Hub {
         callback: &Bound<'_, PyAny>,
     ) -> PyResult<io::Registration> {
         // SAFETY: the GIL is held.
-        unsafe { io::listen(self.core(), fd, write, callback) }
+        unsafe { io::listen(self.open()?, fd, write, callback) }
     }
 
-    fn _unlisten(&self, registration: &io::Registration) -> bool {
+    fn _unlisten(&self, registration: &io::Registration) -> PyResult<bool> {
         // SAFETY: the GIL is held.
-        unsafe { io::unlisten(self.core(), registration) }
+        Ok(unsafe { io::unlisten(self.own()?, registration) })
     }
 
     /// Wake whoever waits for a descriptor that is about to be closed.
-    fn _close_descriptor(&self, fd: c_int) {
+    fn _close_descriptor(&self, fd: c_int) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { io::close_descriptor(self.core(), fd) }
+        unsafe { io::close_descriptor(self.own()?, fd) }
+        Ok(())
     }
 
     /// Green threads parked on descriptors, as (descriptor, for writing, greenlet or callback).
-    fn _waiting(&self, py: Python<'_>) -> Vec<(c_int, bool, Py<PyAny>)> {
+    fn _waiting(&self, py: Python<'_>) -> PyResult<Vec<(c_int, bool, Py<PyAny>)>> {
         // SAFETY: the GIL is held; no Python code runs while the table is borrowed.
         unsafe {
-            (*self.core())
+            let waiting = (*self.own()?)
                 .reactor
                 .iter()
                 .map(|(fd, direction, watcher)| {
@@ -381,21 +442,21 @@ impl Hub {
                     };
                     let write = direction == crate::reactor::Direction::Write;
                     (fd, write, Bound::from_borrowed_ptr(py, object).unbind())
-                })
-                .collect()
+                });
+            Ok(waiting.collect())
         }
     }
 
     /// Take one turn, then sleep in the poll for at most `seconds`: for `wait` of hubs in Python.
     fn _poll(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { io::wait(py, self.core(), nanos_from_seconds(seconds)) }
+        unsafe { io::wait(py, self.open()?, nanos_from_seconds(seconds)) }
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // SAFETY: the collector runs with the GIL held.
         unsafe {
-            let core = self.core();
+            let core = self.raw();
             if core.is_null() {
                 return Ok(());
             }

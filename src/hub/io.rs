@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Core, Parked, Ready, Watcher, park, registry};
+use super::{Core, Kept, Parked, Ready, Watcher, park, registry};
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
@@ -135,10 +135,12 @@ pub(crate) unsafe fn wait_for(
                 return Inbound::Error(errors::take_raised());
             }
         };
+        let hub = Kept::new(core);
         let inbound = park::park_until(core, deadline);
         if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
             parked.release();
         }
+        drop(hub);
         inbound
     }
 }
@@ -306,18 +308,8 @@ pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> b
         else {
             return false;
         };
-        release(watcher);
+        watcher.release();
         true
-    }
-}
-
-unsafe fn release(watcher: Watcher) {
-    // SAFETY: owned; the GIL is held by the callers.
-    unsafe {
-        match watcher {
-            Watcher::Parked(parked) => parked.release(),
-            Watcher::Listener(object) => ffi::Py_DECREF(object),
-        }
     }
 }
 

@@ -33,11 +33,11 @@ use std::sync::Arc;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread};
+use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, thread};
 use crate::reactor::{Reactor, Readiness, Waker};
 use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
-pub(crate) use park::Parked;
+pub(crate) use park::{Kept, Parked};
 
 /// Time allowed in one turn, in nanoseconds, before the event loop gets its own turn.
 ///
@@ -146,6 +146,9 @@ impl Core {
     pub(crate) fn new(thread: *mut Thread, object: *mut PyObject) -> std::io::Result<Self> {
         let reactor = Reactor::new()?;
         let waker = reactor.waker();
+        // The object may outlive its OS thread.
+        // SAFETY: the record is this OS thread's and the GIL is held.
+        unsafe { thread::retain(thread) };
         Ok(Self {
             thread,
             object,
@@ -170,6 +173,46 @@ impl Core {
             debug_exceptions: true,
             one_reader: true,
         })
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // SAFETY: `new` counted one reference; hubs die with the GIL held.
+        unsafe { thread::release(self.thread) }
+    }
+}
+
+impl Due {
+    /// Releases what a timer owns.
+    ///
+    /// # Safety
+    /// The GIL is held. Runs Python code, and may switch, if an object dies.
+    pub(crate) unsafe fn release(self) {
+        // SAFETY: the pointers are owned.
+        unsafe {
+            match self {
+                Self::Resume(parked) => parked.release(),
+                Self::Start(g) => greenlet::decref(g),
+                Self::Expire(object) | Self::Call(object) => ffi::Py_DECREF(object),
+            }
+        }
+    }
+}
+
+impl Watcher {
+    /// Releases what is owned.
+    ///
+    /// # Safety
+    /// As for [`Due::release`].
+    pub(crate) unsafe fn release(self) {
+        // SAFETY: the pointers are owned.
+        unsafe {
+            match self {
+                Self::Parked(parked) => parked.release(),
+                Self::Listener(object) => ffi::Py_DECREF(object),
+            }
+        }
     }
 }
 

@@ -182,12 +182,35 @@ pub(crate) unsafe fn park_until(core: *mut Core, deadline: Option<u64>) -> Inbou
     unsafe {
         let parked = Parked::current((*core).thread);
         let key = (*core).timers.insert(deadline, Due::Resume(parked));
+        let hub = Kept::new(core);
         let inbound = park(core);
-        // The hub may have been replaced meanwhile; keys of another heap are unknown there.
         if let Some(Due::Resume(parked)) = (*core).timers.cancel(key) {
             parked.release();
         }
+        drop(hub);
         inbound
+    }
+}
+
+/// Keeps a hub while a green thread is parked that will look at it again: it may be replaced
+/// and closed meanwhile.
+pub(crate) struct Kept(*mut PyObject);
+
+impl Kept {
+    /// # Safety
+    /// `core` is a live hub; the GIL is held.
+    #[inline]
+    pub(crate) unsafe fn new(core: *mut Core) -> Self {
+        // SAFETY: by contract; a hub's object lives as long as its core.
+        Self(unsafe { ffi::Py_NewRef((*core).object) })
+    }
+}
+
+impl Drop for Kept {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: owned; green threads run with the GIL held.
+        unsafe { ffi::Py_DECREF(self.0) }
     }
 }
 
@@ -205,7 +228,6 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
         if core.is_null() {
             return ptr::null_mut();
         }
-        let thread = (*core).thread;
         let inbound = if seconds <= 0.0 {
             yield_once(core)
         } else {
@@ -242,7 +264,9 @@ unsafe fn yield_once(core: *mut Core) -> Inbound {
                     (*core).budget.exhaust();
                 }
             }
-            (*core).ready.push(Ready::Resume(Parked::current(thread), Inbound::Nothing));
+            (*core)
+                .ready
+                .push(Ready::Resume(Parked::current(thread), Inbound::Nothing));
             return switch_to(thread, successor(core));
         }
         if run::on_the_loop(core) {
@@ -252,7 +276,10 @@ unsafe fn yield_once(core: *mut Core) -> Inbound {
         if next.is_null() {
             return Inbound::Error(crate::error::take_raised());
         }
-        make_ready(core, Ready::Resume(Parked::current(thread), Inbound::Nothing));
+        make_ready(
+            core,
+            Ready::Resume(Parked::current(thread), Inbound::Nothing),
+        );
         switch_to(thread, next)
     }
 }

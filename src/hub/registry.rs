@@ -10,7 +10,11 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::{Core, run};
+<<<<<<< HEAD
+use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
+=======
 use crate::greenlet::{self, Phase, Thread, switch_to, thread};
+>>>>>>> sync
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
 static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
@@ -54,6 +58,12 @@ pub(crate) fn existing() -> *mut Core {
 
 #[cold]
 unsafe fn make(thread: *mut Thread) -> *mut Core {
+    // SAFETY: contract of `hub`.
+    if unsafe { (*thread).ending } {
+        // SAFETY: as above.
+        unsafe { errors::set_error(c"this OS thread is ending: its green threads cannot wait") };
+        return ptr::null_mut();
+    }
     Python::attach(|py| {
         let result = match FACTORY.get() {
             Some(factory) => factory.call0(py).map(drop),
@@ -90,17 +100,47 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         if former == core {
             return Ok(());
         }
-        if !former.is_null() && (*former).in_turn && (*former).greenlet == (*thread).current {
-            return Err(PyRuntimeError::new_err(
-                "a hub cannot be replaced from its own callback",
-            ));
+        if !former.is_null() {
+            refuse_running(former)?;
         }
         ffi::Py_INCREF((*core).object);
         (*thread).hub = core.cast();
         (*thread).close_hub = Some(close_raw);
         if !former.is_null() {
-            retire(py, former);
+            let object = (*former).object;
+            close(py, former);
+            ffi::Py_DECREF(object);
         }
+    }
+    Ok(())
+}
+
+/// Refuses to close a hub where its end could not come back: on the stack that runs it, or
+/// while another event loop than its own runs it.
+///
+/// # Safety
+/// `core` is a hub of this OS thread; the GIL is held.
+pub(crate) unsafe fn refuse_running(core: *mut Core) -> PyResult<()> {
+    // SAFETY: by contract.
+    let (by_itself, adopted) = unsafe {
+        let current = (*(*core).thread).current;
+        let in_turn = (*core).in_turn;
+        (
+            current == (*core).greenlet || in_turn && current == (*core).runner,
+            in_turn && (*core).runner != (*core).greenlet,
+        )
+    };
+    if by_itself {
+        return Err(PyRuntimeError::new_err(
+            "a hub cannot be closed or replaced by its own callback: spawn a green thread that \
+             does it",
+        ));
+    }
+    if adopted {
+        return Err(PyRuntimeError::new_err(
+            "a hub cannot be closed or replaced while an event loop that it did not start runs \
+             its green threads: do it before or after asyncio.run()",
+        ));
     }
     Ok(())
 }
@@ -108,39 +148,50 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 /// Closes the hub of an OS thread that ends.
 unsafe fn close_raw(core: *mut c_void) {
     // SAFETY: called by `greenlet::thread` with the GIL held, on what `install` put there.
-    Python::attach(|py| unsafe { retire(py, core.cast()) });
+    Python::attach(|py| unsafe { close(py, core.cast()) });
 }
 
-/// Closes a hub and gives up the thread's reference to it.
-unsafe fn retire(py: Python<'_>, core: *mut Core) {
-    // SAFETY: contract of the callers: nobody uses the hub any more.
-    unsafe {
-        let object: *mut PyObject = (*core).object;
-        close(py, core);
-        ffi::Py_DECREF(object);
-    }
-}
-
-/// Closes what a hub has open: its reader on the loop, the loop it owns, its reactor's
-/// entries. What was ready is dropped.
+/// Closes what a hub has open: its greenlet, its reader on the loop, the loop it owns. Forgets
+/// what was ready or waiting: green threads that nobody else knows end with GreenletExit.
 ///
 /// # Safety
-/// `core` is live and is not running; the GIL is held. Runs Python code.
+/// `core` is live, a hub of this OS thread unless it never ran, and is not running; the GIL
+/// is held. Runs Python code.
+///
+/// # Switches
+/// Into the hub greenlet and into green threads that end.
 pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
-    // SAFETY: by contract; items are taken out before they are released.
+    // SAFETY: by contract; items are taken out before they are released. The object, and with
+    // it the core, is held until the last statement.
     unsafe {
         if (*core).closed {
             return;
         }
         (*core).closed = true;
+<<<<<<< HEAD
+        let object: *mut PyObject = (*core).object;
+        let thread = (*core).thread;
+        let installed = (*thread).hub.cast() == core;
+        if installed {
+            (*thread).hub = ptr::null_mut();
+            (*thread).close_hub = None;
+        }
+=======
         end_greenlet(py, core);
+>>>>>>> sync
         run::detach(py, core);
-        if let Some(owned) = (*core).looping.owned.take() {
-            let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        end_greenlet(core);
+        if let Some(owned) = (*core).looping.owned.take()
+            && object != ffi::Py_None()
+        {
+            let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
             if let Err(error) = hub.call_method1("_release_loop", (owned,)) {
                 error.write_unraisable(py, Some(&hub));
             }
         }
+<<<<<<< HEAD
+        forget_all(core);
+=======
         // Green threads that die here end in us, not in a hub that would run others.
         let thread = thread::existing();
         let present = if thread.is_null() {
@@ -154,18 +205,68 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         while let Some(item) = (*core).litter.pop() {
             super::discard(item);
         }
+>>>>>>> sync
         for g in [&raw mut (*core).runner, &raw mut (*core).greenlet] {
             let g = std::mem::replace(&mut *g, ptr::null_mut());
             if !g.is_null() {
                 greenlet::decref(g);
             }
         }
+<<<<<<< HEAD
+        if installed {
+            ffi::Py_DECREF(object);
+=======
         if !thread.is_null() {
             (*thread).hub = present;
+>>>>>>> sync
         }
     }
 }
 
+<<<<<<< HEAD
+/// Ends the hub greenlet, which is suspended in a turn, by GreenletExit.
+unsafe fn end_greenlet(core: *mut Core) {
+    // SAFETY: contract of `close`.
+    unsafe {
+        let g = (*core).greenlet;
+        let home = (*core).thread;
+        if g.is_null()
+            || (*g).phase != Phase::Active
+            || home != thread::existing()
+            || g == (*home).current
+        {
+            return;
+        }
+        greenlet::incref(g);
+        gc::end(g);
+        greenlet::decref(g);
+    }
+}
+
+/// Releases what is ready, due or waiting.
+unsafe fn forget_all(core: *mut Core) {
+    // SAFETY: contract of `close`; releasing may run Python code, so nothing is borrowed then.
+    unsafe {
+        let mut items: Vec<_> = std::iter::from_fn(|| (*core).ready.pop()).collect();
+        items.append(&mut (*core).litter);
+        let mut messages = Vec::new();
+        (*core).inbox.drain_into(&mut messages);
+        items.extend(messages.into_iter().map(|message| message.0));
+        let due = (*core).timers.drain();
+        let fds: Vec<_> = (*core).reactor.iter().map(|(fd, ..)| fd).collect();
+        let mut watchers = Vec::new();
+        for fd in fds {
+            watchers.append(&mut (*core).reactor.close_fd(fd));
+        }
+        for item in items {
+            super::discard(item);
+        }
+        for (_, due) in due {
+            due.release();
+        }
+        for watcher in watchers {
+            watcher.release();
+=======
 /// Lets the hub greenlet, suspended in a turn, return from its loop: an exception raised there
 /// would be caught and printed by the loop, which would then wait for ever.
 ///
@@ -201,6 +302,7 @@ unsafe fn end_greenlet(py: Python<'_>, core: *mut Core) {
             PyErr::fetch(py).write_unraisable(py, None);
         } else {
             ffi::Py_DECREF(result);
+>>>>>>> sync
         }
     }
 }

@@ -20,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
 use super::{Core, Driver, Due, turn};
-use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, switch};
+use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, switch};
 use crate::reactor::now;
 use crate::sched::TimerKey;
 
@@ -63,6 +63,18 @@ impl Default for Looping {
 pub(crate) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
+        attach_to_running(core);
+        if !(*core).turn_requested {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+        }
+    }
+}
+
+/// Adopts the loop that runs the calling code, if it is not ours yet.
+unsafe fn attach_to_running(core: *mut Core) {
+    // SAFETY: contract of `request_turn`.
+    unsafe {
         if (*core).driver == Driver::Asyncio {
             let running = crate::imports::visible_loop();
             if !running.is_null() {
@@ -71,10 +83,6 @@ pub(crate) unsafe fn request_turn(core: *mut Core) {
                 }
                 ffi::Py_DECREF(running);
             }
-        }
-        if !(*core).turn_requested {
-            (*core).turn_requested = true;
-            (*core).waker.wake();
         }
     }
 }
@@ -175,8 +183,40 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
         if (*core).closed || (*core).in_turn {
             return Ok(());
         }
+        on_loop(py, core, |core| turn::turn(core))
+    }
+}
+
+/// Something that a callback of the loop makes ready: runs it and what became ready.
+///
+/// # Safety
+/// `core` is this OS thread's hub or NULL; the GIL is held; the caller is a callback of a
+/// loop of this OS thread. `cause` must not switch.
+///
+/// # Switches
+/// Into what is ready, unless a turn is in progress already: then that does it.
+pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if core.is_null() || (*core).closed || (*core).in_turn {
+            cause();
+            return Ok(());
+        }
+        attach_to_running(core);
+        on_loop(py, core, |core| turn::brief(core, cause))
+    }
+}
+
+/// Takes a turn in a callback of the loop, which is hidden meanwhile.
+unsafe fn on_loop(
+    py: Python<'_>,
+    core: *mut Core,
+    turn: impl FnOnce(*mut Core) -> bool,
+) -> PyResult<()> {
+    // SAFETY: contract of the callers.
+    unsafe {
         let hidden = crate::imports::hide_loop();
-        let fine = turn::turn(core);
+        let fine = turn(core);
         crate::imports::show_loop(hidden);
         if !fine {
             let error = PyErr::fetch(py);
@@ -187,8 +227,11 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
             }
             let owned = (*core).looping.owned.as_ref();
             let attached = (*core).looping.attached.as_ref();
-            let Some(running) = attached.filter(|a| owned.is_some_and(|o| o.is(*a))) else {
-                return Err(error);
+            // A hub that was closed meanwhile has its greenlet end; it is attached to nothing.
+            let running = match (attached, owned) {
+                (Some(attached), Some(owned)) if owned.is(attached) => owned.clone_ref(py),
+                (None, Some(owned)) if (*core).closed => owned.clone_ref(py),
+                _ => return Err(error),
             };
             running.call_method0(py, "stop")?;
             (*core).looping.failure = Some(error);
@@ -208,6 +251,20 @@ pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<
         (*core).looping.handle = None;
         (*core).looping.scheduled = NEVER;
         asyncio_turn(py, core)
+    }
+}
+
+/// A timer is due before the loop would come back for it.
+///
+/// # Safety
+/// `core` is live.
+pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        (*core)
+            .timers
+            .next_deadline()
+            .is_some_and(|d| d < (*core).looping.scheduled)
     }
 }
 
@@ -409,12 +466,9 @@ pub(crate) unsafe fn run(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 unsafe fn drop_timers(core: *mut Core) {
     // SAFETY: contract of `run`.
     unsafe {
-        for (_, due) in (*core).timers.drain() {
-            match due {
-                Due::Resume(parked) => parked.release(),
-                Due::Start(g) => greenlet::decref(g),
-                Due::Expire(object) | Due::Call(object) => ffi::Py_DECREF(object),
-            }
+        let due = (*core).timers.drain();
+        for (_, due) in due {
+            due.release();
         }
     }
 }
@@ -439,11 +493,27 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
                     if !(*core).stopping {
                         let seconds = crate::sched::seconds_from_nanos(pause(core));
                         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-                        hub.call_method1("wait", (seconds,))?;
+                        call_method(&hub.getattr("wait")?, Some(seconds))?;
                     }
                 }
             }
         }
+    }
+}
+
+/// Calls a method that runs for as long as the hub sleeps.
+unsafe fn call_method(method: &Bound<'_, PyAny>, seconds: Option<f64>) -> PyResult<()> {
+    let py = method.py();
+    // SAFETY: the GIL is held by the callers; the result is owned.
+    unsafe {
+        let result = match seconds {
+            Some(seconds) => {
+                let seconds = pyo3::types::PyFloat::new(py, seconds);
+                call::call_one_arg(method.as_ptr(), seconds.as_ptr())
+            }
+            None => call::call_no_args(method.as_ptr()),
+        };
+        Bound::from_owned_ptr_or_err(py, result).map(drop)
     }
 }
 
@@ -481,10 +551,38 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // Whatever became ready while no loop ran.
         (*core).turn_requested = true;
         (*core).waker.wake();
-        let result = owned.call_method0("run_forever");
+        let result = call_method(&owned.getattr("run_forever")?, None);
         let failure = (*core).looping.failure.take();
         result?;
         failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The loop on which new tasks of the running code belong: the one that runs it, the one
+/// that runs the hub, or the one that the hub will run. None for drivers without loops.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(crate) unsafe fn event_loop<'py>(
+    py: Python<'py>,
+    core: *mut Core,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // SAFETY: by contract; the loop is cloned before it is used.
+    unsafe {
+        if (*core).driver != Driver::Asyncio || (*core).closed {
+            return Ok(None);
+        }
+        let running = crate::imports::visible_loop();
+        if !running.is_null() {
+            return Ok(Some(Bound::from_owned_ptr(py, running)));
+        }
+        if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) {
+            let attached = attached.into_bound(py);
+            if (*core).in_turn || attached.call_method0("is_running")?.is_truthy()? {
+                return Ok(Some(attached));
+            }
+        }
+        owned_loop(py, core).map(Some)
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, Parked, Watcher, io, park, registry};
+use super::{Core, Kept, Parked, Watcher, io, park, registry};
 use crate::greenlet::class::{Fast, fast, method};
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, now};
@@ -105,8 +105,11 @@ unsafe fn until_ready(fd: c_int, direction: Direction, patience: &mut Patience) 
                 return false;
             }
         };
+        let hub = Kept::new(core);
         let inbound = park::park_until(core, deadline);
-        settle(core, key, inbound)
+        let ready = settle(core, key, inbound);
+        drop(hub);
+        ready
     }
 }
 

@@ -199,7 +199,7 @@ unsafe fn visible(me: *mut Queue) -> Option<usize> {
     }
 }
 
-/// Whether a class has another method of this name than LightQueue.
+/// Whether a class has another method of this name than `LightQueue`.
 unsafe fn overrides(kind: *mut ffi::PyTypeObject, name: &CStr) -> bool {
     // SAFETY: contract of `initialize`; both are live classes.
     unsafe {
@@ -214,7 +214,7 @@ unsafe fn overrides(kind: *mut ffi::PyTypeObject, name: &CStr) -> bool {
     }
 }
 
-/// A limit: -1 for None and negative numbers; None with TypeError or OverflowError set.
+/// A limit: -1 for None and negative numbers; None with TypeError or `OverflowError` set.
 unsafe fn limit_of(size: *mut PyObject) -> Option<isize> {
     // SAFETY: contract of the callers: `size` is live or NULL, the GIL is held.
     unsafe {
@@ -402,15 +402,14 @@ unsafe extern "C" fn storage_get(op: *mut PyObject, _: *mut PyObject) -> *mut Py
     // SAFETY: called by CPython on a queue; the deque is held while it is called.
     unsafe {
         if (*me).container.is_null() {
-            return match (*me).items.pop_front() {
-                Some(item) => item,
-                None => {
-                    ffi::PyErr_SetString(
-                        ffi::PyExc_IndexError,
-                        c"nothing is stored in this queue".as_ptr(),
-                    );
-                    ptr::null_mut()
-                }
+            return if let Some(item) = (*me).items.pop_front() {
+                item
+            } else {
+                ffi::PyErr_SetString(
+                    ffi::PyExc_IndexError,
+                    c"nothing is stored in this queue".as_ptr(),
+                );
+                ptr::null_mut()
             };
         }
         let container = ffi::Py_NewRef((*me).container);

@@ -353,15 +353,15 @@ class BaseHub(_NativeHub):
         """Call ``cb`` after ``seconds``, unless the running greenlet ends before."""
         from eventlet.hubs.timer import LocalTimer
 
-        return LocalTimer(seconds, cb, *args, **kw).schedule()
+        return LocalTimer(seconds, cb, *args, **kw)._schedule_on(self)
 
     def schedule_call_global(
         self, seconds: float, cb: Callable[..., object], *args: Any, **kw: Any
     ) -> Timer:
-        """Call ``cb`` after ``seconds``."""
+        """Call ``cb`` after ``seconds``, in this hub's OS thread, whoever asks."""
         from eventlet.hubs.timer import Timer
 
-        return Timer(seconds, cb, *args, **kw).schedule()
+        return Timer(seconds, cb, *args, **kw)._schedule_on(self)
 
     # What goes wrong
 

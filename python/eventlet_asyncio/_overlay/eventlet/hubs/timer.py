@@ -62,8 +62,12 @@ class Timer:
 
     def schedule(self) -> Timer:
         """Start the timer on this thread's hub."""
+        return self._schedule_on(hubs.get_hub())
+
+    def _schedule_on(self, hub: Any) -> Timer:
+        """Start the timer on a hub."""
         self.called = False
-        self._hub = hubs.get_hub()
+        self._hub = hub
         self.scheduled_time = self._hub.clock() + self.seconds
         self._hub.add_timer(self)
         return self

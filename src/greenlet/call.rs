@@ -1,0 +1,78 @@
+//! Calls of application code, which an OS thread may not come back from.
+//!
+//! Once the interpreter shuts down, CPython before 3.14 ends a daemon thread where it next
+//! asks for the GIL: with pthread_exit(), which unwinds the stack. A stack of ours begins
+//! with Rust frames, through which a foreign unwinding may not go: the process would abort at
+//! its end. So the call that the unwinding meets first stops the OS thread for good, as CPython
+//! itself does from 3.14 on.
+
+use std::time::Duration;
+
+use pyo3::ffi::PyObject;
+
+unsafe extern "C-unwind" {
+    fn PyObject_Call(
+        callable: *mut PyObject,
+        args: *mut PyObject,
+        kwargs: *mut PyObject,
+    ) -> *mut PyObject;
+    fn PyObject_CallNoArgs(callable: *mut PyObject) -> *mut PyObject;
+    fn PyObject_CallFunctionObjArgs(callable: *mut PyObject, ...) -> *mut PyObject;
+}
+
+/// Stops the OS thread that unwinds through it.
+struct Stop;
+
+impl Drop for Stop {
+    #[cold]
+    fn drop(&mut self) {
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    }
+}
+
+/// `callable(*args, **kwargs)`.
+///
+/// # Safety
+/// The GIL is held, no exception is set; `args` is a tuple, `kwargs` a dict or NULL, all
+/// borrowed. Owned, or NULL with an exception set.
+#[inline]
+pub(crate) unsafe fn call(
+    callable: *mut PyObject,
+    args: *mut PyObject,
+    kwargs: *mut PyObject,
+) -> *mut PyObject {
+    let guard = Stop;
+    // SAFETY: by contract.
+    let result = unsafe { PyObject_Call(callable, args, kwargs) };
+    std::mem::forget(guard);
+    result
+}
+
+/// `callable()`.
+///
+/// # Safety
+/// As for [`call`].
+#[inline]
+pub(crate) unsafe fn call_no_args(callable: *mut PyObject) -> *mut PyObject {
+    let guard = Stop;
+    // SAFETY: by contract.
+    let result = unsafe { PyObject_CallNoArgs(callable) };
+    std::mem::forget(guard);
+    result
+}
+
+/// `callable(arg)`.
+///
+/// # Safety
+/// As for [`call`]; `arg` is borrowed.
+#[inline]
+pub(crate) unsafe fn call_one_arg(callable: *mut PyObject, arg: *mut PyObject) -> *mut PyObject {
+    let guard = Stop;
+    // SAFETY: by contract; NULL ends the arguments.
+    let result =
+        unsafe { PyObject_CallFunctionObjArgs(callable, arg, std::ptr::null_mut::<PyObject>()) };
+    std::mem::forget(guard);
+    result
+}
