@@ -10,11 +10,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::{Core, run};
-<<<<<<< HEAD
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
-=======
-use crate::greenlet::{self, Phase, Thread, switch_to, thread};
->>>>>>> sync
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
 static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
@@ -168,7 +164,6 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             return;
         }
         (*core).closed = true;
-<<<<<<< HEAD
         let object: *mut PyObject = (*core).object;
         let thread = (*core).thread;
         let installed = (*thread).hub.cast() == core;
@@ -176,9 +171,6 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             (*thread).hub = ptr::null_mut();
             (*thread).close_hub = None;
         }
-=======
-        end_greenlet(py, core);
->>>>>>> sync
         run::detach(py, core);
         end_greenlet(core);
         if let Some(owned) = (*core).looping.owned.take()
@@ -189,41 +181,19 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
                 error.write_unraisable(py, Some(&hub));
             }
         }
-<<<<<<< HEAD
         forget_all(core);
-=======
-        // Green threads that die here end in us, not in a hub that would run others.
-        let thread = thread::existing();
-        let present = if thread.is_null() {
-            ptr::null_mut()
-        } else {
-            std::mem::replace(&mut (*thread).hub, ptr::null_mut())
-        };
-        while let Some(item) = (*core).ready.pop() {
-            super::discard(item);
-        }
-        while let Some(item) = (*core).litter.pop() {
-            super::discard(item);
-        }
->>>>>>> sync
         for g in [&raw mut (*core).runner, &raw mut (*core).greenlet] {
             let g = std::mem::replace(&mut *g, ptr::null_mut());
             if !g.is_null() {
                 greenlet::decref(g);
             }
         }
-<<<<<<< HEAD
         if installed {
             ffi::Py_DECREF(object);
-=======
-        if !thread.is_null() {
-            (*thread).hub = present;
->>>>>>> sync
         }
     }
 }
 
-<<<<<<< HEAD
 /// Ends the hub greenlet, which is suspended in a turn, by GreenletExit.
 unsafe fn end_greenlet(core: *mut Core) {
     // SAFETY: contract of `close`.
@@ -266,43 +236,6 @@ unsafe fn forget_all(core: *mut Core) {
         }
         for watcher in watchers {
             watcher.release();
-=======
-/// Lets the hub greenlet, suspended in a turn, return from its loop: an exception raised there
-/// would be caught and printed by the loop, which would then wait for ever.
-///
-/// # Switches
-/// Into the hub greenlet, until it has ended.
-unsafe fn end_greenlet(py: Python<'_>, core: *mut Core) {
-    // SAFETY: contract of `close`. The budget is spent, so the turn enters nobody.
-    unsafe {
-        let thread = (*core).thread;
-        let g = (*core).greenlet;
-        if g.is_null()
-            || (*g).phase != Phase::Active
-            || thread != thread::existing()
-            || g == (*thread).current
-            || !(*core).in_turn
-            || (*core).runner != g
-        {
-            return;
-        }
-        (*core).stopping = true;
-        (*core).budget.exhaust();
-        if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py))
-            && let Err(error) = owned.call_method0(py, "stop")
-        {
-            error.write_unraisable(py, None);
-        }
-        let me = (*thread).current;
-        greenlet::incref(me);
-        greenlet::decref(std::mem::replace(&mut (*g).parent, me));
-        (*thread).throwing = false;
-        let result = switch_to(thread, g).into_result();
-        if result.is_null() {
-            PyErr::fetch(py).write_unraisable(py, None);
-        } else {
-            ffi::Py_DECREF(result);
->>>>>>> sync
         }
     }
 }
