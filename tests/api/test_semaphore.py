@@ -33,7 +33,11 @@ def test_semaphore_counts_its_units(kind):
     assert [semaphore.acquire(blocking=False) for _ in range(3)] == [True, True, False]
     assert semaphore.locked()
     assert semaphore.release() is True
-    assert (semaphore.counter, semaphore.locked(), semaphore.bounded()) == (1, False, False)
+    assert (semaphore.counter, semaphore.locked(), semaphore.bounded()) == (
+        1,
+        False,
+        False,
+    )
 
 
 def test_semaphore_serves_in_order_of_arrival():
@@ -135,7 +139,7 @@ def test_semaphore_switch_by_hand_does_not_let_anybody_in():
 
 @pytest.mark.parametrize("arguments", [(False, 1), (True, -2), (True, float("nan"))])
 def test_semaphore_refuses_timeouts_that_make_no_sense(arguments):
-    with pytest.raises(ValueError, match="timeout|seconds"):
+    with pytest.raises(ValueError, match=r"timeout|seconds"):
         Semaphore(1).acquire(*arguments)
 
 
