@@ -9,7 +9,6 @@ the raw layer, and would refuse the next green thread that touches the file.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import io as _io
