@@ -33,7 +33,11 @@ def test_semaphore_counts_its_units(kind):
     assert [semaphore.acquire(blocking=False) for _ in range(3)] == [True, True, False]
     assert semaphore.locked()
     assert semaphore.release() is True
-    assert (semaphore.counter, semaphore.locked(), semaphore.bounded()) == (1, False, False)
+    assert (semaphore.counter, semaphore.locked(), semaphore.bounded()) == (
+        1,
+        False,
+        False,
+    )
 
 
 def test_semaphore_serves_in_order_of_arrival():

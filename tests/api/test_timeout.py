@@ -33,7 +33,9 @@ def test_timeout_raises_itself_unless_told_otherwise(exception):
     assert raised.value is timeout
 
 
-@pytest.mark.parametrize("exception", [Special, Special("why")], ids=["class", "instance"])
+@pytest.mark.parametrize(
+    "exception", [Special, Special("why")], ids=["class", "instance"]
+)
 def test_timeout_raises_what_it_was_given(exception):
     with pytest.raises(Special), Timeout(0, exception):
         eventlet.sleep(30)
