@@ -117,6 +117,8 @@ pub(crate) struct Greenlet {
     pub(crate) kind: Kind,
     /// Its last reference is being given up: its end goes to whoever gives it up.
     pub(crate) dying: bool,
+    /// Runs an event loop of its own, and callbacks of it: must not block.
+    pub(crate) in_loop: bool,
 }
 
 impl Greenlet {
