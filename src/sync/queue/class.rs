@@ -185,7 +185,7 @@ unsafe extern "C" fn initialize(
     }
 }
 
-/// How many items are there for a newcomer to see: what put_nowait() left in a channel is on
+/// How many items are there for a newcomer to see: what `put_nowait()` left in a channel is on
 /// its way to a getter already. None with an exception set.
 unsafe fn visible(me: *mut Queue) -> Option<usize> {
     // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
