@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Coroutine,
         Iterator,
     )
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from eventlet.greenthread import GreenThread
@@ -235,22 +236,35 @@ class context:
     If the manager cancels that task, as ``asyncio.timeout`` does,
     the body gets the CancelledError, and the manager decides what becomes of it.
     Entering and leaving are switch points.
+
+    Args:
+        manager: The manager, or a function that returns it,
+            called in the task: some can only be made there.
     """
 
-    def __init__(self, manager: contextlib.AbstractAsyncContextManager[T]) -> None:
-        self._manager = manager
+    def __init__(
+        self,
+        manager: AbstractAsyncContextManager[Any]
+        | Callable[[], AbstractAsyncContextManager[Any]],
+    ) -> None:
+        self._manager: Any = manager
         self._steps: _Steps | None = None
 
     def __enter__(self) -> Any:
         """Enter the manager, and return what it gives."""
         steps = self._steps = _Steps()
         try:
-            value = steps.take(self._manager.__aenter__)
+            value = steps.take(self._enter)
         except BaseException:
             steps.end()
             raise
         steps.interrupt = getcurrent()
         return value
+
+    async def _enter(self) -> Any:
+        if not hasattr(self._manager, "__aenter__") and callable(self._manager):
+            self._manager = self._manager()
+        return await self._manager.__aenter__()
 
     def __exit__(
         self,

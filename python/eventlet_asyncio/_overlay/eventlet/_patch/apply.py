@@ -173,11 +173,9 @@ def _replace_captured_selectors() -> None:
     }
     green = selectors.SelectSelector
     for module_name, module in list(sys.modules.items()):
-        if module is None or module_name.startswith(
-            ("eventlet.", "__original_module_")
-        ):
+        if module_name.startswith(("eventlet.", "__original_module_")):
             continue
-        for attribute, value in list(vars(module).items()):
+        for attribute, value in list(getattr(module, "__dict__", {}).items()):
             if (
                 isinstance(value, type)
                 and value is not green

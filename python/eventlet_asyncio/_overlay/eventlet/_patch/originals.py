@@ -85,7 +85,7 @@ def _make(modname: str, alias: str) -> ModuleType:
     return copy
 
 
-def _make_threading(source: ModuleType, alias: str) -> ModuleType:
+def _make_threading(source: Any, alias: str) -> ModuleType:
     """
     Copy `threading`, whose import has effects on the thread that imports it.
 
@@ -94,7 +94,7 @@ def _make_threading(source: ModuleType, alias: str) -> ModuleType:
     one such lock in a thread state, and the thread may need it for the `Thread` object
     that runs it, so the copy gets an ordinary lock here.
     """
-    thread = original("_thread")
+    thread: Any = original("_thread")
     quiet = SimpleNamespace(**vars(thread))
     quiet._set_sentinel = _allocate_lock
 

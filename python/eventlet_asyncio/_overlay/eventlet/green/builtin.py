@@ -8,7 +8,7 @@ from typing import Any
 from eventlet import hubs
 from eventlet._patch.copies import borrow as _borrow
 
-__all__ = list({*dir(_builtins), *dir({})} - {"__loader__", "__name__", "__spec__"})
+__all__ = [name for name in dir(_builtins) if not name.startswith("_")]
 __patched__ = ["open"]
 
 _open = _builtins.open

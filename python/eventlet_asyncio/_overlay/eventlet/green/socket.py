@@ -19,9 +19,6 @@ from eventlet._patch.plan import is_available as _is_available
 from eventlet.greenio.base import _GLOBAL_DEFAULT_TIMEOUT, GreenSocket
 from eventlet.greenio.base import HubSocket as _HubSocket
 
-if TYPE_CHECKING:
-    from socket import *  # as `borrow` does
-
 _socket = _original("socket")
 
 __all__ = _socket.__all__
@@ -127,7 +124,7 @@ def create_connection(
             raise OSError(message)
         if all_errors:
             message = "create_connection failed"
-            raise _builtins.ExceptionGroup(message, errors)  # CPython 3.11 and later
+            raise _builtins.ExceptionGroup(message, errors)
         raise errors[0]
     finally:
         errors.clear()  # the errors refer to this frame

@@ -22,7 +22,7 @@ def _green_io() -> _ModuleType:
 
     from eventlet.greenio.py3 import GreenPipe
 
-    green = _ModuleType("io")
+    green: Any = _ModuleType("io")
     vars(green).update(vars(io))
     green.open = GreenPipe
     return green
@@ -83,6 +83,7 @@ class Popen(_StandardPopen):
             if left <= 0:
                 raise globals()["TimeoutExpired"](self.args, timeout)
             _pause(self.pid, left, min(check_interval, left))
+        status: int = self.returncode
         return status
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-import zmq as _zmq
+import zmq as _standard
 from zmq import *
 from zmq.constants import *
 
@@ -23,6 +23,8 @@ from eventlet.patcher import slurp_properties
 from eventlet.support import greenlets
 
 __patched__ = ["Context", "Socket"]
+
+_zmq: Any = _standard
 
 slurp_properties(_zmq, globals(), ignore=__patched__)
 
@@ -151,7 +153,10 @@ class _BlockedThread:
         return True
 
 
-class Context(_zmq.Context):
+_StandardContext: Any = _zmq.Context
+
+
+class Context(_StandardContext):
     """A context whose sockets are green."""
 
     def socket(self, socket_type: Any, *args: Any, **kwargs: Any) -> Socket:
@@ -162,11 +167,14 @@ class Context(_zmq.Context):
             ZMQError: If the context is closed.
         """
         if self.closed:
-            raise _zmq.ZMQError(_zmq.ENOTSUP)
+            raise ZMQError(_zmq.ENOTSUP)
         return Socket(self, socket_type)
 
 
-class Socket(_zmq.Socket):
+_StandardSocket: Any = _zmq.Socket
+
+
+class Socket(_StandardSocket):
     """A socket on which waiting lets other green threads run."""
 
     def __init__(self, context: Any, socket_type: Any, *args: Any, **kw: Any) -> None:
@@ -184,8 +192,8 @@ class Socket(_zmq.Socket):
             if self.closed:
                 return
             try:
-                events = _zmq.Socket.getsockopt(self, _EVENTS)
-            except _zmq.ZMQError:
+                events = _StandardSocket.getsockopt(self, _EVENTS)
+            except ZMQError:
                 events = _POLLIN | _POLLOUT
             if events & _POLLOUT:
                 self._eventlet_send_event.wake()
@@ -264,7 +272,7 @@ class Socket(_zmq.Socket):
         while True:
             try:
                 result = call()
-            except _zmq.ZMQError as error:
+            except ZMQError as error:
                 if error.errno != _EAGAIN:
                     raise
                 left = None if end is None else end - _now()
@@ -405,7 +413,7 @@ _POLL_PAUSE = 0.005
 
 
 def _timed_out() -> Exception:
-    error: Any = Again()  # type: ignore[name-defined]
+    error: Any = Again()
     error.is_timeout = True
     return error
 

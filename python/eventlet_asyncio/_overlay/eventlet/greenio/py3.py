@@ -9,10 +9,11 @@ the raw layer, and would refuse the next green thread that touches the file.
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import importlib
 import io as _io
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eventlet import hubs
@@ -128,7 +129,7 @@ def _green_layers() -> Any:
     """
     Return a copy of the pure Python `io`, with green locks and green raw files.
     """
-    import _pyio
+    _pyio = importlib.import_module("_pyio")
 
     from eventlet.green import thread
 
@@ -170,7 +171,7 @@ def GreenPipe(
 
 
 def _taken_over(file: Any) -> int:
-    with contextlib.suppress(AttributeError, OSError, ValueError):
+    with suppress(AttributeError, OSError, ValueError):
         file.flush()
     fd = _os.dup(file.fileno())
     try:
