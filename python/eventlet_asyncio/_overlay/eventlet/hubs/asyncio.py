@@ -47,7 +47,7 @@ class Hub(BaseHub):
         if event_loop is None:
             message = "this hub is closed: call eventlet.hubs.get_hub() again"
             raise RuntimeError(message)
-        return event_loop  # type: ignore[no-any-return]
+        return event_loop
 
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the hub runs when no other loop runs."""
