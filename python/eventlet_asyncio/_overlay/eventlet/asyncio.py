@@ -73,13 +73,14 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
         RuntimeError: In a coroutine: use ``await`` there.
     """
     if timeout is None and asyncio.isfuture(awaitable):
-        return _wait_or_cancel(spawn_for_awaitable(awaitable))
+        return _wait_or_cancel(spawn_for_awaitable(awaitable))  # type: ignore[no-any-return]
     if not inspect.isawaitable(awaitable):
         message = f"an awaitable is needed, not {type(awaitable).__name__}"
         raise TypeError(message)
     left: list[contextvars.Context] = []
     try:
-        return _wait_or_cancel(spawn_for_awaitable(_carry(awaitable, timeout, left)))
+        work = _carry(awaitable, timeout, left)
+        return _wait_or_cancel(spawn_for_awaitable(work))  # type: ignore[no-any-return]
     finally:
         _take_over(left)
 

@@ -95,6 +95,7 @@ def listen(
                 "listen() with port 0 and reuse_port: SO_REUSEPORT is not set,"
                 " another program could get the same port. Pass reuse_port=False.",
                 ReuseRandomPortWarning,
+                stacklevel=3,
             )
         reuse_port = False
     elif reuse_port is None:
@@ -130,13 +131,14 @@ def _set_reuse_port(sock: Any, socket: Any) -> None:
         "listen() with reuse_port: this system has no SO_REUSEPORT, going on"
         " without. Pass reuse_port=False.",
         ReusePortUnavailableWarning,
+        stacklevel=4,
     )
 
 
-def _warn(message: str, category: type[Warning]) -> None:
+def _warn(message: str, category: type[Warning], stacklevel: int) -> None:
     import warnings
 
-    warnings.warn(message, category, stacklevel=4)
+    warnings.warn(message, category, stacklevel)
 
 
 def serve(

@@ -19,6 +19,12 @@ from eventlet._patch.plan import is_available as _is_available
 from eventlet.greenio.base import _GLOBAL_DEFAULT_TIMEOUT, GreenSocket
 from eventlet.greenio.base import HubSocket as _HubSocket
 
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Stand for what `borrow` takes over."""
+
+
 _socket = _original("socket")
 
 __all__ = _socket.__all__

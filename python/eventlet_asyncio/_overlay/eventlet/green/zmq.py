@@ -31,6 +31,7 @@ slurp_properties(_zmq, globals(), ignore=__patched__)
 _EAGAIN, _EVENTS, _NOBLOCK = _zmq.EAGAIN, _zmq.EVENTS, _zmq.NOBLOCK
 _POLLIN, _POLLOUT = _zmq.POLLIN, _zmq.POLLOUT
 _SNDMORE, _RCVMORE = _zmq.SNDMORE, _zmq.RCVMORE
+Again, ZMQError = _zmq.Again, _zmq.ZMQError
 
 
 class LockReleaseError(Exception):
