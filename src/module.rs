@@ -82,6 +82,12 @@ fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
     .collect()
 }
 
+/// Choose whether green code sees the hub's event loop as the running one.
+#[pyfunction]
+fn _set_visible_loop(visible: bool) {
+    imports::set_hiding(!visible);
+}
+
 /// Choose whether green threads start in a copy of the spawner's context.
 #[pyfunction]
 fn _set_copy_context(copy: bool) {
@@ -149,6 +155,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::class::TimerHandle>()?;
     module.add_class::<hub::io::Registration>()?;
     module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_in_green_code, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_mark_in_loop, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_loop_waits, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_lend, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_visible_loop, module)?)?;
     module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;
     module.add_function(wrap_pyfunction!(_existing_hub, module)?)?;
     module.add_function(wrap_pyfunction!(_after_fork_in_child, module)?)?;

@@ -97,6 +97,8 @@ pub(crate) struct Greenlet {
     pub(crate) kind: Kind,
     /// Its last reference is being given up: its end goes to whoever gives it up.
     pub(crate) dying: bool,
+    /// Runs an event loop of its own, and callbacks of it: must not block.
+    pub(crate) in_loop: bool,
     pub(crate) inbound: Inbound,
     /// Initialised while `phase` is Active, except for a main greenlet.
     pub(crate) fiber: MaybeUninit<Fiber<*mut Greenlet>>,

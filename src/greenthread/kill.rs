@@ -111,7 +111,17 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         }
         std::mem::replace(&mut (*g).inbound, Inbound::Error(error)).discard();
         (*thread).throwing = true;
-        switch_to(thread, g).into_result()
+        // A coroutine of a loop that green code runs: that loop is hidden meanwhile.
+        let in_loop = std::mem::replace(&mut (*me).in_loop, false);
+        let hidden = if in_loop {
+            crate::imports::hide_loop()
+        } else {
+            ptr::null_mut()
+        };
+        let result = switch_to(thread, g).into_result();
+        crate::imports::show_loop(hidden);
+        (*me).in_loop = in_loop;
+        result
     }
 }
 

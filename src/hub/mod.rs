@@ -21,6 +21,7 @@
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
@@ -126,6 +127,8 @@ pub(crate) struct Core {
     pub(crate) turn_requested: bool,
     /// Owned or NULL: the greenlet whose stack turns run on.
     pub(crate) runner: *mut Greenlet,
+    /// Owned: runners of turns that were set aside for a loop that green code runs.
+    pub(crate) lent: Vec<*mut Greenlet>,
     /// Owned: runs the loop when nobody else does; replaced when it has died.
     pub(crate) greenlet: *mut Greenlet,
     /// Released by the turn (invariant H4).
@@ -162,6 +165,7 @@ impl Core {
             in_turn: false,
             turn_requested: false,
             runner: ptr::null_mut(),
+            lent: Vec::new(),
             greenlet: ptr::null_mut(),
             litter: Vec::new(),
             events: Vec::new(),

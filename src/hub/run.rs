@@ -350,6 +350,25 @@ pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
     }
 }
 
+/// Raises the error for a blocking call in a coroutine; returns NULL.
+///
+/// # Safety
+/// The GIL is held.
+#[cold]
+pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        ffi::PyErr_SetString(
+                    ffi::PyExc_RuntimeError,
+                    c"a blocking green call would stop the asyncio event loop that runs this code: \
+                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
+                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
+                        .as_ptr(),
+                );
+    }
+    ptr::null_mut()
+}
+
 /// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
 /// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here.
 ///
@@ -377,14 +396,7 @@ pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
                 if !runner.is_null() && runner != me && (*runner).phase == Phase::Active {
                     return runner;
                 }
-                ffi::PyErr_SetString(
-                    ffi::PyExc_RuntimeError,
-                    c"a blocking green call would stop the asyncio event loop that runs this code: \
-                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
-                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
-                        .as_ptr(),
-                );
-                return ptr::null_mut();
+                return refuse_to_block();
             }
         }
         if !ensure_greenlet(core) {
@@ -537,6 +549,24 @@ unsafe fn pause(core: *mut Core) -> u64 {
         idle(core, instant);
         let deadline = (*core).timers.next_deadline();
         deadline.map_or(IDLE_NANOS, |d| d.saturating_sub(instant).min(IDLE_NANOS))
+    }
+}
+
+/// Attaches to the owned loop again, after another loop ran in its stead.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn attach_owned(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).closed || (*core).driver != Driver::Asyncio {
+            return Ok(());
+        }
+        let owned = owned_loop(py, core)?;
+        if is_attached(core, owned.as_ptr()) {
+            return Ok(());
+        }
+        attach(py, core, &owned)
     }
 }
 

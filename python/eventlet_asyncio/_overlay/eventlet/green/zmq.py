@@ -160,7 +160,7 @@ _StandardContext: Any = _zmq.Context
 class Context(_StandardContext):
     """A context whose sockets are green."""
 
-    def socket(self, socket_type: Any, *args: Any, **kwargs: Any) -> Socket:
+    def socket(self, socket_type: Any, *args: Any, **kwargs: Any) -> Any:
         """
         Return a new green socket.
 

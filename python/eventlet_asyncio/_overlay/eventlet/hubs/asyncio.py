@@ -16,11 +16,14 @@ import warnings
 from importlib import import_module
 from typing import Any
 
+from eventlet.hubs import _loops
 from eventlet.hubs.hub import BaseHub
+from eventlet_asyncio import _core
 
 __all__ = ["Hub", "is_available"]
 
 LOOP_VARIABLE = "EVENTLET_ASYNCIO_LOOP"
+VISIBLE_VARIABLE = "EVENTLET_ASYNCIO_VISIBLE_LOOP"
 
 
 def is_available() -> bool:
@@ -56,7 +59,10 @@ class Hub(BaseHub):
         if current is not None:
             self._made_loop = False
             return current
-        return asyncio.new_event_loop()
+        fresh = asyncio.new_event_loop()
+        # Whoever asks for the thread's loop gets the one that will run.
+        asyncio.set_event_loop(fresh)
+        return fresh
 
     def _release_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
@@ -97,3 +103,7 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
         )
         raise TypeError(message)
     return event_loop  # type: ignore[no-any-return]
+
+
+_core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
+_loops.install(_current_loop)
