@@ -77,6 +77,9 @@ static POOL: Mutex<Option<Pool<Mapper>>> = Mutex::new(None);
 /// Usable bytes of each stack; 0 until the layout is fixed.
 static SIZE: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes by which bases of stacks differ; see `layout::COLOURS`.
+static SPREAD: AtomicUsize = AtomicUsize::new(0);
+
 /// Bytes asked for by `set_size`; 0 if it was not called.
 static REQUESTED: AtomicUsize = AtomicUsize::new(0);
 
@@ -103,7 +106,9 @@ impl Stack {
         let (slot, start) = pool.take()?;
         let limit = start + GUARD;
         Ok(Self {
-            base: limit + SIZE.load(Ordering::Relaxed),
+            base: limit
+                + SIZE.load(Ordering::Relaxed)
+                + Layout::colour(SPREAD.load(Ordering::Relaxed), slot.slot()),
             limit,
             slot,
         })
@@ -114,6 +119,7 @@ impl Stack {
         let layout = Layout::new(requested()?, mapping::page_size());
         *pool = Some(Pool::new(Mapper::new(layout)?, HOT));
         SIZE.store(layout.size, Ordering::Relaxed);
+        SPREAD.store(layout.spread, Ordering::Relaxed);
         drop(pool);
         Self::take()
     }
