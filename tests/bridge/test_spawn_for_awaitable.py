@@ -60,7 +60,9 @@ def test_futures_tasks_and_objects_with_await_are_taken():
         assert spawn_for_awaitable(awaitable).wait() == expected
 
 
-@pytest.mark.parametrize("thing", [None, 3, double, "text", concurrent.futures.Future()])
+@pytest.mark.parametrize(
+    "thing", [None, 3, double, "text", concurrent.futures.Future()]
+)
 def test_what_cannot_be_awaited_is_refused_at_the_call(thing):
     with pytest.raises(TypeError):
         spawn_for_awaitable(thing)
