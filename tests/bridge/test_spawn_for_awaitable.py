@@ -10,10 +10,10 @@ import threading
 import traceback
 import weakref
 
-import greenlet
 import pytest
 
 import eventlet
+import greenlet
 from eventlet import hubs
 from eventlet.asyncio import spawn_for_awaitable
 
@@ -116,7 +116,7 @@ def test_error_that_somebody_takes_is_not_printed(how, capsys):
         with pytest.raises(ValueError):
             await green
 
-    def take():
+    def take(green):
         if "wait" in how and how != "await":
             with pytest.raises(ValueError):
                 green.wait()
@@ -130,7 +130,7 @@ def test_error_that_somebody_takes_is_not_printed(how, capsys):
         for _ in range(5):
             eventlet.sleep(0)
         assert green.dead
-    take()
+    take(green)
     for _ in range(5):
         eventlet.sleep(0)
     del green
