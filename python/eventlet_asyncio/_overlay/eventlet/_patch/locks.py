@@ -211,7 +211,7 @@ def _exchange_attributes(holder: Any, swaps: dict[int, Any]) -> None:
         for name in (slots,) if isinstance(slots, str) else slots:
             slot: Any = vars(cls).get(_mangled(cls, name))
             value = _content(slot, holder)
-            if id(value) in swaps:
+            if slot is not None and id(value) in swaps:
                 slot.__set__(holder, swaps[id(value)])
 
 
