@@ -22,6 +22,8 @@ else:
 
     _install(globals())
 
+if "currentThread" in globals():
+    __all__.append("currentThread")
 __patched__ = [
     "Thread",
     "current_thread",
