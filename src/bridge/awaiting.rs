@@ -387,7 +387,7 @@ unsafe fn conclude(g: *mut GreenThread, outcome: Outcome) {
     }
 }
 
-/// kill() of a green thread whose work is not done.
+/// `kill()` of a green thread whose work is not done.
 unsafe fn abort(g: *mut Greenlet, error: *mut PyObject) -> bool {
     let me = g.cast::<GreenThread>();
     // SAFETY: contract of the hook.
@@ -423,7 +423,7 @@ unsafe fn begun(g: *mut Greenlet) -> bool {
     unsafe { (*g).phase == Phase::New }
 }
 
-/// Somebody entered it with switch() or throw(), on a stack that it does not need.
+/// Somebody entered it with `switch()` or `throw()`, on a stack that it does not need.
 unsafe fn entered(g: *mut Greenlet, inbound: Inbound) -> Outcome {
     let me = g.cast::<GreenThread>();
     // SAFETY: contract of the hook.

@@ -147,7 +147,7 @@ unsafe extern "C" fn deliver(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
 }
 
 /// What an awaiter gets for the outcome of a green thread: an owned object, or NULL for a
-/// CancelledError yet to be made.
+/// `CancelledError` yet to be made.
 ///
 /// # Safety
 /// `g` is live and has ended; the GIL is held.

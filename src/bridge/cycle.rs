@@ -1,9 +1,9 @@
 //! Finds waits that could never end: a green thread that awaits itself through a coroutine.
 //!
-//! The chain from a green thread goes to the one it waits for in wait(); from one that stands
+//! The chain from a green thread goes to the one it waits for in `wait()`; from one that stands
 //! for a task to what the task awaits; from that, if it is one of our futures, to its green
 //! thread; and so on. It is looked at only when a green thread is awaited that is inside
-//! wait() itself, or waits for a task: rare beside the waits that just end.
+//! `wait()` itself, or waits for a task: rare beside the waits that just end.
 
 use std::ptr;
 

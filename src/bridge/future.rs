@@ -2,7 +2,7 @@
 //!
 //! The object is the future and its own iterator: a task's step finds it done and takes the
 //! result, or yields it and is called back by the loop of whoever awaits, in their OS thread.
-//! It is pending until the green thread has ended, also after cancel(): that only asks the
+//! It is pending until the green thread has ended, also after `cancel()`: that only asks the
 //! green thread to end (see `cancel`).
 
 use std::ffi::{c_int, c_uint, c_void};
@@ -47,9 +47,9 @@ pub(super) struct GreenFuture {
     /// Counted reference: the OS thread of that loop.
     home: *mut Thread,
     callbacks: Vec<Callback>,
-    /// Owned or NULL: value, exception, or the CancelledError once it has been made.
+    /// Owned or NULL: value, exception, or the `CancelledError` once it has been made.
     outcome: *mut PyObject,
-    /// Owned or NULL: what cancel() was given.
+    /// Owned or NULL: what `cancel()` was given.
     message: *mut PyObject,
     state: State,
     /// asyncio's sign that the future was yielded by `await`.
@@ -263,7 +263,7 @@ unsafe fn awaits_itself(g: *mut GreenThread) -> bool {
 unsafe fn drop_awaiter(g: *mut GreenThread, f: *mut GreenFuture) {
     // SAFETY: contract of `await_green_thread`; the caller holds a reference of its own.
     unsafe {
-        let position = (&(*g).awaiters).iter().position(|a| a.object == f.cast());
+        let position = (*g).awaiters.iter().position(|a| a.object == f.cast());
         if let Some(position) = position {
             let awaiter = (*g).awaiters.remove(position);
             ffi::Py_DECREF(awaiter.object);
@@ -411,7 +411,7 @@ unsafe extern "C" fn add_done_callback(
             return ptr::null_mut();
         }
         let given = if named == 1 {
-            *args.offset(1)
+            *args.add(1)
         } else {
             ffi::Py_None()
         };
@@ -479,7 +479,7 @@ unsafe fn release_callback(callback: Callback) {
     }
 }
 
-/// The CancelledError of a cancelled future (borrowed), made when it is first needed.
+/// The `CancelledError` of a cancelled future (borrowed), made when it is first needed.
 unsafe fn cancelled_error(f: *mut GreenFuture) -> *mut PyObject {
     // SAFETY: `f` is live and Cancelled; the GIL is held.
     unsafe {
@@ -497,7 +497,7 @@ unsafe fn cancelled_error(f: *mut GreenFuture) -> *mut PyObject {
     }
 }
 
-/// Raises what result() raises; returns -1, or 0 if the future holds a value.
+/// Raises what `result()` raises; returns -1, or 0 if the future holds a value.
 unsafe fn raise(f: *mut GreenFuture) -> c_int {
     // SAFETY: `f` is live; the GIL is held.
     unsafe {
@@ -763,9 +763,7 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
             (*f).outcome,
             (*f).message,
         ];
-        let callbacks = (&(*f).callbacks)
-            .iter()
-            .flat_map(|c| [c.function, c.context]);
+        let callbacks = (*f).callbacks.iter().flat_map(|c| [c.function, c.context]);
         for object in owned.into_iter().chain(callbacks) {
             if !object.is_null() {
                 let stop = visit(object, arg);

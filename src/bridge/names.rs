@@ -46,7 +46,7 @@ pub(super) struct Asyncio {
     pub(super) is_future: Py<PyAny>,
     pub(super) ensure_future: Py<PyAny>,
     pub(super) current_task: Py<PyAny>,
-    /// ("context",): the names of call_soon's named arguments.
+    /// ("context",): the names of `call_soon`'s named arguments.
     pub(super) context_name: Py<PyAny>,
 }
 

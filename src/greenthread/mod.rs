@@ -44,7 +44,7 @@ pub(crate) struct GreenThread {
     pub(crate) waiters: WaiterList<Parked>,
     /// Told of the outcome once links have run.
     pub(crate) awaiters: Vec<Awaiter>,
-    /// The green thread that this one waits for in wait(), or NULL (borrowed from that call).
+    /// The green thread that this one waits for in `wait()`, or NULL (borrowed from that call).
     pub(crate) waits_for: *mut GreenThread,
     /// Owned or NULL: list of (function, args, kwargs) to call at the end.
     pub(crate) links: *mut PyObject,
@@ -54,7 +54,7 @@ pub(crate) struct GreenThread {
     pub(crate) scheduled: bool,
     /// Holds an error that is reported if nobody takes it before the object dies.
     pub(crate) unclaimed: bool,
-    /// Ended by kill() before it began: its error is not news.
+    /// Ended by `kill()` before it began: its error is not news.
     pub(crate) killed: bool,
     /// SystemExit or KeyboardInterrupt on its way to the main greenlet (owned or NULL).
     pub(crate) fatal: *mut PyObject,
@@ -69,7 +69,7 @@ pub(crate) static GREEN_THREAD: Hooks = Hooks {
     begun,
     may_wait,
 };
-/// For the plain greenlets of spawn_n: no outcome, no links.
+/// For the plain greenlets of `spawn_n`: no outcome, no links.
 pub(crate) static SPAWNED: Hooks = Hooks {
     run: run_plain,
     finish: finish_plain,

@@ -611,10 +611,10 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held. Runs Python code.
-pub(crate) unsafe fn event_loop<'py>(
-    py: Python<'py>,
+pub(crate) unsafe fn event_loop(
+    py: Python<'_>,
     core: *mut Core,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> PyResult<Option<Bound<'_, PyAny>>> {
     // SAFETY: by contract; the loop is cloned before it is used.
     unsafe {
         if (*core).driver != Driver::Asyncio || (*core).closed {

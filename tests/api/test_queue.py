@@ -241,7 +241,8 @@ def test_queue_timeout_due_before_the_item_leaves_it_to_others():
 def test_queue_switch_by_hand_gives_no_item():
     queue, got = Queue(), []
     green = getters(queue, "a", got)
-    green["a"].switch()
+    hubs.get_hub().schedule_call_global(0, green["a"].switch)
+    eventlet.sleep(0)
     assert (got, queue.getting()) == ([], 1)
     queue.put(1)
     eventlet.sleep(0)

@@ -59,7 +59,9 @@ def test_exception_of_a_green_thread_is_raised_as_the_same_object(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", [asyncio.CancelledError, eventlet.Timeout, BaseException])
+@pytest.mark.parametrize(
+    "kind", [asyncio.CancelledError, eventlet.Timeout, BaseException]
+)
 def test_exceptions_beside_exception_reach_the_awaiter_as_they_are(kind):
     error = kind()
 
@@ -90,7 +92,9 @@ def test_stop_iteration_becomes_a_runtime_error_with_that_cause():
     assert run(main()).__cause__ is error
 
 
-@pytest.mark.parametrize("value", [None, (1, 2), ValueError("a value"), StopIteration(1)])
+@pytest.mark.parametrize(
+    "value", [None, (1, 2), ValueError("a value"), StopIteration(1)]
+)
 def test_any_value_is_returned_unchanged(value):
     async def main():
         green = eventlet.spawn(lambda: value)
@@ -163,7 +167,9 @@ def test_gather_wait_wait_for_as_completed_shield_and_ensure_future_take_green_t
         assert not pending
         results += sorted(f.result() for f in done)
         results.append(await asyncio.wait_for(spawned(5), 30))
-        results += sorted([await f for f in asyncio.as_completed([spawned(6), spawned(7)])])
+        results += sorted(
+            [await f for f in asyncio.as_completed([spawned(6), spawned(7)])]
+        )
         results.append(await asyncio.shield(spawned(8)))
         results.append(await asyncio.shield(greenlet_to_future(spawned(9))))
         return results
@@ -171,7 +177,9 @@ def test_gather_wait_wait_for_as_completed_shield_and_ensure_future_take_green_t
     assert run(main()) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="TaskGroup is new in Python 3.11")
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="TaskGroup is new in Python 3.11"
+)
 def test_task_group_kills_green_threads_when_a_sibling_fails(settle):
     log = []
 

@@ -7,11 +7,11 @@ import sys
 import threading
 
 import pytest
-from greenlet import GreenletExit
 
 import eventlet
 from eventlet.asyncio import await_, greenlet_to_future, spawn_for_awaitable
 from eventlet.event import Event
+from greenlet import GreenletExit
 
 
 def run(coro):
@@ -94,7 +94,7 @@ def test_awaiter_goes_on_when_the_green_thread_has_cleaned_up():
         await eventlet.spawn(eventlet.sleep, 0)
         task.cancel("reason")
         log.append("asked")
-        while "told" not in log:
+        while "told" not in log:  # noqa: ASYNC110 - a green thread tells
             await asyncio.sleep(0)
         assert not task.done()
         release.send(None)
@@ -288,7 +288,9 @@ def test_wait_for_kills_and_raises_timeout_error_after_the_cleanup():
     assert log == ["cleaned up", "timeout"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="timeout() is new in Python 3.11")
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="timeout() is new in Python 3.11"
+)
 def test_asyncio_timeout_kills_the_green_thread():
     async def main():
         green = eventlet.spawn(eventlet.sleep, 60)
@@ -351,7 +353,9 @@ def test_kill_ends_at_once_and_the_coroutine_cleans_up_later(gate):
     assert log == ["link", "waited", "cancelled", "cleaned up"]
 
 
-@pytest.mark.parametrize("args", [(ValueError,), (ValueError("x"),), (ValueError, ValueError("x"), None)])
+@pytest.mark.parametrize(
+    "args", [(ValueError,), (ValueError("x"),), (ValueError, ValueError("x"), None)]
+)
 def test_kill_with_an_exception_is_what_wait_raises(gate, args, capsys):
     async def work():
         await gate

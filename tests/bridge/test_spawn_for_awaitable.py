@@ -10,10 +10,10 @@ import threading
 import traceback
 import weakref
 
-import greenlet
 import pytest
 
 import eventlet
+import greenlet
 from eventlet import hubs
 from eventlet.asyncio import spawn_for_awaitable
 
@@ -60,7 +60,9 @@ def test_futures_tasks_and_objects_with_await_are_taken():
         assert spawn_for_awaitable(awaitable).wait() == expected
 
 
-@pytest.mark.parametrize("thing", [None, 3, double, "text", concurrent.futures.Future()])
+@pytest.mark.parametrize(
+    "thing", [None, 3, double, "text", concurrent.futures.Future()]
+)
 def test_what_cannot_be_awaited_is_refused_at_the_call(thing):
     with pytest.raises(TypeError):
         spawn_for_awaitable(thing)
@@ -114,7 +116,7 @@ def test_error_that_somebody_takes_is_not_printed(how, capsys):
         with pytest.raises(ValueError):
             await green
 
-    def take():
+    def take(green):
         if "wait" in how and how != "await":
             with pytest.raises(ValueError):
                 green.wait()
@@ -128,7 +130,7 @@ def test_error_that_somebody_takes_is_not_printed(how, capsys):
         for _ in range(5):
             eventlet.sleep(0)
         assert green.dead
-    take()
+    take(green)
     for _ in range(5):
         eventlet.sleep(0)
     del green

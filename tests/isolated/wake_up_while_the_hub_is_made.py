@@ -42,7 +42,9 @@ for name, (wait, give) in CASES.items():
     MADE.clear()
     GIVEN.clear()
     results: list[bool] = []
-    waiter = threading.Thread(target=lambda wait=wait: results.append(wait()))
+    waiter = threading.Thread(
+        target=lambda wait=wait, results=results: results.append(wait())
+    )
     waiter.start()
     # The waiter has looked, and now makes its hub.
     assert MADE.wait(10)

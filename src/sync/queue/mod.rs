@@ -18,6 +18,7 @@
 //! find that the putter has given up; it then waits on, before all others (`first`).
 
 pub(super) mod class;
+mod storage;
 
 use std::collections::VecDeque;
 use std::ptr;
@@ -83,7 +84,7 @@ unsafe fn stored(me: *mut Queue) -> Option<usize> {
         if (*me).container.is_null() && !(*me).overridden.storage {
             return Some((*me).items.len());
         }
-        class::container_len(me)
+        storage::container_len(me)
     }
 }
 
@@ -129,7 +130,7 @@ unsafe fn store(me: *mut Queue, item: *mut PyObject) -> bool {
     unsafe {
         if (*me).container.is_null() && !(*me).overridden.storage {
             (*me).items.push_back(ffi::Py_NewRef(item));
-        } else if !class::container_put(me, item) {
+        } else if !storage::container_put(me, item) {
             return false;
         }
         count_task(me);
@@ -221,14 +222,13 @@ unsafe fn take(me: *mut Queue) -> *mut PyObject {
             }
             return take_from_putter(me);
         }
-        let stored = match stored(me) {
-            None => return ptr::null_mut(),
-            Some(stored) => stored,
+        let Some(stored) = stored(me) else {
+            return ptr::null_mut();
         };
         if stored == 0 {
             return take_from_putter(me);
         }
-        let item = class::container_get(me);
+        let item = storage::container_get(me);
         if !item.is_null() && !serve_putters(me) {
             ffi::Py_DECREF(item);
             return ptr::null_mut();

@@ -74,7 +74,7 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
         RuntimeError: In a coroutine: use ``await`` there.
     """
     if timeout is None and asyncio.isfuture(awaitable):
-        return _wait_or_cancel(spawn_for_awaitable(awaitable))
+        return _wait_or_cancel(spawn_for_awaitable(awaitable))  # type: ignore[no-any-return]
     if not inspect.isawaitable(awaitable):
         message = f"an awaitable is needed, not {type(awaitable).__name__}"
         raise TypeError(message)
@@ -82,7 +82,8 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
     left: list[contextvars.Context] = []
     carrier = _carry(awaitable, timeout, begun, left)
     try:
-        return _wait_or_cancel(spawn_for_awaitable(carrier))
+        green = spawn_for_awaitable(carrier)
+        return _wait_or_cancel(green)  # type: ignore[no-any-return]
     finally:
         if not begun and inspect.iscoroutine(awaitable):
             # Nobody will await it any more.
@@ -237,7 +238,7 @@ def iterate(iterable: AsyncIterable[T]) -> Iterator[T]:
         steps.end()
 
 
-class context:  # noqa: N801 - used as a function
+class context:
     """
     Enter an asynchronous context manager in green code: ``with context(manager)``.
 
@@ -301,7 +302,9 @@ class _Steps:
 
     def __init__(self) -> None:
         self._loop = hubs.get_hub().loop  # type: ignore[attr-defined]
-        self._asked: deque[tuple[Callable[[], Any] | None, asyncio.Future[Any]]] = deque()
+        self._asked: deque[tuple[Callable[[], Any] | None, asyncio.Future[Any]]] = (
+            deque()
+        )
         self._idle: asyncio.Future[None] | None = None
         self._green = spawn_for_awaitable(self._serve())
 
@@ -334,7 +337,9 @@ class _Steps:
                 return
             await self._answer(step, reply)
 
-    async def _answer(self, step: Callable[[], Any], reply: asyncio.Future[Any]) -> None:
+    async def _answer(
+        self, step: Callable[[], Any], reply: asyncio.Future[Any]
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
 
@@ -357,7 +362,7 @@ class _Steps:
                 reply.set_result(value)
 
     def _cancelled(self, error: asyncio.CancelledError) -> None:
-        """The task was cancelled between two steps: the body gets the exception."""
+        """Give the body what cancelled the task between two steps."""
         green = self.interrupt
         if green is None:
             raise error

@@ -214,7 +214,7 @@ def _reset_in_forked_children() -> None:
 
 def _forget_workers() -> None:
     """Start anew in a forked child: the workers stayed with the parent."""
-    global _requests, _setup_already, _setup_lock, _threads
+    global _requests, _setup_already, _setup_lock, _threads  # noqa: PLW0603 - as above
     _threads, _requests, _setup_already = [], SimpleQueue(), False
     _setup_lock = allocate_lock()
     _workers.clear()

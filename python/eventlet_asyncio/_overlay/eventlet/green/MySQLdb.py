@@ -27,7 +27,7 @@ _slurp_properties(
 )
 
 
-def Connection(*args: Any, **kw: Any) -> Any:  # noqa: N802 - the package's name
+def Connection(*args: Any, **kw: Any) -> Any:
     """
     Return a new connection, used through an OS thread. Switch point.
 

@@ -20,8 +20,8 @@ from eventlet._patch.inject import slurp_properties
 from eventlet._patch.originals import original as _original
 from eventlet.greenio import base as _base
 from eventlet.greenio.base import GreenSocket
-from eventlet.hubs import IOClosed, trampoline  # noqa: F401 - upstream shows both
-from eventlet.support import get_errno  # noqa: F401 - upstream shows it
+from eventlet.hubs import IOClosed, trampoline
+from eventlet.support import get_errno
 
 slurp_properties(_std, globals(), srckeys=[n for n in dir(_std) if n[:2] != "__"])
 
@@ -115,7 +115,13 @@ class GreenSSLSocket(_OriginalSocket):
         ciphers = options.pop("ciphers", None)
         if context is None:
             context = _default_context(
-                keyfile, certfile, server_side, cert_reqs, ssl_version, ca_certs, ciphers
+                keyfile,
+                certfile,
+                server_side,
+                cert_reqs,
+                ssl_version,
+                ca_certs,
+                ciphers,
             )
         self._wrap(
             sock,
@@ -279,7 +285,7 @@ class GreenSSLSocket(_OriginalSocket):
             self.settimeout(None)
         self._call_trampolining(_HANDSHAKE, self._sslobj.do_handshake)
 
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """
         Return up to `len` bytes, or fill `buffer` and return a number. Switch point.
         """
@@ -365,9 +371,7 @@ class GreenSSLSocket(_OriginalSocket):
         Read into `buffer`, before the protocol begins. Switch point.
         """
         self._refuse_datagrams("recvfrom_into")
-        return self._plain(
-            _READ, _RealSocket.recvfrom_into, buffer, nbytes or 0, flags
-        )
+        return self._plain(_READ, _RealSocket.recvfrom_into, buffer, nbytes or 0, flags)
 
     def sendto(self, data: Any, addr: Any, flags: Any = None) -> int:
         """
@@ -468,6 +472,14 @@ class GreenSSLSocket(_OriginalSocket):
             hubs.notify_close(fd)
         return super().detach()
 
+    def __del__(self) -> None:
+        try:
+            fd = self.fileno()
+            if fd >= 0:
+                hubs.notify_close(fd)
+        finally:
+            super().__del__()
+
     def dup(self) -> Any:
         """
         Refuse: the protocol has one state, which cannot be shared.
@@ -526,8 +538,8 @@ def _is_connected(sock: Any) -> bool:
     if data:
         message = "Closed before TLS handshake with data in recv buffer."
         reason = _std.SSLError(_std.SSL_ERROR_EOF, message)
-        reason.reason = message  # type: ignore[attr-defined]
-        reason.library = None  # type: ignore[attr-defined]
+        reason.reason = message
+        reason.library = None
         raise reason
     return False
 
@@ -564,13 +576,13 @@ def wrap_socket(sock: Any, *a: Any, **kw: Any) -> GreenSSLSocket:
 
 
 @functools.wraps(_std.create_default_context, assigned=("__doc__",), updated=())
-def green_create_default_context(*a: Any, **kw: Any) -> GreenSSLContext:  # noqa: D103
+def green_create_default_context(*a: Any, **kw: Any) -> GreenSSLContext:
     return _rebound_context_maker(_std.create_default_context)(*a, **kw)
 
 
 def _rebound_context_maker(function: Any) -> Any:
     """Return a function of the standard module that makes green contexts."""
-    from types import FunctionType  # noqa: PLC0415
+    from types import FunctionType
 
     namespace = {**function.__globals__, "SSLContext": GreenSSLContext}
     copy = FunctionType(
@@ -585,4 +597,3 @@ create_default_context = green_create_default_context
 _create_unverified_context = _rebound_context_maker(_std._create_unverified_context)
 _create_stdlib_context = _create_unverified_context
 _create_default_https_context = create_default_context
-

@@ -109,7 +109,12 @@ def shutdown_safe(sock: Any) -> None:
             # pyOpenSSL's takes no argument.
             sock.shutdown()
     except OSError as error:
-        if error.errno not in (errno.ENOTCONN, errno.EBADF, errno.ENOTSOCK, errno.EPIPE):
+        if error.errno not in (
+            errno.ENOTCONN,
+            errno.EBADF,
+            errno.ENOTSOCK,
+            errno.EPIPE,
+        ):
             raise
 
 
@@ -209,7 +214,7 @@ def resolved(address: Any, family: int, kind: int, proto: int) -> Any:
         pass
     else:
         return address
-    from eventlet.green import socket  # noqa: PLC0415 - uses this module
+    from eventlet.green import socket
 
     found = socket.getaddrinfo(host, None, family, kind, proto)
     return (found[0][4][0], *address[1:])
@@ -590,7 +595,7 @@ class GreenSocket:
         """
         return _real_socket.makefile(self, *args, **kwargs)
 
-    def makeGreenFile(self, *args: Any, **kw: Any) -> Any:  # noqa: N802 - upstream's name
+    def makeGreenFile(self, *args: Any, **kw: Any) -> Any:
         """
         Return what `makefile` does.
         """
@@ -601,9 +606,7 @@ class GreenSocket:
         Return a socket of its own for the same connection, with the same timeout.
         """
         fd = _os.dup(self.fileno(), *args, **kw)
-        real = HubSocket(
-            _family(self.fd), _type(self.fd), _proto(self.fd), fileno=fd
-        )
+        real = HubSocket(_family(self.fd), _type(self.fd), _proto(self.fd), fileno=fd)
         new = self._green(real)
         new.settimeout(self.gettimeout())
         return new
@@ -684,6 +687,6 @@ _sock_sendall = _core.sock_sendall
 
 
 def _sleep(seconds: float) -> None:
-    from eventlet.greenthread import sleep  # noqa: PLC0415 - only on a full backlog
+    from eventlet.greenthread import sleep
 
     sleep(seconds)

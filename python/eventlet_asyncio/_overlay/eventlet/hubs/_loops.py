@@ -115,7 +115,7 @@ def _hub_loop() -> asyncio.AbstractEventLoop | None:
     return None if hub is None else hub._event_loop()
 
 
-def _wait_for(event_loop: asyncio.AbstractEventLoop, future: Any) -> Any:
+def _wait_for(event_loop: Any, future: Any) -> Any:
     """``run_until_complete`` on a loop that the hub runs already."""
     green = _core.spawn_for_awaitable(asyncio.ensure_future(future, loop=event_loop))
     try:
@@ -302,7 +302,7 @@ class _WhenImported:
         def exec_module(module: ModuleType) -> None:
             load(module)
             if self in sys.meta_path:
-                sys.meta_path.remove(self)  # type: ignore[arg-type]
+                sys.meta_path.remove(self)
                 self._action(module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]

@@ -47,7 +47,7 @@ class Hub(BaseHub):
         if event_loop is None:
             message = "this hub is closed: call eventlet.hubs.get_hub() again"
             raise RuntimeError(message)
-        return event_loop  # type: ignore[no-any-return]
+        return event_loop
 
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the hub runs when no other loop runs."""
@@ -98,7 +98,9 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
         factory = getattr(factory, part)
     event_loop = factory()
     if not hasattr(event_loop, "run_forever"):
-        message = f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
+        message = (
+            f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
+        )
         raise TypeError(message)
     return event_loop  # type: ignore[no-any-return]
 
