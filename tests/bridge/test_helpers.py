@@ -249,8 +249,10 @@ def test_context_of_a_task_group_interrupts_the_body_when_a_task_fails():
     async def fails():
         raise ValueError("task")
 
-    with pytest.raises(ExceptionGroup) as caught:  # noqa: F821 - of Python 3.11
-        with context(asyncio.TaskGroup()) as group:
-            group.create_task(fails())
-            eventlet.sleep(60)
+    with (
+        pytest.raises(ExceptionGroup) as caught,  # noqa: F821 - of Python 3.11
+        context(asyncio.TaskGroup()) as group,
+    ):
+        group.create_task(fails())
+        eventlet.sleep(60)
     assert [str(e) for e in caught.value.exceptions] == ["task"]

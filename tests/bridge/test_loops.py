@@ -84,7 +84,7 @@ def test_create_task_in_an_os_thread_without_green_threads_is_refused():
     def body():
         coro = double(1)
         try:
-            asyncio.create_task(coro)
+            asyncio.create_task(coro)  # noqa: RUF006 - it is refused
         except RuntimeError as error:
             seen.append(str(error))
         coro.close()
@@ -388,9 +388,9 @@ def test_aiohttp_serves_and_asks_under_green_threads():
         return runner, site._server.sockets[0].getsockname()[1]
 
     async def request(port):
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/") as response:
-                return await response.text()
+        url = f"http://127.0.0.1:{port}/"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            return await response.text()
 
     runner, port = await_(serve())
     try:
