@@ -71,17 +71,7 @@ ORDER = (
 )
 # The overlay's modules that stand directly on the native one.
 NATIVE = (
-    *(
-        "",
-        "_patch",
-        "asyncio",
-        "corolocal",
-        "event",
-        "greenio",
-        "greenthread",
-        "hubs",
-        "lock",
-    ),
+    *("", "asyncio", "corolocal", "event", "greenio", "greenthread", "hubs", "lock"),
     *("queue", "semaphore", "support", "timeout", "tpool"),
     # Locks of the import system, which may import nothing when they are used.
     "_patch.hybrid",
