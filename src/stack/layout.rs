@@ -20,11 +20,6 @@ const MIN_SIZE: usize = 128 << 10;
 const MAX_SIZE: usize = 64 << 30;
 const VARIABLE: &str = "EVENTLET_ASYNCIO_STACK_SIZE";
 
-/// Stacks of a slab begin on so many different pages. Slots lie 10 MiB apart, so without this
-/// the top pages of all stacks would compete for the same few entries of the TLB, and each
-/// switch would be a walk through the page tables.
-pub(super) const COLOURS: usize = SLOTS as usize;
-
 /// Bytes that one page of page tables reaches, for pages of 4 KiB.
 const TABLE_REACH: usize = 2 << 20;
 
@@ -39,43 +34,28 @@ pub(super) struct Layout {
     pub(super) align: usize,
     pub(super) phase: usize,
     pub(super) page: usize,
-    /// Bytes by which the highest base of a slot exceeds the lowest.
-    pub(super) spread: usize,
 }
 
 impl Layout {
     pub(super) fn new(requested: usize, page: usize) -> Self {
         let slot = GUARD + (requested + CHUNK).next_multiple_of(page);
-        // Small stacks lie close together: several share a page of page tables anyway, and
-        // their pages differ where the TLB looks.
-        let (stride, align, phase, spread) = if page == 4096 && slot >= TABLE_REACH {
-            let spread = (COLOURS - 1) * page;
+        // Small stacks lie close together: several share a page of page tables anyway.
+        let (stride, align, phase) = if page == 4096 && slot >= TABLE_REACH {
             (
-                (slot + spread).next_multiple_of(TABLE_REACH),
+                slot.next_multiple_of(TABLE_REACH),
                 TABLE_REACH,
                 TABLE_REACH - GUARD,
-                spread,
             )
         } else {
-            (slot, page, 0, 0)
+            (slot, page, 0)
         };
         Self {
-            size: stride - GUARD - CHUNK - spread,
+            size: stride - GUARD - CHUNK,
             stride,
             align,
             phase,
             page,
-            spread,
         }
-    }
-
-    /// Bytes between the end of the guaranteed size and the base of a slot.
-    #[inline]
-    pub(super) fn colour(spread: usize, slot: u32) -> usize {
-        if spread == 0 {
-            return 0;
-        }
-        slot as usize % COLOURS * (spread / (COLOURS - 1))
     }
 
     /// Where the first slot starts in a mapping at `start`.
@@ -140,9 +120,8 @@ mod tests {
         for page in [4096, 16384, 65536] {
             for requested in [MIN_SIZE, 1 << 20, 3_000_001, DEFAULT_SIZE, 1 << 30] {
                 let layout = Layout::new(requested, page);
-                let base = GUARD + layout.size + layout.spread;
+                let base = GUARD + layout.size;
                 assert!(layout.size >= requested);
-                assert_eq!(layout.spread % page, 0);
                 assert_eq!(layout.stride % page, 0);
                 assert_eq!(base % 16, 0);
                 assert_eq!((layout.stride - base), CHUNK);
@@ -159,27 +138,10 @@ mod tests {
             let end = first + SLOTS as usize * layout.stride;
             assert!(first >= start);
             assert!(end <= start + layout.mapping_len(SLOTS));
+            let top_page = first + layout.stride - CHUNK - 1;
             let next_guard_end = first + layout.stride + GUARD - 1;
-            for lowered in [0, layout.spread] {
-                let top_page = first + layout.stride - CHUNK - lowered - 1;
-                assert_eq!(top_page / TABLE_REACH, next_guard_end / TABLE_REACH);
-            }
+            assert_eq!(top_page / TABLE_REACH, next_guard_end / TABLE_REACH);
         }
-    }
-
-    #[test]
-    fn stacks_of_a_slab_begin_on_different_pages() {
-        let layout = Layout::new(DEFAULT_SIZE, 4096);
-        let mut places: Vec<_> = (0..SLOTS)
-            .map(|slot| {
-                let end = slot as usize * layout.stride + Layout::colour(layout.spread, slot);
-                end / layout.page % COLOURS
-            })
-            .collect();
-        places.sort_unstable();
-        places.dedup();
-        assert_eq!(places.len(), COLOURS);
-        assert!(Layout::colour(layout.spread, SLOTS - 1) <= layout.spread);
     }
 
     #[test]

@@ -188,8 +188,7 @@ impl Memory for Mapper {
 
     fn discard_deep(&mut self, slab: &Slab, slot: u32) {
         let limit = self.start(slab, slot) + GUARD;
-        let base = limit + self.layout.size + Layout::colour(self.layout.spread, slot);
-        let keep = (base - SHALLOW) & !(self.layout.page - 1);
+        let keep = (limit + self.layout.size - SHALLOW) & !(self.layout.page - 1);
         if keep > limit {
             discard(limit, keep - limit);
         }
@@ -197,7 +196,7 @@ impl Memory for Mapper {
 
     fn discard_all(&mut self, slab: &Slab, slot: u32) {
         let limit = self.start(slab, slot) + GUARD;
-        discard(limit, self.layout.size + self.layout.spread + CHUNK);
+        discard(limit, self.layout.size + CHUNK);
     }
 
     fn unmap(&mut self, slab: Slab, armed: u32) {

@@ -77,9 +77,6 @@ static POOL: Mutex<Option<Pool<Mapper>>> = Mutex::new(None);
 /// Usable bytes of each stack; 0 until the layout is fixed.
 static SIZE: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes by which bases of stacks differ; see `layout::COLOURS`.
-static SPREAD: AtomicUsize = AtomicUsize::new(0);
-
 /// Bytes asked for by `set_size`; 0 if it was not called.
 static REQUESTED: AtomicUsize = AtomicUsize::new(0);
 
@@ -106,9 +103,7 @@ impl Stack {
         let (slot, start) = pool.take()?;
         let limit = start + GUARD;
         Ok(Self {
-            base: limit
-                + SIZE.load(Ordering::Relaxed)
-                + Layout::colour(SPREAD.load(Ordering::Relaxed), slot.slot()),
+            base: limit + SIZE.load(Ordering::Relaxed),
             limit,
             slot,
         })
@@ -119,7 +114,6 @@ impl Stack {
         let layout = Layout::new(requested()?, mapping::page_size());
         *pool = Some(Pool::new(Mapper::new(layout)?, HOT));
         SIZE.store(layout.size, Ordering::Relaxed);
-        SPREAD.store(layout.spread, Ordering::Relaxed);
         drop(pool);
         Self::take()
     }

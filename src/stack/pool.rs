@@ -42,14 +42,6 @@ pub(super) struct SlotId {
     slot: u32,
 }
 
-impl SlotId {
-    /// The number within its slab.
-    #[inline]
-    pub(super) fn slot(self) -> u32 {
-        self.slot
-    }
-}
-
 #[derive(Debug)]
 struct Entry<S> {
     slab: S,
