@@ -55,9 +55,10 @@ class RunIsolated(Protocol):
 
 
 @pytest.fixture
-def budget() -> Budget:
-    """Give the test 40 seconds, less than the time limit that ends the process."""
-    return Budget(40)
+def budget(request: pytest.FixtureRequest) -> Budget:
+    """Give the test two thirds of its time limit: 40 seconds unless it is marked."""
+    limit = request.node.get_closest_marker("timeout")
+    return Budget((limit.args[0] if limit else 60) * 2 / 3)
 
 
 @pytest.fixture
