@@ -23,10 +23,16 @@ __all__ = [
     "_after_fork_in_child",
     "_existing_hub",
     "_greenlet",
+    "_in_green_code",
     "_layout",
+    "_lend",
+    "_loop_waits",
+    "_mark_in_loop",
     "_set_copy_context",
     "_set_hub_factory",
+    "_set_visible_loop",
     "_stack_statistics",
+    "_take_back",
     "cancel",
     "error",
     "getcurrent",
@@ -203,6 +209,15 @@ def _set_hub_factory(factory: Callable[[], Hub]) -> None: ...
 
 # What the factory made for this OS thread, or None.
 def _existing_hub() -> Any: ...
+
+# Event loops that run in green code
+
+def _in_green_code() -> bool: ...
+def _mark_in_loop(value: bool) -> bool: ...
+def _loop_waits(fd: int | None = None, seconds: float | None = None) -> None: ...
+def _lend() -> None: ...
+def _take_back() -> None: ...
+def _set_visible_loop(visible: bool) -> None: ...
 
 # Sockets
 

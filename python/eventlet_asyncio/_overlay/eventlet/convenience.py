@@ -45,8 +45,7 @@ def connect(addr: Any, family: int = AF_INET, bind: Any = None) -> Any:
     Returns:
         The connected green socket.
     """
-    from eventlet.green import socket
-
+    socket = _green_socket()
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if bind is not None:
@@ -86,8 +85,7 @@ def listen(
             where it would let a stranger share the port; it is left out.
         ReusePortUnavailableWarning: If the system refuses ``reuse_port``.
     """
-    from eventlet.green import socket
-
+    socket = _green_socket()
     is_ip = family in (socket.AF_INET, socket.AF_INET6)
     if is_ip and addr[1] == 0:
         if reuse_port:
@@ -113,6 +111,12 @@ def listen(
         sock.close()
         raise
     return sock
+
+
+def _green_socket() -> Any:
+    from eventlet.green import socket
+
+    return socket
 
 
 def _set_reuse_port(sock: Any, socket: Any) -> None:

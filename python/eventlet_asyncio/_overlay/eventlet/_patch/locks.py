@@ -209,21 +209,26 @@ def _exchange_attributes(holder: Any, swaps: dict[int, Any]) -> None:
     for cls in type(holder).__mro__:
         slots = vars(cls).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            value = _slot(holder, cls, name)
-            if id(value) in swaps:
-                object.__setattr__(holder, name, swaps[id(value)])
+            slot = vars(cls).get(_mangled(cls, name))
+            value = _content(slot, holder)
+            if slot is not None and id(value) in swaps:
+                slot.__set__(holder, swaps[id(value)])
 
 
 def _set_in_dict(holder: Any, name: str, value: Any) -> None:
     holder.__dict__[name] = value
 
 
-def _slot(holder: Any, cls: type, name: str) -> Any:
+def _mangled(cls: type, name: str) -> str:
     if name.startswith("__") and not name.endswith("__"):
-        name = f"_{cls.__name__.lstrip('_')}{name}"
+        return f"_{cls.__name__.lstrip('_')}{name}"
+    return name
+
+
+def _content(slot: Any, holder: Any) -> Any:
     try:
-        return object.__getattribute__(holder, name)
-    except AttributeError:
+        return slot.__get__(holder)
+    except AttributeError:  # empty, or not a slot
         return None
 
 

@@ -472,6 +472,14 @@ class GreenSSLSocket(_OriginalSocket):
             hubs.notify_close(fd)
         return super().detach()
 
+    def __del__(self) -> None:
+        try:
+            fd = self.fileno()
+            if fd >= 0:
+                hubs.notify_close(fd)
+        finally:
+            super().__del__()
+
     def dup(self) -> Any:
         """
         Refuse: the protocol has one state, which cannot be shared.

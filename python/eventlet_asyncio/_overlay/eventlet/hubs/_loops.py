@@ -113,7 +113,7 @@ def _hub_loop() -> asyncio.AbstractEventLoop | None:
     return None if hub is None else hub._event_loop()
 
 
-def _wait_for(event_loop: asyncio.AbstractEventLoop, future: Any) -> Any:
+def _wait_for(event_loop: Any, future: Any) -> Any:
     """``run_until_complete`` on a loop that the hub runs already."""
     green = _core.spawn_for_awaitable(asyncio.ensure_future(future, loop=event_loop))
     try:
@@ -287,10 +287,10 @@ class _WhenImported:
         """Find the module as others do, and wrap its loader; once."""
         if name != self._name or self not in sys.meta_path:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+            sys.meta_path.insert(0, self)
             return None
         load = spec.loader.exec_module
 
