@@ -23,7 +23,7 @@ else:
     _install(globals())
 
 if "currentThread" in globals():
-    __all__.append("currentThread")
+    __all__ += ["currentThread"]
 __patched__ = [
     "Thread",
     "current_thread",
