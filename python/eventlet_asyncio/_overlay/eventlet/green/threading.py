@@ -23,8 +23,7 @@ else:
     _install(globals())
 
 if "currentThread" in globals():
-    # Deprecated, and so not in the stdlib's list.
-    __all__ += ["currentThread"]  # noqa: F822 - defined by the stdlib's code
+    __all__.append("currentThread")  # noqa: PYI056
 __patched__ = [
     "Thread",
     "current_thread",
