@@ -209,7 +209,7 @@ def _exchange_attributes(holder: Any, swaps: dict[int, Any]) -> None:
     for cls in type(holder).__mro__:
         slots = vars(cls).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            slot = vars(cls).get(_mangled(cls, name))
+            slot: Any = vars(cls).get(_mangled(cls, name))
             value = _content(slot, holder)
             if slot is not None and id(value) in swaps:
                 slot.__set__(holder, swaps[id(value)])

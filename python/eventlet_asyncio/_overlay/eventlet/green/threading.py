@@ -22,6 +22,9 @@ else:
 
     _install(globals())
 
+if "currentThread" in globals():
+    # Deprecated, and so not in the stdlib's list.
+    __all__ += ["currentThread"]  # noqa: F822 - defined by the stdlib's code
 __patched__ = [
     "Thread",
     "current_thread",

@@ -20,13 +20,22 @@ from eventlet._patch.originals import original
 _socket = original("socket")
 _time = original("time")
 
-__all__ = [
+__all__ = [  # noqa: F822 - some are made when they are asked for
+    "DNS_QUERY_TIMEOUT",
+    "EAI_EAGAIN_ERROR",
+    "EAI_NODATA_ERROR",
+    "EAI_NONAME_ERROR",
+    "HOSTS_TTL",
+    "HostsAnswer",
+    "HostsResolver",
+    "ResolverProxy",
     "getaddrinfo",
     "gethostbyname",
     "gethostbyname_ex",
     "getnameinfo",
     "resolve",
     "resolve_cname",
+    "resolver",
 ]
 
 DNS_QUERY_TIMEOUT = 10.0
