@@ -29,7 +29,12 @@ class Budget:
     """Time that a test has in all, to be shared out among its waits."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Give the whole time again, after a preparation that may take long."""
+        self._end = time.monotonic() + self._seconds
 
     def remaining(self) -> float:
         """Return the seconds left; fail once there are none."""

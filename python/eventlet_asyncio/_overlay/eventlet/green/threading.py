@@ -23,7 +23,8 @@ else:
     _install(globals())
 
 if "currentThread" in globals():
-    __all__ += ["currentThread"]
+    # Deprecated, and so not in the stdlib's list.
+    __all__ += ["currentThread"]  # noqa: F822 - defined by the stdlib's code
 __patched__ = [
     "Thread",
     "current_thread",
