@@ -29,8 +29,6 @@ LEFT_OUT = {
         "error": "a leftover of upstream's own copy of http.cookies",
     },
     "eventlet.green.ssl": {
-        "CONNECT_ERR": "upstream's import for its own use",
-        "CONNECT_SUCCESS": "upstream's import for its own use",
         "PY33": "upstream's import for its own use",
         "contextmanager": "upstream's import for its own use",
     },
@@ -83,7 +81,8 @@ def green_modules():
     for path in sorted((OVERLAY / "green").rglob("*.py")):
         parts = path.relative_to(OVERLAY / "green").with_suffix("").parts
         name = ".".join(part for part in parts if part != "__init__")
-        if name and name not in PARTS and parts[0] not in TO_INSTALL:
+        private = any(part.startswith("_") for part in name.split("."))
+        if name and not private and name not in PARTS and parts[0] not in TO_INSTALL:
             yield name
 
 

@@ -179,14 +179,38 @@ unsafe fn work_for<'py>(
     }
 }
 
-/// Makes a task; a loop with a task factory of its own is shown to it, since an eager one
-/// runs the coroutine's first step.
+/// Makes a task. A task factory may be an eager one, which runs the coroutine's first step at
+/// once: so the loop is visible meanwhile, and green calls that block are refused.
 unsafe fn with_loop<'py>(
     event_loop: &Bound<'py, PyAny>,
     create: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let _ = event_loop;
-    create()
+    let py = event_loop.py();
+    // SAFETY: contract of `spawn_for_awaitable`; the running greenlet is the same before and
+    // after, since it is marked as one that must not switch.
+    unsafe {
+        let factory = ffi::PyObject_CallMethodNoArgs(event_loop.as_ptr(), NAMES.get_task_factory);
+        let factory = Bound::from_owned_ptr_or_err(py, factory)?;
+        if factory.is_none() {
+            return create();
+        }
+        let visible = crate::imports::visible_loop();
+        if !visible.is_null() {
+            ffi::Py_DECREF(visible);
+            return create();
+        }
+        let Some(asyncio) = asyncio() else {
+            return Err(PyErr::fetch(py));
+        };
+        let set_running = asyncio.set_running.bind(py);
+        let me = (*thread::this()).current;
+        set_running.call1((event_loop,))?;
+        let marked = std::mem::replace(&mut (*me).in_loop, true);
+        let task = create();
+        (*me).in_loop = marked;
+        set_running.call1((py.None(),))?;
+        task
+    }
 }
 
 /// Has `g` told when the work is done, in whatever OS thread that is.

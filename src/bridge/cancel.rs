@@ -19,9 +19,9 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::awaiting;
 use super::future::{self, GreenFuture, State};
 use super::names::asyncio;
+use super::{awaiting, class};
 use crate::greenlet::class::{method, noargs};
 use crate::greenlet::{self, Phase, errors, thread};
 use crate::greenthread::{Fate, GreenThread, kill};
@@ -125,7 +125,7 @@ unsafe extern "C" fn deliver(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
         }
         // One exception answers everybody who has asked so far.
         for awaiter in &(*g).awaiters {
-            if future::check(awaiter.object) {
+            if class::check(awaiter.object) {
                 (*awaiter.object.cast::<GreenFuture>()).asked = false;
             }
         }

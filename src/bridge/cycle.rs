@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::names::NAMES;
-use super::{awaiting, future};
+use super::{awaiting, class, future};
 use crate::greenthread::GreenThread;
 
 /// Longest chain that is followed.
@@ -61,7 +61,7 @@ unsafe fn green_behind(work: *mut PyObject, goal: *mut PyObject) -> Option<*mut 
             if work == goal {
                 return None;
             }
-            if future::check(work) {
+            if class::check(work) {
                 return Some(future::green_of(work));
             }
             let next = ffi::PyObject_GetAttr(work, NAMES.fut_waiter);

@@ -12,6 +12,7 @@
 
 pub(crate) mod awaiting;
 mod cancel;
+mod class;
 mod cycle;
 pub(crate) mod future;
 mod names;
@@ -41,10 +42,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: called once, with the GIL held, when the module is initialised.
     unsafe {
         names::init();
-        if future::init().is_err() {
+        if class::init().is_err() {
             return Err(PyErr::fetch(module.py()));
         }
-        let class = Bound::from_borrowed_ptr(module.py(), future::future_type().cast());
+        let class = Bound::from_borrowed_ptr(module.py(), class::future_type().cast());
         module.add("GreenFuture", class)
     }
 }

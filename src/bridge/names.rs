@@ -33,6 +33,7 @@ names! {
     create_task c"create_task"
     fut_waiter c"_fut_waiter"
     get_loop c"get_loop"
+    get_task_factory c"get_task_factory"
     is_closed c"is_closed"
     blocking c"_asyncio_future_blocking"
     result c"result"
@@ -46,6 +47,7 @@ pub(super) struct Asyncio {
     pub(super) is_future: Py<PyAny>,
     pub(super) ensure_future: Py<PyAny>,
     pub(super) current_task: Py<PyAny>,
+    pub(super) set_running: Py<PyAny>,
     /// ("context",): the names of `call_soon`'s named arguments.
     pub(super) context_name: Py<PyAny>,
 }
@@ -85,6 +87,10 @@ fn import(py: Python<'_>) -> PyResult<Asyncio> {
         is_future: futures.getattr("isfuture")?.unbind(),
         ensure_future: tasks.getattr("ensure_future")?.unbind(),
         current_task: tasks.getattr("current_task")?.unbind(),
+        set_running: py
+            .import("asyncio.events")?
+            .getattr("_set_running_loop")?
+            .unbind(),
         context_name: ("context",).into_pyobject(py)?.into_any().unbind(),
     })
 }

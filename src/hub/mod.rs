@@ -133,6 +133,8 @@ pub(crate) struct Core {
     pub(crate) greenlet: *mut Greenlet,
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
+    /// A green thread has polled just now and found nothing: the runner need not.
+    pub(crate) polled: bool,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -168,6 +170,7 @@ impl Core {
             lent: Vec::new(),
             greenlet: ptr::null_mut(),
             litter: Vec::new(),
+            polled: false,
             events: Vec::new(),
             messages: Vec::new(),
             looping: run::Looping::default(),
@@ -270,8 +273,14 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
         if (*core).budget.spend(crate::reactor::now) {
             loop {
                 match (*core).ready.peek(0) {
+                    // Looked at here, a descriptor that is ready costs no way over the runner.
+                    None => {
+                        if !io::poll_before_leaving(core) {
+                            break;
+                        }
+                    }
                     // The runner deals with these: they run Python code first.
-                    None | Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
+                    Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
                     Some(Ready::Resume(..) | Ready::Start(_)) => {}
                 }
                 match (*core).ready.pop() {

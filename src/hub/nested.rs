@@ -82,6 +82,19 @@ pub(crate) fn _loop_waits(py: Python<'_>, fd: Option<c_int>, seconds: Option<f64
     }
 }
 
+/// Have a loop that begins to run, on the caller's stack, run the hub's turns.
+///
+/// Nothing happens if this OS thread has no hub, or one that runs already.
+#[pyfunction]
+pub(crate) fn _adopt(event_loop: &Bound<'_, PyAny>) {
+    let core = registry::existing();
+    if core.is_null() {
+        return;
+    }
+    // SAFETY: as for `_in_green_code`.
+    unsafe { run::adopt_starting(event_loop, core) }
+}
+
 /// Let a loop that sleeps with the whole OS thread run the hub's turns; see `_take_back`.
 #[pyfunction]
 pub(crate) fn _lend() {

@@ -131,6 +131,24 @@ unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
     });
 }
 
+/// Attaches to a loop that is about to run on the caller's stack.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn adopt_starting(event_loop: &Bound<'_, PyAny>, core: *mut Core) {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).driver != Driver::Asyncio
+            || (*core).closed
+            || (*core).in_turn
+            || is_attached(core, event_loop.as_ptr())
+        {
+            return;
+        }
+        adopt(core, event_loop.as_ptr());
+    }
+}
+
 /// Makes `event_loop` the one that has our reader.
 unsafe fn attach(py: Python<'_>, core: *mut Core, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     // SAFETY: contract of the callers; borrows end with their statements.

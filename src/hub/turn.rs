@@ -82,7 +82,8 @@ unsafe fn passes(core: *mut Core) -> bool {
             if !perform_ready(core) {
                 return false;
             }
-            if !io::poll_now(core) {
+            let polled = std::mem::replace(&mut (*core).polled, false);
+            if !polled && !io::poll_now(core) {
                 return false;
             }
             if (*core).ready.is_empty() || !(*core).budget.spend(now) {

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import gc
+import sys
 import threading
 import traceback
 import weakref
@@ -272,3 +273,36 @@ def test_system_exit_of_a_coroutine_goes_to_main_and_the_hub_stays_usable(run_is
     )
     assert done.stdout.split("\n") == ["main 4", "waiter 4", "usable", ""]
     assert done.stderr == ""
+
+
+def test_task_factory_of_the_loop_is_used():
+    event_loop = hubs.get_hub().loop
+    log = []
+
+    def factory(loop, coro, **options):
+        log.append("made")
+        return asyncio.Task(coro, loop=loop, **options)
+
+    event_loop.set_task_factory(factory)
+    assert spawn_for_awaitable(double(4)).wait() == 8
+    assert log == ["made"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in 3.12")
+def test_eager_first_step_sees_the_loop_and_must_not_block(loop_kind):
+    if loop_kind == "uvloop":
+        pytest.skip("uvloop calls the standard eager factory with an unknown argument")
+    event_loop = hubs.get_hub().loop
+    event_loop.set_task_factory(asyncio.eager_task_factory)
+
+    async def work():
+        with pytest.raises(RuntimeError, match="await"):
+            eventlet.sleep(1)
+        return asyncio.get_running_loop(), await eventlet.spawn(lambda: "green")
+
+    assert spawn_for_awaitable(work()).wait() == (event_loop, "green")
+    assert (
+        eventlet.spawn(lambda: spawn_for_awaitable(work()).wait()).wait()[1] == "green"
+    )
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventlet import hubs
 from eventlet.greenthread import getcurrent, spawn
+from eventlet.hubs import asyncio as _hub  # noqa: F401 - makes asyncio's functions fall back
 from eventlet_asyncio._core import greenlet_to_future, spawn_for_awaitable
 
 if TYPE_CHECKING:
@@ -77,18 +78,27 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
     if not inspect.isawaitable(awaitable):
         message = f"an awaitable is needed, not {type(awaitable).__name__}"
         raise TypeError(message)
+    begun: list[bool] = []
     left: list[contextvars.Context] = []
+    carrier = _carry(awaitable, timeout, begun, left)
     try:
-        work = _carry(awaitable, timeout, left)
-        return _wait_or_cancel(spawn_for_awaitable(work))  # type: ignore[no-any-return]
+        green = spawn_for_awaitable(carrier)
+        return _wait_or_cancel(green)  # type: ignore[no-any-return]
     finally:
+        if not begun and inspect.iscoroutine(awaitable):
+            # Nobody will await it any more.
+            awaitable.close()
         _take_over(left)
 
 
 async def _carry(
-    awaitable: Awaitable[T], timeout: float | None, left: list[contextvars.Context]
+    awaitable: Awaitable[T],
+    timeout: float | None,
+    begun: list[bool],
+    left: list[contextvars.Context],
 ) -> T:
     """Await within the time, and leave the context behind as it is at the end."""
+    begun.append(True)
     try:
         if timeout is None:
             return await awaitable

@@ -233,7 +233,7 @@ def _wrap_with_pyopenssl(
     if keyfile is not None:
         context.use_privatekey_file(keyfile)
     context.set_verify(SSL.VERIFY_NONE, lambda *_: True)
-    connection = SSL.Connection(context, sock)
+    connection: Any = SSL.Connection(context, sock)
     if server_side:
         connection.set_accept_state()
     else:

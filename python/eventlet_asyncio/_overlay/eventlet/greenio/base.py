@@ -15,6 +15,7 @@ real sockets made here do the latter themselves, whichever way they are closed.
 from __future__ import annotations
 
 import errno
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from eventlet import hubs
@@ -109,13 +110,6 @@ class GreenSocket:
             set_nonblocking(fd)
         self._fileno = fd.fileno
         hubs.notify_opened(fd.fileno())
-
-    def __getattr__(self, name: str) -> Any:
-        # What needs no waiting is the business of the real socket.
-        if name.startswith("__") or self.fd is None:
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(message)
-        return getattr(self.fd, name)
 
     def __repr__(self) -> str:
         inner = repr(self.fd).partition(" ")[2].rstrip(">")
@@ -523,3 +517,18 @@ _sock_recv = _core.sock_recv
 _sock_recv_into = _core.sock_recv_into
 _sock_send = _core.sock_send
 _sock_sendall = _core.sock_sendall
+
+
+def _delegate(name: str) -> None:
+    """
+    Give the class what needs no waiting and so is the business of the real socket.
+
+    One property for each name, where `__getattr__` would do for all: a class that has it
+    pays for it at every attribute, also for those it defines itself.
+    """
+    setattr(GreenSocket, name, property(attrgetter(f"fd.{name}")))
+
+
+for _name in dir(RealSocket):
+    if not _name.startswith("__") and not hasattr(GreenSocket, _name):
+        _delegate(_name)

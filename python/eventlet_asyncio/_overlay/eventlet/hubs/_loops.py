@@ -88,6 +88,8 @@ def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
     @functools.wraps(run_forever)
     def forever(self: Any) -> None:
         if not _core._in_green_code():
+            # Green threads that wait since before go on under this loop.
+            _core._adopt(self)
             try:
                 run_forever(self)
             finally:
@@ -280,23 +282,28 @@ class _WhenImported:
     def __init__(self, name: str, action: Callable[[ModuleType], None]) -> None:
         self._name = name
         self._action = action
+        self._looking = False
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find the module as others do, and wrap its loader; once."""
-        if name != self._name or self not in sys.meta_path:
+        """Find the module as others do, and wrap its loader."""
+        if name != self._name or self._looking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._looking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._looking = False
         if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)
             return None
         load = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             load(module)
-            self._action(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+                self._action(module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

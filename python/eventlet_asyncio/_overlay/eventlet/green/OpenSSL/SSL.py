@@ -46,6 +46,13 @@ class GreenConnection(greenio.GreenSocket):
         if sock is not None:
             self.settimeout(sock.gettimeout() or None)
 
+    def __getattr__(self, name: str) -> Any:
+        # What needs no waiting is the business of the real connection.
+        if name.startswith("__") or self.fd is None:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(self.fd, name)
+
     def _until(self, call: Callable[..., Any], *args: Any) -> Any:
         """Repeat `call` until the protocol has what it needs."""
         if self.act_non_blocking:
