@@ -65,6 +65,7 @@ __all__ = [
 ]
 
 _MSG_PEEK = socket_module.MSG_PEEK
+_MSG_DONTWAIT = getattr(socket_module, "MSG_DONTWAIT", 0)
 _SENDFILE_BLOCK = 1 << 23
 
 
@@ -162,9 +163,11 @@ class GreenSocket:
             fd, read=read, write=write, timeout=timeout, timeout_exc=timeout_exc
         )
 
-    def _until_ready(self, call: Callable[..., Any], *args: Any, write: bool) -> Any:
+    def _until_ready(
+        self, call: Callable[..., Any], *args: Any, write: bool, flags: int = 0
+    ) -> Any:
         """Repeat `call` until it does not fail for want of readiness."""
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return call(*args)
         while True:
             try:
@@ -247,7 +250,7 @@ class GreenSocket:
         Raises:
             TimeoutError: If the timeout passes first.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return self.fd.recv(bufsize, flags)
         if bufsize == 0:
             self._await_byte(flags)
@@ -265,7 +268,7 @@ class GreenSocket:
         Args:
             nbytes: How many at most; as many as there is room for if 0.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return self.fd.recv_into(buffer, nbytes, flags)
         if nbytes == 0 and not len(buffer):
             self._await_byte(flags)
@@ -288,7 +291,9 @@ class GreenSocket:
         """
         Return a datagram and its sender. Switch point.
         """
-        return self._until_ready(self.fd.recvfrom, bufsize, flags, write=False)
+        return self._until_ready(
+            self.fd.recvfrom, bufsize, flags, write=False, flags=flags
+        )
 
     def recvfrom_into(
         self, buffer: Any, nbytes: int = 0, flags: int = 0
@@ -297,7 +302,7 @@ class GreenSocket:
         Read a datagram into `buffer`; return its size and sender. Switch point.
         """
         return self._until_ready(
-            self.fd.recvfrom_into, buffer, nbytes, flags, write=False
+            self.fd.recvfrom_into, buffer, nbytes, flags, write=False, flags=flags
         )
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
@@ -305,7 +310,7 @@ class GreenSocket:
         Return data, ancillary data, flags and sender. Switch point.
         """
         return self._until_ready(
-            self.fd.recvmsg, bufsize, ancbufsize, flags, write=False
+            self.fd.recvmsg, bufsize, ancbufsize, flags, write=False, flags=flags
         )
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> Any:
@@ -314,7 +319,7 @@ class GreenSocket:
         """
         buffers = list(buffers)
         return self._until_ready(
-            self.fd.recvmsg_into, buffers, ancbufsize, flags, write=False
+            self.fd.recvmsg_into, buffers, ancbufsize, flags, write=False, flags=flags
         )
 
     # Bytes out
@@ -323,7 +328,7 @@ class GreenSocket:
         """
         Send some of `data` and return how many bytes were taken. Switch point.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return self.fd.send(data, flags)
         return _sock_send(self._fileno(), data, flags, self._timeout)
 
@@ -334,7 +339,7 @@ class GreenSocket:
         Raises:
             TimeoutError: If the timeout passes first; how much was sent is unknown.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             self.fd.sendall(data, flags)
         else:
             _sock_sendall(self._fileno(), data, flags, self._timeout)
@@ -345,7 +350,8 @@ class GreenSocket:
 
         Switch point.
         """
-        return self._until_ready(self.fd.sendto, data, *args, write=True)
+        flags = args[0] if len(args) > 1 and isinstance(args[0], int) else 0
+        return self._until_ready(self.fd.sendto, data, *args, write=True, flags=flags)
 
     def sendmsg(
         self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None
@@ -355,7 +361,9 @@ class GreenSocket:
         """
         buffers, ancdata = list(buffers), list(ancdata)
         rest = (ancdata, flags) if address is None else (ancdata, flags, address)
-        return self._until_ready(self.fd.sendmsg, buffers, *rest, write=True)
+        return self._until_ready(
+            self.fd.sendmsg, buffers, *rest, write=True, flags=flags
+        )
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """
@@ -367,6 +375,9 @@ class GreenSocket:
             The number of bytes sent.
         """
         self._check_sendfile_params(file, offset, count)
+        if self.act_non_blocking:
+            message = "non-blocking sockets are not supported"
+            raise ValueError(message)
         try:
             source = file.fileno()
             size = os_module.fstat(source).st_size
@@ -492,9 +503,6 @@ class GreenSocket:
             TypeError: If it is no number.
             ValueError: If it is negative.
         """
-        if howlong is None or howlong is _GLOBAL_DEFAULT_TIMEOUT:
-            self.setblocking(True)
-            return
         self._timeout = check_timeout(howlong)
         self.act_non_blocking = self._timeout == 0
 

@@ -163,8 +163,6 @@ def GreenPipe(
     layers = sys.modules.get("__green_module__pyio") or _green_layers()
     if hasattr(name, "fileno") and not isinstance(name, (int, str, bytes)):
         name = _taken_over(name)
-    if buffering == 1 and "b" in mode:
-        buffering = _io.DEFAULT_BUFFER_SIZE
     return layers.open(
         name, mode, buffering, encoding, errors, newline, closefd, opener
     )
