@@ -99,6 +99,7 @@ def tests(session: nox.Session) -> None:
     python = interpreter(session)
     wheel = build_wheel(session, python, "--profile", "dev")
     session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run("python", "-m", "mypy.stubtest", "eventlet_asyncio._core")
     run_pytest(session, python, wheel, *session.posargs)
 
 

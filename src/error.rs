@@ -36,6 +36,13 @@ pub(crate) unsafe fn take_raised() -> *mut PyObject {
 ///
 /// # Safety
 /// The GIL is held; `kind` is not NULL; the references are owned and consumed.
+#[cfg_attr(
+    Py_3_12,
+    expect(
+        deprecated,
+        reason = "throw() is given the parts, which nothing else joins"
+    )
+)]
 pub(crate) unsafe fn join(
     mut kind: *mut PyObject,
     mut value: *mut PyObject,

@@ -15,6 +15,21 @@ static mut GET_RUNNING_LOOP: *mut PyObject = ptr::null_mut();
 #[cfg(not(Py_3_14))]
 static mut SET_RUNNING_LOOP: *mut PyObject = ptr::null_mut();
 
+/// Whether turns hide the running loop; see `EVENTLET_ASYNCIO_VISIBLE_LOOP`.
+#[cfg(not(Py_3_14))]
+static mut HIDING: bool = true;
+
+/// Chooses whether turns hide the running loop. From CPython 3.14 on there is no choice.
+pub(crate) fn set_hiding(hiding: bool) {
+    #[cfg(not(Py_3_14))]
+    // SAFETY: called with the GIL held.
+    unsafe {
+        HIDING = hiding;
+    }
+    #[cfg(Py_3_14)]
+    let _ = hiding;
+}
+
 /// Prepares the names that are always needed; asyncio is looked up by [`use_asyncio`].
 pub(crate) fn init() {
     // SAFETY: called once with the GIL held, when the module is initialised.
@@ -75,6 +90,9 @@ pub(crate) unsafe fn hide_loop() -> *mut PyObject {
     #[cfg(not(Py_3_14))]
     // SAFETY: by contract.
     unsafe {
+        if !HIDING {
+            return ptr::null_mut();
+        }
         let running = visible_loop();
         if !running.is_null() {
             set_loop(ffi::Py_None());

@@ -1,5 +1,7 @@
 //! `eventlet_asyncio._core`: registration and nothing else.
 
+use std::ffi::CStr;
+
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -7,11 +9,19 @@ use pyo3::prelude::*;
 use crate::greenlet::class::{method, noargs};
 use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync};
 
-/// Adds functions written on the C API to the module.
+/// Adds functions written on the C API to the module, and to its `__all__`.
+///
+/// # Safety
+/// The entries fit their functions; the GIL is held.
 unsafe fn add_functions(
     module: &Bound<'_, PyModule>,
     mut table: Vec<ffi::PyMethodDef>,
 ) -> PyResult<()> {
+    let public = module.index()?;
+    for entry in &table {
+        // SAFETY: the names in method tables are static strings.
+        public.append(unsafe { CStr::from_ptr(entry.ml_name) })?;
+    }
     table.push(ffi::PyMethodDef::zeroed());
     let table = Box::leak(table.into_boxed_slice());
     // SAFETY: the table lives as long as the process, as the functions may.
@@ -72,6 +82,12 @@ fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
     .collect()
 }
 
+/// Choose whether green code sees the hub's event loop as the running one.
+#[pyfunction]
+fn _set_visible_loop(visible: bool) {
+    imports::set_hiding(!visible);
+}
+
 /// Choose whether green threads start in a copy of the spawner's context.
 #[pyfunction]
 fn _set_copy_context(copy: bool) {
@@ -87,7 +103,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unsafe {
         if greenlet::errors::init().is_err()
             || greenlet::class::init().is_err()
-            || greenthread::class::init(&bridge::methods()).is_err()
+            || greenthread::class::init(&bridge::slots()).is_err()
         {
             return Err(PyErr::fetch(py));
         }
@@ -120,13 +136,32 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             ),
         ];
         functions.extend(greenthread::spawn::functions());
+        functions.extend(bridge::functions());
         functions.extend(hub::socket::functions());
         add_functions(module, functions)?;
+        // Upstream offers these as attributes of the class, too.
+        let class = module.getattr("greenlet")?;
+        for name in [
+            "GreenletExit",
+            "error",
+            "getcurrent",
+            "gettrace",
+            "settrace",
+        ] {
+            class.setattr(name, module.getattr(name)?)?;
+        }
     }
     module.add_class::<hub::class::Hub>()?;
     module.add_class::<hub::class::TimerHandle>()?;
     module.add_class::<hub::io::Registration>()?;
     module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_in_green_code, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_mark_in_loop, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_loop_waits, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_adopt, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_lend, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_visible_loop, module)?)?;
     module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;
     module.add_function(wrap_pyfunction!(_existing_hub, module)?)?;
     module.add_function(wrap_pyfunction!(_after_fork_in_child, module)?)?;

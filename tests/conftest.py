@@ -29,7 +29,12 @@ class Budget:
     """Time that a test has in all, to be shared out among its waits."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Give the whole time again, after a preparation that may take long."""
+        self._end = time.monotonic() + self._seconds
 
     def remaining(self) -> float:
         """Return the seconds left; fail once there are none."""
@@ -55,9 +60,10 @@ class RunIsolated(Protocol):
 
 
 @pytest.fixture
-def budget() -> Budget:
-    """Give the test 40 seconds, less than the time limit that ends the process."""
-    return Budget(40)
+def budget(request: pytest.FixtureRequest) -> Budget:
+    """Give the test two thirds of its time limit: 40 seconds unless it is marked."""
+    limit = request.node.get_closest_marker("timeout")
+    return Budget((limit.args[0] if limit else 60) * 2 / 3)
 
 
 @pytest.fixture

@@ -73,6 +73,8 @@ ORDER = (
 NATIVE = (
     *("", "asyncio", "corolocal", "event", "greenio", "greenthread", "hubs", "lock"),
     *("queue", "semaphore", "support", "timeout", "tpool"),
+    # Locks of the import system, which may import nothing when they are used.
+    "_patch.hybrid",
 )
 
 
@@ -174,7 +176,7 @@ def overlay_violations(module, text, *, package=False):
     """List what a module of the overlay imports and may not."""
     found = []
     inner = module.removeprefix("eventlet").removeprefix(".")
-    native = module == "greenlet" or inner.split(".")[0] in NATIVE
+    native = module == "greenlet" or bool({inner, inner.split(".")[0]} & set(NATIVE))
     for name, at_top in imports_of(text, module, package=package):
         if name.startswith("eventlet_asyncio"):
             part = name.split(".")[1] if "." in name else ""
@@ -273,6 +275,12 @@ def test_rust_rule_finds(path, text, expected):
         ("eventlet.event", "import eventlet.greenio.base", "stands below"),
         ("eventlet.event", "def f():\n    import eventlet.wsgi", None),
         ("eventlet.greenio.base", "from eventlet_asyncio import _core", None),
+        ("eventlet._patch.hybrid", "from eventlet_asyncio import _core", None),
+        (
+            "eventlet._patch.apply",
+            "from eventlet_asyncio import _core",
+            "may not import",
+        ),
         ("eventlet.wsgi", "from eventlet_asyncio import _core", "may not import"),
         ("eventlet.queue", "from eventlet_asyncio.cli import main", "may not import"),
         ("eventlet.greenio.py3", "from .base import GreenSocket", None),

@@ -1,10 +1,12 @@
 //! Calls of application code, which an OS thread may not come back from.
 //!
 //! Once the interpreter shuts down, CPython before 3.14 ends a daemon thread where it next
-//! asks for the GIL: with pthread_exit(), which unwinds the stack. A stack of ours begins
+//! asks for the GIL: with `pthread_exit()`, which unwinds the stack. A stack of ours begins
 //! with Rust frames, through which a foreign unwinding may not go: the process would abort at
 //! its end. So the call that the unwinding meets first stops the OS thread for good, as CPython
 //! itself does from 3.14 on.
+
+#![expect(clippy::mem_forget, reason = "the guard acts while unwinding only")]
 
 use std::time::Duration;
 

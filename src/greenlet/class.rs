@@ -516,7 +516,12 @@ unsafe extern "C" fn refuse_copy(
 
 unsafe extern "C" fn truth(op: *mut PyObject) -> c_int {
     // SAFETY: called by CPython on a greenlet.
-    unsafe { c_int::from(is_active(op.cast())) }
+    unsafe {
+        let g = op.cast::<Greenlet>();
+        let elsewhere =
+            || (*g).phase == Phase::New && (*g).kind == Kind::Scheduled && ((*(*g).hooks).begun)(g);
+        c_int::from(is_active(g) || elsewhere())
+    }
 }
 
 /// Started and not ended; a main greenlet ends with its thread.

@@ -13,10 +13,14 @@ use crate::pystate;
 
 /// The collector may own a greenlet only while it has no live stack: the references on a
 /// suspended stack cannot be visited, so they count as coming from outside.
+///
+/// That is said to a collection alone. Dicts and tuples ask as well, to leave the
+/// collector's lists while they hold nothing that it knows: one that holds a suspended
+/// greenlet must stay, or no cycle through it would be found once the greenlet has ended.
 pub(super) unsafe extern "C" fn is_gc(op: *mut PyObject) -> c_int {
     let g = op.cast::<Greenlet>();
-    // SAFETY: called by the collector on a live instance.
-    unsafe { c_int::from((*g).phase != Phase::Active) }
+    // SAFETY: called on a live instance, whose type has the flag.
+    unsafe { c_int::from((*g).phase != Phase::Active || !pystate::being_judged(op)) }
 }
 
 pub(crate) unsafe extern "C" fn traverse(
@@ -72,7 +76,7 @@ pub(crate) unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
 }
 
 /// `tp_finalize`: a Python subclass is finalised before its own attributes go.
-pub(super) unsafe extern "C" fn finalize(op: *mut PyObject) {
+pub(crate) unsafe extern "C" fn finalize(op: *mut PyObject) {
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a live instance.
     unsafe {

@@ -137,6 +137,8 @@ pub(crate) unsafe fn switch_to(thread: *mut Thread, target: *mut Greenlet) -> In
     unsafe {
         let me = (*thread).current;
         if target == me {
+            // As good as left and entered: wake-ups for this wait are stale from here on.
+            (*me).resumes = (*me).resumes.wrapping_add(1);
             return (*me).inbound.take();
         }
         let ts = (*thread).tstate;

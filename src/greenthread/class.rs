@@ -38,7 +38,7 @@ pub(crate) unsafe fn check(op: *mut PyObject) -> bool {
 ///
 /// # Safety
 /// Called once with the GIL held, after the greenlet class.
-pub(crate) unsafe fn init(extra: &[ffi::PyMethodDef]) -> Result<(), ()> {
+pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
     let mut methods = vec![
         method(c"wait", noargs(wait), ffi::METH_NOARGS, c"wait($self, /)\n--\n\nReturn the outcome: the value returned, or raise what was raised.\n\nA switch point unless the green thread has ended."),
         method(c"kill", fast(kill_method), FAST, c"kill($self, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in the green thread.\n\nBefore it started, it never runs. A switch point."),
@@ -47,19 +47,21 @@ pub(crate) unsafe fn init(extra: &[ffi::PyMethodDef]) -> Result<(), ()> {
         method(c"unlink", fast(unlink), FAST, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
         method(c"main", fast(main), FAST, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
     ];
-    methods.extend_from_slice(extra);
     methods.push(ffi::PyMethodDef::zeroed());
     let methods = Box::leak(methods.into_boxed_slice());
-    let slots = Box::leak(Box::new([
+    let mut slots = extra.to_vec();
+    slots.extend([
         slot(ffi::Py_tp_doc, c"GreenThread(parent)\n--\n\nA greenlet run by the hub, with an outcome that others can wait for.".as_ptr() as *mut c_void),
         slot(ffi::Py_tp_new, new as *mut c_void),
         slot(ffi::Py_tp_init, initialize as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(0, ptr::null_mut()),
-    ]));
+    ]);
+    let slots = Box::leak(slots.into_boxed_slice());
     let mut spec = ffi::PyType_Spec {
         name: c"eventlet.greenthread.GreenThread".as_ptr(),
         basicsize: std::mem::size_of::<GreenThread>() as c_int,
@@ -95,6 +97,7 @@ pub(crate) unsafe fn alloc(kind: *mut ffi::PyTypeObject) -> *mut GreenThread {
         if !me.is_null() {
             (&raw mut (*me).fate).write(Fate::Pending);
             (&raw mut (*me).waiters).write(WaiterList::new());
+            (&raw mut (*me).awaiters).write(Vec::new());
             (&raw mut (*me).timer).write(None);
             (*me).base.kind = Kind::Scheduled;
             (*me).base.hooks = &raw const GREEN_THREAD;
@@ -172,6 +175,12 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
                 }
             }
         }
+        for awaiter in &(*me).awaiters {
+            let stop = visit(awaiter.object, arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
         for parked in (*me).waiters.iter() {
             let stop = visit(parked.greenlet().cast(), arg);
             if stop != 0 {
@@ -181,6 +190,14 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
     }
     // SAFETY: contract of this slot.
     unsafe { gc::traverse(op, visit, arg) }
+}
+
+unsafe extern "C" fn finalize(op: *mut PyObject) {
+    // SAFETY: called by CPython on a live instance.
+    unsafe {
+        super::report_unclaimed(op.cast());
+        gc::finalize(op);
+    }
 }
 
 unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
@@ -204,6 +221,9 @@ unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
         while let Some(parked) = (*me).waiters.pop_front() {
             parked.release();
         }
+        for awaiter in std::mem::take(&mut (*me).awaiters) {
+            ffi::Py_DECREF(awaiter.object);
+        }
         gc::clear(op)
     }
 }
@@ -218,9 +238,11 @@ unsafe extern "C" fn dealloc(op: *mut PyObject) {
 unsafe fn release(op: *mut PyObject) {
     // SAFETY: contract of `dealloc`; the list's own memory goes with it.
     unsafe {
+        super::report_unclaimed(op.cast());
         clear(op);
         let me = op.cast::<GreenThread>();
         ptr::drop_in_place(&raw mut (*me).waiters);
+        ptr::drop_in_place(&raw mut (*me).awaiters);
     }
 }
 

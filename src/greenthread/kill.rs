@@ -58,13 +58,16 @@ pub(crate) unsafe fn kill(
 pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
-        match (*g).phase {
-            Phase::Dead => {
-                ffi::Py_DECREF(error);
-                return ffi::Py_NewRef(ffi::Py_None());
-            }
-            Phase::New => return never_run(g, error),
-            Phase::Active => {}
+        if (*g).phase == Phase::Dead {
+            ffi::Py_DECREF(error);
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        if (*g).phase == Phase::New && thread::same(g, thread::existing()) {
+            return if end_unstarted(g, error) {
+                ffi::Py_NewRef(ffi::Py_None())
+            } else {
+                ptr::null_mut()
+            };
         }
         let core = registry::hub();
         if core.is_null() {
@@ -108,7 +111,17 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         }
         std::mem::replace(&mut (*g).inbound, Inbound::Error(error)).discard();
         (*thread).throwing = true;
-        switch_to(thread, g).into_result()
+        // A coroutine of a loop that green code runs: that loop is hidden meanwhile.
+        let in_loop = std::mem::replace(&mut (*me).in_loop, false);
+        let hidden = if in_loop {
+            crate::imports::hide_loop()
+        } else {
+            ptr::null_mut()
+        };
+        let result = switch_to(thread, g).into_result();
+        crate::imports::show_loop(hidden);
+        (*me).in_loop = in_loop;
+        result
     }
 }
 
@@ -152,22 +165,41 @@ unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut
 }
 
 /// Ends a greenlet before it began: its function never runs.
-unsafe fn never_run(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+unsafe fn end_unstarted(g: *mut Greenlet, error: *mut PyObject) -> bool {
     // SAFETY: contract of `kill`; `g` is kept alive by the caller.
+    unsafe {
+        if (*g).kind == Kind::Scheduled {
+            ((*(*g).hooks).abort)(g, error)
+        } else {
+            never_run_plain(g, error)
+        }
+    }
+}
+
+/// [`Hooks::abort`](crate::greenlet::Hooks) of GreenThread objects.
+pub(super) unsafe fn never_run(g: *mut Greenlet, error: *mut PyObject) -> bool {
+    // SAFETY: contract of the hook.
     unsafe {
         (*g).phase = Phase::Dead;
         (*g).inbound.take().discard();
-        if (*g).kind == Kind::Scheduled && class::check(g.cast()) {
-            let me = g.cast::<GreenThread>();
-            class::drop_timer(me);
-            quiet(me);
-            super::finish(g, Outcome::Error(error));
-        } else {
-            crate::greenlet::replace(&raw mut (*g).run, ptr::null_mut());
-            ffi::Py_DECREF(error);
-        }
-        ffi::Py_NewRef(ffi::Py_None())
+        let me = g.cast::<GreenThread>();
+        class::drop_timer(me);
+        quiet(me);
+        super::finish(g, Outcome::Error(error));
     }
+    true
+}
+
+/// [`Hooks::abort`](crate::greenlet::Hooks) of greenlets without an outcome.
+pub(super) unsafe fn never_run_plain(g: *mut Greenlet, error: *mut PyObject) -> bool {
+    // SAFETY: contract of the hook.
+    unsafe {
+        (*g).phase = Phase::Dead;
+        (*g).inbound.take().discard();
+        crate::greenlet::replace(&raw mut (*g).run, ptr::null_mut());
+        ffi::Py_DECREF(error);
+    }
+    true
 }
 
 /// The killer knows of the error: it is not reported as one that nobody takes.
@@ -187,7 +219,9 @@ pub(crate) unsafe fn cancel(
 ) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
-        if (*g).phase == Phase::New {
+        let begun =
+            (*g).phase != Phase::New || (*g).kind == Kind::Scheduled && ((*(*g).hooks).begun)(g);
+        if !begun {
             return kill(g, args, count);
         }
         ffi::Py_NewRef(ffi::Py_None())

@@ -40,6 +40,7 @@ pub(super) unsafe fn add(
         let added = ffi::PyList_Append((*me).links, entry) == 0;
         ffi::Py_DECREF(entry);
         if added && !matches!((*me).fate, Fate::Pending) {
+            (*me).unclaimed = false;
             call(me);
         }
         added

@@ -25,6 +25,14 @@ pub(crate) enum Fate {
     Error(*mut PyObject),
 }
 
+/// Somebody who waits otherwise than by parking; implemented by a higher layer.
+pub(crate) struct Awaiter {
+    /// Owned.
+    pub(crate) object: *mut PyObject,
+    /// Called once with the object and the green thread, which has its outcome. Runs Python code.
+    pub(crate) notify: unsafe fn(*mut PyObject, *mut GreenThread),
+}
+
 #[repr(C)]
 pub(crate) struct GreenThread {
     pub(crate) base: Greenlet,
@@ -34,12 +42,18 @@ pub(crate) struct GreenThread {
     pub(crate) kwargs: *mut PyObject,
     pub(crate) fate: Fate,
     pub(crate) waiters: WaiterList<Parked>,
+    /// Told of the outcome once links have run.
+    pub(crate) awaiters: Vec<Awaiter>,
+    /// The green thread that this one waits for in `wait()`, or NULL (borrowed from that call).
+    pub(crate) waits_for: *mut GreenThread,
     /// Owned or NULL: list of (function, args, kwargs) to call at the end.
     pub(crate) links: *mut PyObject,
     /// The pending start of `spawn_after`.
     pub(crate) timer: Option<TimerKey>,
     /// Entered by the hub: its end goes there, too.
     pub(crate) scheduled: bool,
+    /// Holds an error that is reported if nobody takes it before the object dies.
+    pub(crate) unclaimed: bool,
     /// Ended by `kill()` before it began: its error is not news.
     pub(crate) killed: bool,
     /// SystemExit or KeyboardInterrupt on its way to the main greenlet (owned or NULL).
@@ -51,12 +65,18 @@ pub(crate) static GREEN_THREAD: Hooks = Hooks {
     run: run_body,
     finish,
     next,
+    abort: kill::never_run,
+    begun,
+    may_wait,
 };
 /// For the plain greenlets of `spawn_n`: no outcome, no links.
 pub(crate) static SPAWNED: Hooks = Hooks {
     run: run_plain,
     finish: finish_plain,
     next: next_plain,
+    abort: kill::never_run_plain,
+    begun,
+    may_wait,
 };
 
 unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
@@ -93,10 +113,33 @@ unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
     }
 }
 
-/// Records the outcome, wakes those who wait, calls links, reports what nobody takes.
+/// Settles the outcome and reports an error that nobody takes.
 pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
     let me = g.cast::<GreenThread>();
-    // SAFETY: called once, with the GIL held; pointers are taken out before they are used.
+    // SAFETY: called once, with the GIL held.
+    unsafe {
+        let taken = settle(me, outcome);
+        let Fate::Error(error) = (*me).fate else {
+            return;
+        };
+        if errors::is_a(error, errors::GREENLET_EXIT) {
+            return;
+        }
+        if turn::is_system(error) {
+            greenlet::replace(&raw mut (*me).fatal, ffi::Py_NewRef(error));
+        } else if !taken && !(*me).killed {
+            report(error);
+        }
+    }
+}
+
+/// Records the outcome, wakes those who wait, calls links, tells awaiters. True if there was
+/// anybody.
+///
+/// # Safety
+/// The GIL is held, no exception is set; `me` is kept alive by the caller. Runs Python code.
+pub(crate) unsafe fn settle(me: *mut GreenThread, outcome: Outcome) -> bool {
+    // SAFETY: by contract; pointers are taken out before they are used.
     unsafe {
         for slot in [
             &raw mut (*me).function,
@@ -108,31 +151,25 @@ pub(crate) unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
         if !matches!((*me).fate, Fate::Pending) {
             // main() of a subclass that called ours has recorded it.
             discard(outcome);
-            return;
+            return true;
         }
-        let taken = !(*me).waiters.is_empty();
-        let error = match outcome {
-            Outcome::Value(value) => {
-                (*me).fate = Fate::Value(value);
-                ptr::null_mut()
-            }
-            Outcome::Error(error) => {
-                (*me).fate = Fate::Error(error);
-                error
-            }
+        let mut taken = !(*me).waiters.is_empty();
+        (*me).fate = match outcome {
+            Outcome::Value(value) => Fate::Value(value),
+            Outcome::Error(error) => Fate::Error(error),
         };
         while let Some(parked) = (*me).waiters.pop_front() {
             parked.wake(delivery(&(*me).fate));
         }
-        let linked = links::call(me);
-        if error.is_null() || errors::is_a(error, errors::GREENLET_EXIT) {
-            return;
+        taken |= links::call(me);
+        if !(*me).awaiters.is_empty() {
+            taken = true;
+            for Awaiter { object, notify } in std::mem::take(&mut (*me).awaiters) {
+                notify(object, me);
+                ffi::Py_DECREF(object);
+            }
         }
-        if turn::is_system(error) {
-            (*me).fatal = ffi::Py_NewRef(error);
-        } else if !taken && !linked && !(*me).killed {
-            report(error);
-        }
+        taken
     }
 }
 
@@ -157,8 +194,33 @@ unsafe fn discard(outcome: Outcome) {
     }
 }
 
+/// Reports the error that nobody took while the green thread lived.
+///
+/// # Safety
+/// `me` is live or dying; the GIL is held. Runs Python code.
+unsafe fn report_unclaimed(me: *mut GreenThread) {
+    // SAFETY: by contract; the error is held while it is printed.
+    unsafe {
+        if !std::mem::take(&mut (*me).unclaimed) || crate::pystate::in_finalization() {
+            return;
+        }
+        if let Fate::Error(error) = (*me).fate {
+            let pending = errors::take_raised();
+            let error = ffi::Py_NewRef(error);
+            report(error);
+            ffi::Py_DECREF(error);
+            if !pending.is_null() {
+                errors::raise(pending);
+            }
+        }
+    }
+}
+
 /// Prints an error that nobody waits for, if this thread's hub prints exceptions.
-unsafe fn report(error: *mut PyObject) {
+///
+/// # Safety
+/// `error` is a live exception; the GIL is held. Runs Python code.
+pub(crate) unsafe fn report(error: *mut PyObject) {
     let core = registry::existing();
     // SAFETY: the hub of this OS thread is live; the GIL is held by the callers.
     unsafe {
@@ -168,7 +230,11 @@ unsafe fn report(error: *mut PyObject) {
     }
 }
 
-unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
+/// Who runs after a green thread.
+///
+/// # Safety
+/// Called at the end of `g`, on its own stack, with the GIL held.
+pub(crate) unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
     let me = g.cast::<GreenThread>();
     // SAFETY: hooks are called on the green thread's own stack, with the GIL held.
     unsafe {
@@ -310,6 +376,7 @@ pub(crate) unsafe fn result(me: *mut GreenThread) -> *mut PyObject {
 pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
     // SAFETY: by contract; `me` is kept alive by the caller's reference.
     unsafe {
+        (*me).unclaimed = false;
         if !matches!((*me).fate, Fate::Pending) {
             return result(me);
         }
@@ -324,11 +391,36 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
             );
             return ptr::null_mut();
         }
+        let waiter = (*(*core).thread).current;
+        if !((*(*me).base.hooks).may_wait)(me.cast(), waiter) {
+            return ptr::null_mut();
+        }
+        let waiter: *mut GreenThread = if class::check(waiter.cast()) {
+            waiter.cast()
+        } else {
+            ptr::null_mut()
+        };
         let key = (*me).waiters.push_back(Parked::current((*core).thread));
+        if !waiter.is_null() {
+            (*waiter).waits_for = me;
+        }
         let inbound = crate::hub::park::park(core);
+        if !waiter.is_null() {
+            (*waiter).waits_for = ptr::null_mut();
+        }
         if let Some(parked) = (*me).waiters.remove(key) {
             parked.release();
         }
         inbound.into_result()
     }
+}
+
+/// The work of a green thread is done on its stack.
+unsafe fn begun(g: *mut Greenlet) -> bool {
+    // SAFETY: `g` is live by contract of the hook.
+    unsafe { (*g).phase != Phase::New }
+}
+
+unsafe fn may_wait(_: *mut Greenlet, _: *mut Greenlet) -> bool {
+    true
 }

@@ -209,6 +209,7 @@ unsafe extern "C" fn spawn_after(
                 let deadline = now().saturating_add(nanos_from_seconds(seconds));
                 (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
             } else {
+                // As for timers of the hub: due already, so behind what is ready now.
                 make_ready(core, Ready::Start(me.cast()));
             }
         }

@@ -316,24 +316,12 @@ impl Hub {
         // SAFETY: the GIL is held; the loop is cloned before it is used.
         unsafe {
             let core = self.core()?;
-            if (*core).driver != Driver::Asyncio || (*core).closed {
-                return Ok(None);
-            }
             if (*core).thread != thread::existing() {
                 let looping = &(*core).looping;
                 let known = looping.attached.as_ref().or(looping.owned.as_ref());
                 return Ok(known.map(|l| l.clone_ref(py)));
             }
-            let running = crate::imports::visible_loop();
-            if !running.is_null() {
-                return Ok(Some(Bound::from_owned_ptr(py, running).unbind()));
-            }
-            if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py))
-                && attached.call_method0(py, "is_running")?.is_truthy(py)?
-            {
-                return Ok(Some(attached));
-            }
-            run::owned_loop(py, core).map(|l| Some(l.unbind()))
+            Ok(run::event_loop(py, core)?.map(Bound::unbind))
         }
     }
 

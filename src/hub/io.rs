@@ -33,6 +33,23 @@ pub(super) unsafe fn poll_now(core: *mut Core) -> bool {
     }
 }
 
+/// Polls without waiting, for a green thread that leaves while nobody is ready. True if that
+/// has changed. What the kernel refuses is left to the runner to report.
+///
+/// # Safety
+/// A turn is in progress; the GIL is held. Runs no code of the application.
+pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        if !poll_now(core) {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        (*core).polled = (*core).ready.is_empty();
+        !(*core).polled
+    }
+}
+
 /// Sleeps in the reactor's poll for at most `nanos`, without the GIL. Raises what a signal
 /// handler raises.
 ///

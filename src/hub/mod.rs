@@ -21,6 +21,7 @@
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
@@ -131,10 +132,14 @@ pub(crate) struct Core {
     pub(crate) turn_requested: bool,
     /// Owned or NULL: the greenlet whose stack turns run on.
     pub(crate) runner: *mut Greenlet,
+    /// Owned: runners of turns that were set aside for a loop that green code runs.
+    pub(crate) lent: Vec<*mut Greenlet>,
     /// Owned: runs the loop when nobody else does; replaced when it has died.
     pub(crate) greenlet: *mut Greenlet,
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
+    /// A green thread has polled just now and found nothing: the runner need not.
+    pub(crate) polled: bool,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -168,8 +173,10 @@ impl Core {
             in_turn: false,
             turn_requested: false,
             runner: ptr::null_mut(),
+            lent: Vec::new(),
             greenlet: ptr::null_mut(),
             litter: Vec::new(),
+            polled: false,
             events: Vec::new(),
             messages: Vec::new(),
             looping: run::Looping::default(),
@@ -272,8 +279,14 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
         if (*core).budget.spend(crate::reactor::now) {
             loop {
                 match (*core).ready.peek(0) {
+                    // Looked at here, a descriptor that is ready costs no way over the runner.
+                    None => {
+                        if !io::poll_before_leaving(core) {
+                            break;
+                        }
+                    }
                     // The runner deals with these: they run Python code first.
-                    None | Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
+                    Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
                     Some(Ready::Resume(..) | Ready::Start(_)) => {}
                 }
                 match (*core).ready.pop() {

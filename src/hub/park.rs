@@ -137,7 +137,11 @@ pub(crate) unsafe fn post(core: *mut Core, item: Ready) {
 pub(crate) unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
-        if (*core).in_turn && (*(*core).thread).current != (*core).runner {
+        let me = (*(*core).thread).current;
+        if (*core).in_turn && me != (*core).runner {
+            if (*me).in_loop {
+                return run::refuse_to_block();
+            }
             successor(core)
         } else {
             run::enter_runner(core)
@@ -237,7 +241,6 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
         if core.is_null() {
             return ptr::null_mut();
         }
-        let thread = (*core).thread;
         let inbound = if seconds <= 0.0 {
             yield_once(core)
         } else {
@@ -258,12 +261,12 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
 
 /// Lets everything run that is ready or due; a no-op on the stack that runs the event loop,
 /// which cannot wait for itself.
-unsafe fn yield_once(core: *mut Core) -> Inbound {
+pub(super) unsafe fn yield_once(core: *mut Core) -> Inbound {
     // SAFETY: contract of `sleep`.
     unsafe {
         let thread = (*core).thread;
         if (*core).in_turn {
-            if (*thread).current == (*core).runner {
+            if (*thread).current == (*core).runner || (*(*thread).current).in_loop {
                 return Inbound::Nothing;
             }
             if (*core).ready.is_empty() {

@@ -63,6 +63,18 @@ impl Default for Looping {
 pub(crate) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
+        attach_to_running(core);
+        if !(*core).turn_requested {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+        }
+    }
+}
+
+/// Adopts the loop that runs the calling code, if it is not ours yet.
+unsafe fn attach_to_running(core: *mut Core) {
+    // SAFETY: contract of `request_turn`.
+    unsafe {
         if (*core).driver == Driver::Asyncio {
             let running = crate::imports::visible_loop();
             if !running.is_null() {
@@ -71,10 +83,6 @@ pub(crate) unsafe fn request_turn(core: *mut Core) {
                 }
                 ffi::Py_DECREF(running);
             }
-        }
-        if !(*core).turn_requested {
-            (*core).turn_requested = true;
-            (*core).waker.wake();
         }
     }
 }
@@ -121,6 +129,24 @@ unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
             turn::become_runner(core);
         }
     });
+}
+
+/// Attaches to a loop that is about to run on the caller's stack.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn adopt_starting(event_loop: &Bound<'_, PyAny>, core: *mut Core) {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).driver != Driver::Asyncio
+            || (*core).closed
+            || (*core).in_turn
+            || is_attached(core, event_loop.as_ptr())
+        {
+            return;
+        }
+        adopt(core, event_loop.as_ptr());
+    }
 }
 
 /// Makes `event_loop` the one that has our reader.
@@ -175,8 +201,40 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
         if (*core).closed || (*core).in_turn {
             return Ok(());
         }
+        on_loop(py, core, |core| turn::turn(core))
+    }
+}
+
+/// Something that a callback of the loop makes ready: runs it and what became ready.
+///
+/// # Safety
+/// `core` is this OS thread's hub or NULL; the GIL is held; the caller is a callback of a
+/// loop of this OS thread. `cause` must not switch.
+///
+/// # Switches
+/// Into what is ready, unless a turn is in progress already: then that does it.
+pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if core.is_null() || (*core).closed || (*core).in_turn {
+            cause();
+            return Ok(());
+        }
+        attach_to_running(core);
+        on_loop(py, core, |core| turn::brief(core, cause))
+    }
+}
+
+/// Takes a turn in a callback of the loop, which is hidden meanwhile.
+unsafe fn on_loop(
+    py: Python<'_>,
+    core: *mut Core,
+    turn: impl FnOnce(*mut Core) -> bool,
+) -> PyResult<()> {
+    // SAFETY: contract of the callers.
+    unsafe {
         let hidden = crate::imports::hide_loop();
-        let fine = turn::turn(core);
+        let fine = turn(core);
         crate::imports::show_loop(hidden);
         if !fine {
             let error = PyErr::fetch(py);
@@ -211,6 +269,20 @@ pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<
         (*core).looping.handle = None;
         (*core).looping.scheduled = NEVER;
         asyncio_turn(py, core)
+    }
+}
+
+/// A timer is due before the loop would come back for it.
+///
+/// # Safety
+/// `core` is live.
+pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        (*core)
+            .timers
+            .next_deadline()
+            .is_some_and(|d| d < (*core).looping.scheduled)
     }
 }
 
@@ -296,6 +368,25 @@ pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
     }
 }
 
+/// Raises the error for a blocking call in a coroutine; returns NULL.
+///
+/// # Safety
+/// The GIL is held.
+#[cold]
+pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        ffi::PyErr_SetString(
+                    ffi::PyExc_RuntimeError,
+                    c"a blocking green call would stop the asyncio event loop that runs this code: \
+                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
+                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
+                        .as_ptr(),
+                );
+    }
+    ptr::null_mut()
+}
+
 /// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
 /// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here.
 ///
@@ -323,14 +414,7 @@ pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
                 if !runner.is_null() && runner != me && (*runner).phase == Phase::Active {
                     return runner;
                 }
-                ffi::PyErr_SetString(
-                    ffi::PyExc_RuntimeError,
-                    c"a blocking green call would stop the asyncio event loop that runs this code: \
-                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
-                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
-                        .as_ptr(),
-                );
-                return ptr::null_mut();
+                return refuse_to_block();
             }
         }
         if !ensure_greenlet(core) {
@@ -486,6 +570,24 @@ unsafe fn pause(core: *mut Core) -> u64 {
     }
 }
 
+/// Attaches to the owned loop again, after another loop ran in its stead.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn attach_owned(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).closed || (*core).driver != Driver::Asyncio {
+            return Ok(());
+        }
+        let owned = owned_loop(py, core)?;
+        if is_attached(core, owned.as_ptr()) {
+            return Ok(());
+        }
+        attach(py, core, &owned)
+    }
+}
+
 /// Runs the owned loop until it stops; `stop()` by the application does not end the hub.
 unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `run`; objects are cloned out of `core` before they are called.
@@ -501,6 +603,34 @@ unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let failure = (*core).looping.failure.take();
         result?;
         failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The loop on which new tasks of the running code belong: the one that runs it, the one
+/// that runs the hub, or the one that the hub will run. None for drivers without loops.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(crate) unsafe fn event_loop(
+    py: Python<'_>,
+    core: *mut Core,
+) -> PyResult<Option<Bound<'_, PyAny>>> {
+    // SAFETY: by contract; the loop is cloned before it is used.
+    unsafe {
+        if (*core).driver != Driver::Asyncio || (*core).closed {
+            return Ok(None);
+        }
+        let running = crate::imports::visible_loop();
+        if !running.is_null() {
+            return Ok(Some(Bound::from_owned_ptr(py, running)));
+        }
+        if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) {
+            let attached = attached.into_bound(py);
+            if (*core).in_turn || attached.call_method0("is_running")?.is_truthy()? {
+                return Ok(Some(attached));
+            }
+        }
+        owned_loop(py, core).map(Some)
     }
 }
 

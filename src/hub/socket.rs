@@ -56,7 +56,7 @@ impl Patience {
                 return (self.deadline, true);
             }
             let seconds = ffi::PyFloat_AsDouble(self.timeout);
-            if seconds == -1.0 && !ffi::PyErr_Occurred().is_null() {
+            if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
                 return (None, false);
             }
             self.deadline = Some(now().saturating_add(nanos_from_seconds(seconds)));
@@ -167,6 +167,36 @@ unsafe fn failure() -> Failure {
     }
 }
 
+/// Tells the reactor of a read that left nothing behind.
+unsafe fn note_read(fd: c_int, flags: c_int, got: isize, room: usize) {
+    let core = registry::existing();
+    if flags == 0 && got > 0 && (got as usize) < room && !core.is_null() {
+        // SAFETY: the hub of this OS thread is live; the GIL is held by the callers.
+        unsafe {
+            (*core)
+                .reactor
+                .note_drained(fd, Direction::Read, || is_stream(fd));
+        }
+    }
+}
+
+/// Whether a descriptor is a socket that carries a stream of bytes.
+fn is_stream(fd: c_int) -> bool {
+    let mut kind: c_int = 0;
+    let mut len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: both pointers lead to live locals of the sizes told.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_TYPE,
+            (&raw mut kind).cast(),
+            &raw mut len,
+        )
+    };
+    result == 0 && kind == libc::SOCK_STREAM
+}
+
 /// Repeats `call` until it succeeds; -1 with an exception set on failure.
 unsafe fn persist(
     fd: c_int,
@@ -174,6 +204,13 @@ unsafe fn persist(
     patience: &mut Patience,
     mut call: impl FnMut() -> isize,
 ) -> isize {
+    let core = registry::existing();
+    // SAFETY: contract of the callers; the hub of this OS thread is live.
+    let drained = !core.is_null() && unsafe { (*core).reactor.is_drained(fd, direction) };
+    // SAFETY: as above.
+    if drained && !unsafe { until_ready(fd, direction, patience) } {
+        return -1;
+    }
     loop {
         let count = call();
         if count >= 0 {
@@ -269,6 +306,7 @@ unsafe extern "C" fn recv(
             ffi::Py_DECREF(bytes);
             return ptr::null_mut();
         }
+        note_read(fd, flags, got, bufsize as usize);
         if got != bufsize {
             // On failure it sets the exception and NULL.
             _PyBytes_Resize(&raw mut bytes, got);
@@ -344,6 +382,7 @@ unsafe extern "C" fn recv_into(
         let got = persist(fd, Direction::Read, &mut Patience::new(timeout), || {
             libc::recv(fd, start, room, flags)
         });
+        note_read(fd, flags, got, room);
         if got < 0 {
             ptr::null_mut()
         } else {

@@ -31,27 +31,59 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
     }
 }
 
+/// A turn for one event of the loop: runs `cause`, which makes something ready, and what is
+/// ready then. The rest of a [`turn`] costs a system call, and is left to the next one.
+///
+/// # Safety
+/// As for [`turn`]; `cause` must not switch.
+///
+/// # Switches
+/// As [`turn`].
+pub(crate) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        become_runner(core);
+        (*core).in_turn = true;
+        (*core).budget.start(now());
+        cause();
+        let fine = perform_ready(core);
+        (*core).in_turn = false;
+        fine
+    }
+}
+
+/// Empties the ready queue, as far as the budget goes.
+unsafe fn perform_ready(core: *mut Core) -> bool {
+    // SAFETY: contract of `turn`.
+    unsafe {
+        loop {
+            if !(*core).litter.is_empty() {
+                empty_litter(core);
+            }
+            if !(*core).budget.spend(now) {
+                return true;
+            }
+            let Some(item) = (*core).ready.pop() else {
+                return true;
+            };
+            if !perform(core, item) {
+                return false;
+            }
+        }
+    }
+}
+
 unsafe fn passes(core: *mut Core) -> bool {
     // SAFETY: contract of `turn`.
     unsafe {
         loop {
             take_messages(core);
             take_due(core);
-            loop {
-                if !(*core).litter.is_empty() {
-                    empty_litter(core);
-                }
-                if !(*core).budget.spend(now) {
-                    break;
-                }
-                let Some(item) = (*core).ready.pop() else {
-                    break;
-                };
-                if !perform(core, item) {
-                    return false;
-                }
+            if !perform_ready(core) {
+                return false;
             }
-            if !io::poll_now(core) {
+            let polled = std::mem::replace(&mut (*core).polled, false);
+            if !polled && !io::poll_now(core) {
                 return false;
             }
             if (*core).ready.is_empty() || !(*core).budget.spend(now) {
@@ -200,7 +232,7 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
         let fine = enter(core, g, inbound);
         (*core).in_turn = false;
         crate::imports::show_loop(hidden);
-        if !(*core).ready.is_empty() {
+        if !(*core).ready.is_empty() || super::run::must_schedule(core) {
             super::run::request_turn(core);
         }
         fine

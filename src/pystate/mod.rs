@@ -34,6 +34,7 @@ mod chunk;
 mod context;
 #[cfg(Py_3_13)]
 mod debug_offsets;
+mod gc_head;
 #[cfg(Py_3_11)]
 mod handled;
 mod layout;
@@ -53,6 +54,7 @@ use std::ptr;
 use pyo3::ffi::{self, PyObject, PyThreadState, visitproc};
 
 pub(crate) use context::{current_context, set_current_context};
+pub(crate) use gc_head::being_judged;
 pub(crate) use layout::{check, layout};
 use version::{ExcItem, Fields, ThreadState};
 

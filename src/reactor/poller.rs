@@ -66,6 +66,8 @@ fn arm<W>(
         }
     }
     .map_err(WatchError::from_os)?;
+    // What is ready now is reported anew.
+    entry.drained = 0;
     entry.armed = mask;
     Ok(())
 }
@@ -77,6 +79,7 @@ fn disarm<W>(registry: &Registry, fd: RawFd, entry: &mut Entry<W>) {
         // Fails if the file was closed behind our back: then there is nothing to remove.
         let _ = registry.deregister(&mut SourceFd(&fd));
         entry.armed = 0;
+        entry.drained = 0;
         entry.generation = entry.generation.wrapping_add(1);
     }
 }
@@ -175,6 +178,37 @@ impl<W> Reactor<W> {
         if let Some(entry) = self.owned_entry(handle) {
             entry.ready &= !direction.bit();
         }
+    }
+
+    /// Records that a read of an owned descriptor got less than it asked for.
+    ///
+    /// A byte stream is empty then, and since it is watched edge-triggered, whatever comes next
+    /// is an edge: until the poll reports one, another read would only answer EAGAIN. Not so
+    /// once the peer has closed: the end of the stream is told without an edge, then.
+    /// `is_stream` is asked once for each file.
+    #[inline]
+    pub fn note_drained(
+        &mut self,
+        fd: RawFd,
+        direction: Direction,
+        is_stream: impl FnOnce() -> bool,
+    ) {
+        let Some(entry) = self.table.get_mut(fd) else {
+            return;
+        };
+        if entry.owned && entry.armed & direction.bit() != 0 && !entry.closed {
+            let stream = *entry.stream.get_or_insert_with(is_stream);
+            if stream {
+                entry.drained |= direction.bit();
+            }
+        }
+    }
+
+    /// Whether a system call on the descriptor is known to answer EAGAIN.
+    #[inline]
+    pub fn is_drained(&self, fd: RawFd, direction: Direction) -> bool {
+        let entry = self.table.get(fd);
+        entry.is_some_and(|entry| entry.owned && entry.drained & direction.bit() != 0)
     }
 
     /// Queues `waiter` until an owned descriptor is ready, or returns `None`: it is ready now
@@ -465,6 +499,8 @@ fn serve<W>(
         return;
     }
     let happened = directions(event);
+    entry.drained &= !happened;
+    entry.closed |= event.is_read_closed() || event.is_write_closed() || event.is_error();
     if entry.owned {
         entry.ready |= happened;
     }

@@ -37,6 +37,12 @@ pub(super) struct Entry<W> {
     pub(super) armed: u8,
     /// Directions (of an owned descriptor) ready since the owner last met EAGAIN.
     pub(super) ready: u8,
+    /// Directions (of an owned stream) known to have nothing left: the next news is an edge.
+    pub(super) drained: u8,
+    /// The peer has closed or broken the connection: no edge tells of it again.
+    pub(super) closed: bool,
+    /// Whether it is a byte stream, once that was asked.
+    pub(super) stream: Option<bool>,
     queues: [WaiterList<Waiter<W>>; 2],
 }
 
@@ -47,6 +53,9 @@ impl<W> Entry<W> {
             owned: false,
             armed: 0,
             ready: 0,
+            drained: 0,
+            closed: false,
+            stream: None,
             queues: [WaiterList::new(), WaiterList::new()],
         }
     }
@@ -118,6 +127,9 @@ impl<W> Entry<W> {
         self.owned = false;
         self.armed = 0;
         self.ready = 0;
+        self.drained = 0;
+        self.closed = false;
+        self.stream = None;
         let [readers, writers] = &mut self.queues;
         let readers = readers
             .drain()

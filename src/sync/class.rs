@@ -367,7 +367,7 @@ pub(super) unsafe fn seconds(object: *mut PyObject) -> Option<f64> {
     // SAFETY: by contract.
     unsafe {
         let seconds = ffi::PyFloat_AsDouble(object);
-        if seconds == -1.0 && !ffi::PyErr_Occurred().is_null() {
+        if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
             return None;
         }
         if seconds.is_nan() {

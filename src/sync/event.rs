@@ -284,6 +284,10 @@ unsafe extern "C" fn wait(
         if core.is_null() {
             return ptr::null_mut();
         }
+        if !(*me).result.is_null() {
+            // Sent by another OS thread while the hub was made.
+            return outcome(me);
+        }
         ffi::Py_INCREF(op);
         let key = (*me).waiters.push_back(Parked::current((*core).thread));
         let inbound = park::park_until(core, deadline);

@@ -155,7 +155,7 @@ unsafe extern "C" fn initialize(
     0
 }
 
-/// A whole number of what was given, as int() makes it; None with TypeError or OverflowError set.
+/// A whole number of what was given, as `int()` makes it; None with TypeError or `OverflowError` set.
 unsafe fn whole(value: *mut PyObject) -> Option<isize> {
     // SAFETY: contract of `initialize`: the GIL is held, `value` is live.
     unsafe {
@@ -198,9 +198,13 @@ unsafe fn take(me: *mut Semaphore, blocking: bool, deadline: Option<u64>) -> c_i
 unsafe fn take_later(me: *mut Semaphore, deadline: Option<u64>) -> c_int {
     // SAFETY: contract of `take`; one borrow per statement, none across the switch.
     unsafe {
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return -1;
+            if registry::hub().is_null() {
+                return -1;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return take(me, true, deadline);
         }
         loop {
             let key = (*me).waiters.push_back(Parked::current((*core).thread));

@@ -236,12 +236,26 @@ unsafe fn begin(me: *mut Timeout) -> bool {
         if seconds > 0.0 {
             (*me).deadline = now().saturating_add(nanos_from_seconds(seconds));
             (*me).key = Some(run::add_timer(core, (*me).deadline, Due::Expire(me.cast())));
+            // The heap's reference keeps it alive whatever the collector finds, so while it
+            // is pending there is nothing to find: a million live timeouts cost a
+            // collection nothing.
+            ffi::PyObject_GC_UnTrack(me.cast());
         } else {
             (*me).deadline = 0;
             (*me).key = None;
             make_ready(core, Ready::Expire(me.cast()));
         }
         true
+    }
+}
+
+/// Shows a timeout that is no longer pending to the collector again.
+unsafe fn track(me: *mut Timeout) {
+    // SAFETY: contract of the callers: `me` is live, the GIL is held.
+    unsafe {
+        if ffi::PyObject_GC_IsTracked(me.cast()) == 0 {
+            ffi::PyObject_GC_Track(me.cast());
+        }
     }
 }
 
@@ -253,6 +267,7 @@ unsafe fn end(me: *mut Timeout) -> bool {
         if g.is_null() {
             return true;
         }
+        track(me);
         let core = (*(*g).thread).hub.cast::<Core>();
         if let Some(key) = (*me).key
             && !core.is_null()
@@ -278,6 +293,7 @@ unsafe extern "C" fn expire(op: *mut PyObject, _: *mut PyObject) -> *mut PyObjec
         if (*me).greenlet.is_null() || (*me).deadline > now() {
             return class::none();
         }
+        track(me);
         let error = raised(me);
         let pair = ffi::PyTuple_New(2);
         // Taken last: what was called may have cancelled it.

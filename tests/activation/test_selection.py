@@ -150,7 +150,7 @@ def test_start_up_file_without_its_package_disturbs_nobody(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_editable_installation_is_selected_alike(
-    run_isolated, make_environment, tmp_path
+    run_isolated, make_environment, tmp_path, budget
 ):
     """``pip install -e`` activates by the same variable, beside an upstream."""
     checkout = tmp_path / "checkout"
@@ -164,6 +164,8 @@ def test_editable_installation_is_selected_alike(
         "install", "--quiet", "--no-deps", "--editable", str(checkout),
         "--config-settings", "build-args=--profile=dev",
     )  # fmt: skip
+    # Compiling the crate may have taken more than a test's time.
+    budget.restart()
     program = WHO_BOTH + "print(eventlet_asyncio.__file__)"
     done = run_isolated(
         "import eventlet_asyncio\n" + program, SELECTED, python=environment.python

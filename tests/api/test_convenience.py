@@ -27,6 +27,20 @@ def listener():
     sock.close()
 
 
+@pytest.fixture
+def connect(listener):
+    """Connect to the listener; closed at the end."""
+    clients = []
+
+    def enter():
+        clients.append(eventlet.connect(listener.getsockname()))
+        return clients[-1]
+
+    yield enter
+    for client in clients:
+        client.close()
+
+
 def test_connect_reaches_what_listen_opened(listener):
     client = eventlet.connect(listener.getsockname())
     server, address = listener.accept()
@@ -91,7 +105,7 @@ def test_listen_warns_where_a_port_would_be_shared_with_strangers():
     assert caught[0].filename == __file__
 
 
-def test_serve_runs_handlers_at_the_same_time(listener):
+def test_serve_runs_handlers_at_the_same_time(listener, connect):
     meeting = [eventlet.Event(), eventlet.Event()]
 
     def handle(conn, address):
@@ -101,40 +115,40 @@ def test_serve_runs_handlers_at_the_same_time(listener):
         conn.sendall(b"met")
 
     server = eventlet.spawn(eventlet.serve, listener, handle)
-    clients = [eventlet.connect(listener.getsockname()) for _ in range(2)]
+    clients = [connect() for _ in range(2)]
     for number, client in enumerate(clients):
         client.sendall(b"%d" % number)
     assert [client.recv(3) for client in clients] == [b"met", b"met"]
     server.kill()
 
 
-def test_serve_closes_the_connection_when_its_handler_ends(listener):
+def test_serve_closes_the_connection_when_its_handler_ends(listener, connect):
     server = eventlet.spawn(eventlet.serve, listener, lambda conn, address: None)
-    client = eventlet.connect(listener.getsockname())
+    client = connect()
     assert client.recv(1) == b""
     server.kill()
 
 
-def test_serve_ends_on_stopserve(listener):
+def test_serve_ends_on_stopserve(listener, connect):
     def handle(conn, address):
         raise eventlet.StopServe
 
-    client = eventlet.spawn(eventlet.connect, listener.getsockname())
+    client = eventlet.spawn(connect)
     assert eventlet.serve(listener, handle) is None
     assert client.wait().recv(1) == b""
 
 
-def test_serve_raises_what_a_handler_raises(listener):
+def test_serve_raises_what_a_handler_raises(listener, connect):
     def handle(conn, address):
         raise LookupError("why")
 
-    client = eventlet.spawn(eventlet.connect, listener.getsockname())
+    client = eventlet.spawn(connect)
     with pytest.raises(LookupError, match="why"):
         eventlet.serve(listener, handle)
     assert client.wait().recv(1) == b""
 
 
-def test_serve_goes_on_when_a_handler_is_killed(listener):
+def test_serve_goes_on_when_a_handler_is_killed(listener, connect):
     handlers = []
 
     def handle(conn, address):
@@ -143,16 +157,16 @@ def test_serve_goes_on_when_a_handler_is_killed(listener):
         eventlet.Event().wait()
 
     server = eventlet.spawn(eventlet.serve, listener, handle)
-    first = eventlet.connect(listener.getsockname())
+    first = connect()
     assert first.recv(1) == b"x"
     handlers[0].kill()
     assert first.recv(1) == b""
-    second = eventlet.connect(listener.getsockname())
+    second = connect()
     assert second.recv(1) == b"x"
     server.kill()
 
 
-def test_serve_accepts_no_more_than_its_concurrency(listener):
+def test_serve_accepts_no_more_than_its_concurrency(listener, connect):
     entered = []
     release = eventlet.Event()
 
@@ -161,7 +175,7 @@ def test_serve_accepts_no_more_than_its_concurrency(listener):
         release.wait()
 
     server = eventlet.spawn(eventlet.serve, listener, handle, concurrency=2)
-    clients = [eventlet.connect(listener.getsockname()) for _ in range(3)]
+    clients = [connect() for _ in range(3)]
     with eventlet.Timeout(5):
         while len(entered) < 2:
             eventlet.sleep(0)

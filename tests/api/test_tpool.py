@@ -203,6 +203,7 @@ def test_negative_number_of_threads_is_refused():
 
 def test_forked_child_gets_workers_of_its_own(run_isolated):
     code = """
+import os
 from eventlet import tpool
 assert tpool.execute(int, 1) == 1
 pid = os.fork()

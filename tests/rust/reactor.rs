@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "reactor/drained.rs"]
+mod drained;
 #[path = "reactor/process.rs"]
 mod process;
 #[path = "reactor/random.rs"]

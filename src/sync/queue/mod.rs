@@ -14,10 +14,11 @@
 //! [`serve_putters`]).
 //!
 //! With `maxsize` 0 nothing is stored: a queue is a channel then, where the items are those of the
-//! waiting putters, and put() returns when its item has been taken. A notified getter may
+//! waiting putters, and `put()` returns when its item has been taken. A notified getter may
 //! find that the putter has given up; it then waits on, before all others (`first`).
 
 pub(super) mod class;
+mod storage;
 
 use std::collections::VecDeque;
 use std::ptr;
@@ -56,7 +57,7 @@ pub(super) struct Queue {
     granted: usize,
     /// Which methods a subclass in Python has overridden.
     overridden: class::Overridden,
-    /// Counts unfinished tasks: a Queue, not a LightQueue.
+    /// Counts unfinished tasks: a Queue, not a `LightQueue`.
     counting: bool,
     unfinished: isize,
     joiners: WaiterList<Parked>,
@@ -83,7 +84,7 @@ unsafe fn stored(me: *mut Queue) -> Option<usize> {
         if (*me).container.is_null() && !(*me).overridden.storage {
             return Some((*me).items.len());
         }
-        class::container_len(me)
+        storage::container_len(me)
     }
 }
 
@@ -129,7 +130,7 @@ unsafe fn store(me: *mut Queue, item: *mut PyObject) -> bool {
     unsafe {
         if (*me).container.is_null() && !(*me).overridden.storage {
             (*me).items.push_back(ffi::Py_NewRef(item));
-        } else if !class::container_put(me, item) {
+        } else if !storage::container_put(me, item) {
             return false;
         }
         count_task(me);
@@ -221,14 +222,13 @@ unsafe fn take(me: *mut Queue) -> *mut PyObject {
             }
             return take_from_putter(me);
         }
-        let stored = match stored(me) {
-            None => return ptr::null_mut(),
-            Some(stored) => stored,
+        let Some(stored) = stored(me) else {
+            return ptr::null_mut();
         };
         if stored == 0 {
             return take_from_putter(me);
         }
-        let item = class::container_get(me);
+        let item = storage::container_get(me);
         if !item.is_null() && !serve_putters(me) {
             ffi::Py_DECREF(item);
             return ptr::null_mut();
@@ -284,9 +284,13 @@ unsafe fn get(me: *mut Queue, blocking: bool, deadline: Option<u64>) -> Result<*
 unsafe fn get_later(me: *mut Queue, deadline: Option<u64>) -> Result<*mut PyObject> {
     // SAFETY: contract of `get`; one borrow per statement, none across the switch.
     unsafe {
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return None;
+            if registry::hub().is_null() {
+                return None;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return get(me, true, deadline);
         }
         let mut again = false;
         loop {
@@ -374,9 +378,13 @@ unsafe fn put_later(me: *mut Queue, item: *mut PyObject, deadline: Option<u64>) 
     // SAFETY: contract of `put`. `slot` lies on this green thread's stack, where only those
     // who find the putter on the list look for it; it leaves the list before this returns.
     unsafe {
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return None;
+            if registry::hub().is_null() {
+                return None;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return put(me, item, true, deadline);
         }
         let mut slot = ffi::Py_NewRef(item);
         let place = &raw mut slot;
@@ -477,9 +485,13 @@ unsafe fn join(me: *mut Queue) -> bool {
         if (*me).unfinished <= 0 {
             return true;
         }
-        let core = registry::hub();
+        let core = registry::existing();
         if core.is_null() {
-            return false;
+            if registry::hub().is_null() {
+                return false;
+            }
+            // Other OS threads ran while the hub was made: look again.
+            return join(me);
         }
         loop {
             let key = (*me).joiners.push_back(Parked::current((*core).thread));

@@ -45,8 +45,7 @@ def connect(addr: Any, family: int = AF_INET, bind: Any = None) -> Any:
     Returns:
         The connected green socket.
     """
-    from eventlet.green import socket
-
+    socket = _green_socket()
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if bind is not None:
@@ -86,8 +85,7 @@ def listen(
             where it would let a stranger share the port; it is left out.
         ReusePortUnavailableWarning: If the system refuses ``reuse_port``.
     """
-    from eventlet.green import socket
-
+    socket = _green_socket()
     is_ip = family in (socket.AF_INET, socket.AF_INET6)
     if is_ip and addr[1] == 0:
         if reuse_port:
@@ -95,6 +93,7 @@ def listen(
                 "listen() with port 0 and reuse_port: SO_REUSEPORT is not set,"
                 " another program could get the same port. Pass reuse_port=False.",
                 ReuseRandomPortWarning,
+                stacklevel=3,
             )
         reuse_port = False
     elif reuse_port is None:
@@ -114,6 +113,12 @@ def listen(
     return sock
 
 
+def _green_socket() -> Any:
+    from eventlet.green import socket
+
+    return socket
+
+
 def _set_reuse_port(sock: Any, socket: Any) -> None:
     option = getattr(socket, "SO_REUSEPORT", None)
     if option is not None:
@@ -130,13 +135,14 @@ def _set_reuse_port(sock: Any, socket: Any) -> None:
         "listen() with reuse_port: this system has no SO_REUSEPORT, going on"
         " without. Pass reuse_port=False.",
         ReusePortUnavailableWarning,
+        stacklevel=4,
     )
 
 
-def _warn(message: str, category: type[Warning]) -> None:
+def _warn(message: str, category: type[Warning], stacklevel: int) -> None:
     import warnings
 
-    warnings.warn(message, category, stacklevel=4)
+    warnings.warn(message, category, stacklevel)
 
 
 def serve(
@@ -227,7 +233,7 @@ def _wrap_with_pyopenssl(
     if keyfile is not None:
         context.use_privatekey_file(keyfile)
     context.set_verify(SSL.VERIFY_NONE, lambda *_: True)
-    connection = SSL.Connection(context, sock)
+    connection: Any = SSL.Connection(context, sock)
     if server_side:
         connection.set_accept_state()
     else:

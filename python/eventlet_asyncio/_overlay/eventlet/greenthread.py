@@ -70,7 +70,7 @@ def call_after_local(
 call_after = call_after_local
 
 
-def exc_after(seconds: float, *throw_args: Any) -> Timer | timeout.Timeout:
+def exc_after(seconds: float | None, *throw_args: Any) -> Timer | timeout.Timeout:
     """
     Raise an exception in the running green thread after ``seconds``.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import operator
 import os
 from _queue import SimpleQueue
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 from eventlet.event import Event
@@ -42,6 +43,8 @@ _requests: Any = SimpleQueue()
 # stdlib calls one depends on what is monkey patched at the time.
 _workers: set[Any] = set()
 _fork_hook_installed = False
+# Between OS threads that use the pool first; nothing under it is a switch point.
+_setup_lock = allocate_lock()
 
 _END: Any = object()
 
@@ -96,9 +99,13 @@ def setup() -> None:
     Raises:
         AssertionError: If the number of threads asked for is negative.
     """
+    with _setup_lock:
+        if not _setup_already:
+            _start_workers()
+
+
+def _start_workers() -> None:
     global _in_place, _setup_already  # noqa: PLW0603 - one pool for the process
-    if _setup_already:
-        return
     if _nthreads < 0:
         msg = (
             f"the tpool cannot have {_nthreads} threads: give EVENTLET_THREADPOOL_SIZE"
@@ -112,28 +119,24 @@ def setup() -> None:
             "Zero threads in tpool. All tpool.execute calls will run in the calling"
             " thread and block it. Check the value of EVENTLET_THREADPOOL_SIZE.",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     _reset_in_forked_children()
     from eventlet import patcher
 
     threading = patcher.original("threading")
+    # Should the system have no more threads to give: the next call goes on here.
+    while len(_threads) < _nthreads:
+        thread = threading.Thread(
+            target=_serve,
+            args=(_requests,),
+            name=f"tpool_thread_{len(_threads)}",
+            daemon=True,
+        )
+        thread.start()
+        _threads.append(thread)
     _in_place = _nthreads == 0
     _setup_already = True
-    try:
-        while len(_threads) < _nthreads:
-            thread = threading.Thread(
-                target=_serve,
-                args=(_requests,),
-                name=f"tpool_thread_{len(_threads)}",
-                daemon=True,
-            )
-            thread.start()
-            _threads.append(thread)
-    except BaseException:
-        # The system has no more threads to give: the next call tries again.
-        _setup_already = False
-        raise
 
 
 def killall() -> None:
@@ -211,8 +214,9 @@ def _reset_in_forked_children() -> None:
 
 def _forget_workers() -> None:
     """Start anew in a forked child: the workers stayed with the parent."""
-    global _requests, _setup_already, _threads
+    global _requests, _setup_already, _setup_lock, _threads  # noqa: PLW0603 - as above
     _threads, _requests, _setup_already = [], SimpleQueue(), False
+    _setup_lock = allocate_lock()
     _workers.clear()
 
 

@@ -38,10 +38,3 @@ _C_API = None
 GREENLET_USE_CONTEXT_VARS = True
 GREENLET_USE_GC = True
 GREENLET_USE_TRACING = True
-
-# Upstream offers these as attributes of the class, too.
-greenlet.getcurrent = staticmethod(getcurrent)
-greenlet.error = error
-greenlet.GreenletExit = GreenletExit
-greenlet.settrace = staticmethod(settrace)
-greenlet.gettrace = staticmethod(gettrace)

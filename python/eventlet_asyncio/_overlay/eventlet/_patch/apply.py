@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.isolate import protect, when_imported
 from eventlet._patch.originals import original
 from eventlet._patch.plan import DRIVERS, EXCHANGES, OPTIONS, Exchange, is_available
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 already_patched: dict[str, bool] = {}
 """The keywords of `monkey_patch` that are in effect."""
@@ -62,7 +64,7 @@ def monkey_patch(**on: bool | None) -> None:
     exchanges = [e for name in fresh for e in EXCHANGES.get(name, ())]
     greens = [(e, importlib.import_module(e.green)) for e in _loadable(exchanges)]
     if "thread" in fresh:
-        from eventlet._patch import threads  # noqa: PLC0415 - makes the originals
+        from eventlet._patch import threads
     already_patched.update(dict.fromkeys(fresh, True))
     for exchange, green in greens:
         _exchange(exchange, green)
@@ -130,16 +132,16 @@ def _exchange(exchange: Exchange, green: ModuleType) -> None:
 
 
 def _patch_threads(threads: ModuleType) -> None:
-    import queue  # noqa: PLC0415 - the module to change
-    import threading  # noqa: PLC0415
+    import queue
+    import threading
 
-    from eventlet._patch import locks  # noqa: PLC0415
+    from eventlet._patch import locks
 
     threads.install(vars(threading))
     green = sys.modules.get("eventlet.green.threading")
     if green is not None:
         threads.share(vars(threading), vars(green))
-    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[attr-defined,misc]
+    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc]
     locks.free_import_locks()
     locks.upgrade_rlocks()
 
@@ -147,9 +149,9 @@ def _patch_threads(threads: ModuleType) -> None:
 def _patch_ssl() -> None:
     if not is_available("_ssl"):
         return
-    import ssl  # noqa: PLC0415 - not every interpreter has it
+    import ssl
 
-    from eventlet.green.ssl import GreenSSLSocket  # noqa: PLC0415
+    from eventlet.green.ssl import GreenSSLSocket
 
     ssl.SSLContext.sslsocket_class = GreenSSLSocket
 
@@ -158,7 +160,7 @@ def _replace_captured_selectors() -> None:
     """
     Exchange selector classes that other modules have taken at their import.
     """
-    import selectors  # noqa: PLC0415 - the module to change
+    import selectors
 
     blocking = original("selectors")
     names = {
@@ -171,9 +173,9 @@ def _replace_captured_selectors() -> None:
     }
     green = selectors.SelectSelector
     for module_name, module in list(sys.modules.items()):
-        if module is None or module_name.startswith(("eventlet.", "__original_module_")):
+        if module_name.startswith(("eventlet.", "__original_module_")):
             continue
-        for attribute, value in list(vars(module).items()):
+        for attribute, value in list(getattr(module, "__dict__", {}).items()):
             if (
                 isinstance(value, type)
                 and value is not green
@@ -184,13 +186,13 @@ def _replace_captured_selectors() -> None:
 
 
 def _patch_psycopg(_module: Any) -> None:
-    from eventlet.support import psycopg2_patcher  # noqa: PLC0415 - imports psycopg2
+    from eventlet.support import psycopg2_patcher
 
     psycopg2_patcher.make_psycopg_green()
 
 
 def _patch_mysqldb(module: Any) -> None:
-    from eventlet.green import MySQLdb  # noqa: PLC0415 - imports MySQLdb
+    from eventlet.green import MySQLdb
 
     for name in MySQLdb.__patched__:
         setattr(module, name, getattr(MySQLdb, name))

@@ -34,10 +34,10 @@ def bound_builtins(resolve: Resolver) -> dict[str, Any]:
             or None for the usual one. Relative imports are not asked about.
     """
 
-    def __import__(  # noqa: N807 - the name the interpreter looks up
+    def __import__(
         name: str,
-        globals: Any = None,  # noqa: A002 - the signature of the builtin
-        locals: Any = None,  # noqa: A002
+        globals: Any = None,
+        locals: Any = None,
         fromlist: Any = (),
         level: int = 0,
     ) -> Any:
@@ -122,7 +122,7 @@ def derive(namespace: dict[str, Any], name: str, *, keep: tuple[str, ...] = ()) 
         keep: Names to take from the standard module after all: exceptions that
             callers of either module must be able to catch by either name.
     """
-    from eventlet._patch.plan import green_module  # noqa: PLC0415 - imports this module
+    from eventlet._patch.plan import green_module
 
     source = importlib.import_module(name)
     document = namespace.get("__doc__")
@@ -145,7 +145,7 @@ def borrow(namespace: dict[str, Any], name: str, *, skip: tuple[str, ...] = ()) 
         name: The standard module; its original is used.
         skip: Names that have no green form and must not be offered.
     """
-    from eventlet._patch.originals import original  # noqa: PLC0415 - imports this module
+    from eventlet._patch.originals import original
 
     source = original(name)
     for attribute, value in vars(source).items():

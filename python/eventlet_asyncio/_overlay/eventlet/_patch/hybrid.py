@@ -15,30 +15,31 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from eventlet._patch.originals import original, real_get_ident
+from eventlet_asyncio import _core
 
 _thread = original("_thread")
 _threading: Any = original("threading")
-_main_ident = _threading.main_thread().ident
+_monotonic = original("time").monotonic
 
 
 def can_park() -> bool:
     """
     Say whether a wait at this point can park a green thread.
 
-    It cannot in an OS thread that runs no green code, in the hub itself, and in a
-    coroutine that asyncio runs on its own stack.
-    """
-    from eventlet import hubs  # noqa: PLC0415 - above this module
-    from eventlet.support.greenlets import getcurrent  # noqa: PLC0415
+    It cannot in an OS thread that has no hub, so that no green code runs there; in the
+    hub itself; and in a coroutine that asyncio runs on the outermost stack.
 
-    current = getcurrent()
+    Nothing is imported here or below: the import system waits by these locks.
+    """
+    hub = _core._existing_hub()
+    if hub is None:
+        return False
+    current = _core.getcurrent()
     if current.parent is None:
-        if real_get_ident() != _main_ident:
-            return False
         events = sys.modules.get("asyncio.events")
         if events is not None and events._get_running_loop() is not None:
             return False
-    return current is not hubs.get_hub().greenlet
+    return current is not hub.greenlet
 
 
 class Lock:
@@ -70,18 +71,15 @@ class Lock:
         return self._park(None if timeout < 0 else timeout)
 
     def _park(self, timeout: float | None) -> bool:
-        from eventlet.semaphore import Semaphore  # noqa: PLC0415 - above this module
-
-        monotonic = original("time").monotonic
-        end = None if timeout is None else monotonic() + timeout
+        end = None if timeout is None else _monotonic() + timeout
         while True:
-            ticket = Semaphore(0)
+            ticket = _core.Semaphore(0)
             self._parked.append(ticket)
             try:
                 # A release between the failed attempt and the append woke nobody.
                 if self._real.acquire(False):
                     return True
-                left = None if end is None else end - monotonic()
+                left = None if end is None else end - _monotonic()
                 if left is not None and left <= 0:
                     return False
                 ticket.acquire(timeout=left)
@@ -245,9 +243,7 @@ class RLock:
 
 
 def _green_ident() -> int:
-    from eventlet.support.greenlets import getcurrent  # noqa: PLC0415 - above this
-
-    current = getcurrent()
+    current = _core.getcurrent()
     return real_get_ident() if current.parent is None else id(current)
 
 

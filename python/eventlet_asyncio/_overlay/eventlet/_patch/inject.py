@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PREFIX = "__patched_module_"
 _lock = _thread.RLock()
 _MISSING = object()
+# The modules that each green import was given, by the name it is kept under.
+_given: dict[str, dict[str, Any]] = {}
 
 
 class SysModulesSaver:
@@ -113,11 +115,14 @@ def _import_green(
     module_name: str, additional_modules: tuple[tuple[str, ModuleType], ...]
 ) -> ModuleType:
     alias = PREFIX + module_name
-    if alias in sys.modules:
+    given = dict(additional_modules)
+    if alias in sys.modules and _given.get(alias) == given:
         return sys.modules[alias]
-    replacements = dict(additional_modules) or _all_green()
+    replacements = given or _all_green()
     saver = SysModulesSaver(replacements)
-    own = [n for n in sys.modules if n == module_name or n.startswith(module_name + ".")]
+    own = [
+        n for n in sys.modules if n == module_name or n.startswith(module_name + ".")
+    ]
     saver.save(module_name, *own)
     try:
         for name, replacement in replacements.items():
@@ -133,6 +138,7 @@ def _import_green(
                 del sys.modules[name]
         saver.restore()
     sys.modules[alias] = module
+    _given[alias] = given
     return module
 
 
@@ -190,7 +196,9 @@ def slurp_properties(
     """
     left_out = set(ignore)
     if srckeys is None:
-        srckeys = [n for n in vars(source) if not (n.startswith("__") and n.endswith("__"))]
+        srckeys = [
+            n for n in vars(source) if not (n.startswith("__") and n.endswith("__"))
+        ]
         if hasattr(source, "__all__"):
             srckeys.append("__all__")
     for name in srckeys:

@@ -14,7 +14,6 @@ others made.
 from __future__ import annotations
 
 import sys
-from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.copies import bound_builtins
@@ -22,6 +21,7 @@ from eventlet._patch.originals import original
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
 _NAMES = frozenset(
@@ -45,7 +45,7 @@ def _for_asyncio(name: str) -> ModuleType | None:
 
 def _for_futures(name: str) -> ModuleType | None:
     if name == "threading":
-        from eventlet._patch import hybrid  # noqa: PLC0415 - only if futures are used
+        from eventlet._patch import hybrid
 
         return hybrid.threading
     return _for_asyncio(name)
@@ -147,7 +147,7 @@ def when_imported(name: str, action: Callable[[ModuleType], None]) -> None:
 
 def _install() -> None:
     if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _finder)
 
 
 def protect() -> None:

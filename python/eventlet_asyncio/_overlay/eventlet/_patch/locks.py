@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import _thread
 import gc
+import importlib
 import sys
+import threading as _threading
 from types import BuiltinMethodType, CellType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,11 @@ from eventlet._patch.originals import PREFIX, original, real_get_ident
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+threading: Any = _threading
 _CRLock = _thread.RLock
+
+# Seconds between two looks at a lock whose release nobody reports.
+_SETTLE_PAUSE = 0.005
 
 _FOREIGN = (
     PREFIX,
@@ -54,8 +60,8 @@ def upgrade_rlocks() -> None:
 
 def _foreign_locks() -> Iterator[int]:
     for name, module in list(sys.modules.items()):
-        if module is not None and name.startswith(_FOREIGN):
-            for value in list(vars(module).values()):
+        if name.startswith(_FOREIGN):
+            for value in list(getattr(module, "__dict__", {}).values()):
                 if type(value) is _CRLock:
                     yield id(value)
 
@@ -64,68 +70,77 @@ def _green_version(old: Any) -> Any:
     """
     Return a green lock in the state of `old`, None if it belongs to another OS thread.
     """
-    import threading  # noqa: PLC0415 - the patched one
-
     if old._is_owned():
         state = old._release_save()
         old._acquire_restore(state)
-        return _HeldLock(old, state[0])
+        return _HeldRLock(old, state[0])
     if not old.acquire(blocking=False):
         return None
     old.release()
     return threading._PyRLock()
 
 
-def _HeldLock(old: Any, count: int) -> Any:  # noqa: N802 - makes an object of a class
+class _HeldRLock(threading._PyRLock):
     """
-    Return a green lock that starts out held, as `old` is.
+    A green lock that starts out held, as the lock is that it replaces.
 
-    A `with` statement that runs now will release `old`, which it has in hand, and not
-    the new lock: so the new one counts as held only as long as `old` is.
+    A `with` statement that runs at that moment has the old lock in hand, and will not
+    release this one: so its part of the hold lasts only as long as the old lock is held.
     """
-    import threading  # noqa: PLC0415
 
-    class _PyRLock(threading._PyRLock):  # type: ignore[name-defined,misc]
-        def _settle(self) -> None:
-            if self._inherited and not self._inherited[0]._is_owned():
-                self._inherited = ()
-                self._owner = None
-                self._count = 0
-                self._block.release()
+    def __init__(self, old: Any, count: int) -> None:
+        super().__init__()
+        self._block.acquire()
+        self._owner = threading.get_ident()
+        self._count = self._inherited = count
+        # In a tuple, which the exchange of locks passes over.
+        self._old = (old,)
 
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def _settle(self) -> None:
+        if not self._inherited or _is_held(self._old[0]):
+            return
+        self._count -= self._inherited
+        self._inherited = 0
+        if self._count <= 0:
+            self._owner, self._count = None, 0
+            self._block.release()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """
+        Take the lock, waiting for it if need be.
+        """
+        self._settle()
+        if not blocking or not self._inherited or self._is_owned():
+            return super().acquire(blocking, timeout)
+        # Nothing tells when the `with` statement ends: look from time to time.
+        clock = original("time").monotonic
+        end = None if timeout < 0 else clock() + timeout
+        while not super().acquire(True, _SETTLE_PAUSE):
             self._settle()
-            if not self._inherited or self._owner == threading.get_ident():
-                return super().acquire(blocking, timeout)
-            if not blocking:
+            if end is not None and clock() >= end:
                 return False
-            # Nothing tells when the `with` statement ends: look from time to time.
-            clock = original("time")
-            end = None if timeout < 0 else clock.monotonic() + timeout
-            while not super().acquire(True, 0.005):
-                self._settle()
-                if end is not None and clock.monotonic() >= end:
-                    return False
-            return True
+        return True
 
-        __enter__ = acquire
+    __enter__ = acquire
 
-        def release(self) -> None:
-            self._settle()
-            super().release()
-            if self._inherited and self._count < self._inherited_count:
-                self._inherited_count -= 1
-                self._inherited[0].release()
-                if not self._inherited_count:
-                    self._inherited = ()
+    def release(self) -> None:
+        """
+        Give the lock back once.
+        """
+        self._settle()
+        super().release()
+        if self._count < self._inherited:
+            self._inherited -= 1
+            self._old[0].release()
 
-    green = _PyRLock()
-    green._block.acquire()
-    green._owner = threading.get_ident()
-    green._count = green._inherited_count = count
-    # In a tuple, which the exchange of locks passes over.
-    green._inherited = (old,)
-    return green
+
+def _is_held(lock: Any) -> bool:
+    if lock._is_owned():
+        return True
+    if not lock.acquire(blocking=False):
+        return True
+    lock.release()
+    return False
 
 
 def _exchange(replaced: dict[int, tuple[Any, Any]]) -> None:
@@ -194,21 +209,26 @@ def _exchange_attributes(holder: Any, swaps: dict[int, Any]) -> None:
     for cls in type(holder).__mro__:
         slots = vars(cls).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            value = _slot(holder, cls, name)
-            if id(value) in swaps:
-                object.__setattr__(holder, name, swaps[id(value)])
+            slot: Any = vars(cls).get(_mangled(cls, name))
+            value = _content(slot, holder)
+            if slot is not None and id(value) in swaps:
+                slot.__set__(holder, swaps[id(value)])
 
 
 def _set_in_dict(holder: Any, name: str, value: Any) -> None:
     holder.__dict__[name] = value
 
 
-def _slot(holder: Any, cls: type, name: str) -> Any:
+def _mangled(cls: type, name: str) -> str:
     if name.startswith("__") and not name.endswith("__"):
-        name = f"_{cls.__name__.lstrip('_')}{name}"
+        return f"_{cls.__name__.lstrip('_')}{name}"
+    return name
+
+
+def _content(slot: Any, holder: Any) -> Any:
     try:
-        return object.__getattribute__(holder, name)
-    except AttributeError:
+        return slot.__get__(holder)
+    except AttributeError:  # empty, or not a slot
         return None
 
 
@@ -220,9 +240,9 @@ def free_import_locks() -> None:
     would get it half made, and one that loses a race with an OS thread would stop all.
     Imports that are under way are not disturbed: the identities they go by remain.
     """
-    import importlib._bootstrap as bootstrap  # noqa: PLC0415
+    bootstrap: Any = importlib.import_module("importlib._bootstrap")
 
-    from eventlet._patch import hybrid  # noqa: PLC0415 - needs the originals
+    from eventlet._patch import hybrid
 
     if bootstrap._thread is hybrid.thread:
         return

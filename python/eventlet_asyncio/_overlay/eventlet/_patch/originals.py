@@ -85,7 +85,7 @@ def _make(modname: str, alias: str) -> ModuleType:
     return copy
 
 
-def _make_threading(source: ModuleType, alias: str) -> ModuleType:
+def _make_threading(source: Any, alias: str) -> ModuleType:
     """
     Copy `threading`, whose import has effects on the thread that imports it.
 
@@ -94,14 +94,14 @@ def _make_threading(source: ModuleType, alias: str) -> ModuleType:
     one such lock in a thread state, and the thread may need it for the `Thread` object
     that runs it, so the copy gets an ordinary lock here.
     """
-    thread = original("_thread")
+    thread: Any = original("_thread")
     quiet = SimpleNamespace(**vars(thread))
     quiet._set_sentinel = _allocate_lock
 
     def resolve(name: str) -> Any:
         return quiet if name == "_thread" else resolve_original(name)
 
-    copy = type(sys)(alias, source.__doc__)
+    copy: Any = type(sys)(alias, source.__doc__)
     sys.modules[alias] = copy
     try:
         run_copy(source, vars(copy), resolve)
@@ -135,4 +135,6 @@ def _main_ident() -> int:
     if get is not None:
         return get()
     threading = sys.modules["threading"]
-    return threading._main_thread.__dict__.get("_os_ident") or threading._main_thread.ident
+    return (
+        threading._main_thread.__dict__.get("_os_ident") or threading._main_thread.ident
+    )

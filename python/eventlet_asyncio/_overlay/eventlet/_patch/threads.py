@@ -77,8 +77,8 @@ class _GreenThread:
         """
         self._name = str(name)
 
-    getName = get_name  # noqa: N815 - threading's own names
-    setName = set_name  # noqa: N815
+    getName = get_name
+    setName = set_name
 
     @property
     def ident(self) -> int:
@@ -107,7 +107,7 @@ class _GreenThread:
         """
         return True
 
-    isDaemon = is_daemon  # noqa: N815
+    isDaemon = is_daemon
 
     def is_alive(self) -> bool:
         """
@@ -115,7 +115,7 @@ class _GreenThread:
         """
         return not self._g.dead
 
-    isAlive = is_alive  # noqa: N815
+    isAlive = is_alive
 
     def join(self, timeout: float | None = None) -> None:
         """
@@ -199,7 +199,7 @@ def _current_thread(namespace: dict[str, Any]) -> Any:
 
 
 def _after_fork() -> None:
-    from eventlet._patch.threads import forked  # noqa: PLC0415 - runs in `threading`
+    from eventlet._patch.threads import forked
 
     forked(globals())
 
@@ -219,7 +219,7 @@ def forked(namespace: dict[str, Any]) -> None:
         if hasattr(thread, "_after_fork"):
             thread._after_fork()
         else:
-            thread._reset_internal_locks(False)  # noqa: FBT003 - threading's signature
+            thread._reset_internal_locks(False)
             thread._stop()
         del active[ident]
 

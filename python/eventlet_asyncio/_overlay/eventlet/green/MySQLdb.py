@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import MySQLdb as _mysqldb
+import MySQLdb.connections as _connections
 
 from eventlet import tpool
 from eventlet.patcher import slurp_properties as _slurp_properties
@@ -18,7 +19,7 @@ __all__ = list(_mysqldb.__all__)
 __patched__ = ["connect", "Connect", "Connection", "connections"]
 
 # What another module may have replaced by the functions below is taken from the class.
-_connect = _mysqldb.connections.Connection
+_connect = _connections.Connection
 _slurp_properties(
     _mysqldb,
     globals(),
@@ -27,7 +28,7 @@ _slurp_properties(
 )
 
 
-def Connection(*args: Any, **kw: Any) -> Any:  # noqa: N802 - the package's name
+def Connection(*args: Any, **kw: Any) -> Any:
     """
     Return a new connection, used through an OS thread. Switch point.
 
@@ -44,9 +45,17 @@ class MySQLdbConnections:
     """Stands for `MySQLdb.connections`, with green connections."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(_mysqldb.connections, name)
+        return getattr(_connections, name)
 
     Connection = staticmethod(Connection)
 
 
 connections = MySQLdbConnections()
+
+
+def __getattr__(name: str) -> Any:
+    # Parts of the package that are loaded when they are needed.
+    if name.startswith("__"):
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(_mysqldb, name)

@@ -8,13 +8,13 @@ from typing import Any
 from eventlet import hubs
 from eventlet._patch.copies import borrow as _borrow
 
-__all__ = sorted({*dir(_builtins), *dir({})} - {"__loader__", "__name__", "__spec__"})
+__all__ = [name for name in dir(_builtins) if not name.startswith("_")]
 __patched__ = ["open"]
 
 _open = _builtins.open
 
 
-def open(*args: Any, **kwargs: Any) -> Any:  # noqa: A001 - the builtin's name
+def open(*args: Any, **kwargs: Any) -> Any:
     """
     Open a file as the builtin does.
 

@@ -34,7 +34,7 @@ def fdopen(fd: int, *args: Any, **kw: Any) -> Any:
     Raises:
         TypeError: If `fd` is no descriptor.
     """
-    from eventlet.greenio.py3 import GreenPipe  # noqa: PLC0415 - loads the file layers
+    from eventlet.greenio.py3 import GreenPipe
 
     if not isinstance(fd, int):
         message = f"fd should be int, not {fd!r}"
@@ -144,9 +144,7 @@ def _await_exit(pid: int) -> bool:
     return True
 
 
-def open(  # noqa: A001 - the function's name in `os`
-    file: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
-) -> int:
+def open(file: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
     """
     Open a file and return its descriptor.
 

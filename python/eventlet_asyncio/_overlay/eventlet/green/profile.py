@@ -27,7 +27,7 @@ _Standard: Any = _profile.Profile
 _WRITTEN_IN_C = ""
 
 
-def ContextWrap(f: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802
+def ContextWrap(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     Return the event handler `f` with a look first at which green thread runs.
     """
@@ -43,7 +43,7 @@ def ContextWrap(f: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802
     return handler
 
 
-class Profile(_Standard):  # type: ignore[misc]
+class Profile(_Standard):
     """
     A profiler that follows green threads.
 
@@ -53,6 +53,8 @@ class Profile(_Standard):  # type: ignore[misc]
     """
 
     base = _Standard
+    cur: Any
+    timings: Any
 
     def __init__(self, timer: Any = None, bias: Any = None) -> None:
         self.current_tasklet = getcurrent()
@@ -72,7 +74,7 @@ class Profile(_Standard):  # type: ignore[misc]
         """
         Begin to profile all green threads of this OS thread.
         """
-        import sys  # noqa: PLC0415 - both times
+        import sys
 
         self.simulate_call(name)
         sys.setprofile(self.dispatcher)
@@ -81,12 +83,12 @@ class Profile(_Standard):  # type: ignore[misc]
         """
         Cease to profile, and count the time of the calls that are not over.
         """
-        import sys  # noqa: PLC0415
+        import sys
 
         sys.setprofile(None)
         self.TallyTimings()
 
-    def runctx(self, cmd: str, globals: Any, locals: Any) -> Profile:  # noqa: A002
+    def runctx(self, cmd: str, globals: Any, locals: Any) -> Profile:
         """
         Profile the statement `cmd`, run in the given namespaces.
         """
@@ -156,7 +158,7 @@ class Profile(_Standard):  # type: ignore[misc]
         frame = self.fake_frame(code, None)
         self.base.trace_dispatch_call(self, frame, 0.0)
 
-    def SwitchTasklet(self, t0: Any, t1: Any, t: float) -> None:  # noqa: N802
+    def SwitchTasklet(self, t0: Any, t1: Any, t: float) -> None:
         """
         Note that green thread `t1` runs in place of `t0`, which ran `t` seconds more.
         """
@@ -168,7 +170,7 @@ class Profile(_Standard):  # type: ignore[misc]
         if self.cur is None:
             self._begin_stack()
 
-    def Unwind(self, cur: Any, timings: Any) -> Any:  # noqa: N802
+    def Unwind(self, cur: Any, timings: Any) -> Any:
         """
         Count into `timings` the frames of the stack `cur`, as if they returned now.
 
@@ -184,7 +186,7 @@ class Profile(_Standard):  # type: ignore[misc]
         finally:
             self.cur, self.timings = kept
 
-    def TallyTimings(self) -> None:  # noqa: N802
+    def TallyTimings(self) -> None:
         """
         Count the time of the calls that are not over, in all green threads.
         """
@@ -212,8 +214,8 @@ def run(statement: str, filename: str | None = None, sort: Any = -1) -> None:
 
 def runctx(
     statement: str,
-    globals: Any,  # noqa: A002 - the standard names
-    locals: Any,  # noqa: A002
+    globals: Any,
+    locals: Any,
     filename: str | None = None,
     sort: Any = -1,
 ) -> None:

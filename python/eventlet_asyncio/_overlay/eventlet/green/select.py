@@ -18,7 +18,7 @@ from eventlet.support.greenlets import getcurrent
 _select = original("select")
 error = _select.error
 
-__all__ = ["error", "select"]
+__all__ = ["error", "get_fileno", "get_hub", "select"]
 __patched__ = ["select"]
 
 _IN = _select.POLLIN | _select.POLLHUP | _select.POLLERR

@@ -9,14 +9,21 @@ for the system's resolver as well.
 
 from __future__ import annotations
 
+import builtins as _builtins
 import os as _os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.copies import borrow as _borrow
 from eventlet._patch.originals import original as _original
 from eventlet._patch.plan import is_available as _is_available
-from eventlet.greenio.base import HubSocket as _HubSocket
 from eventlet.greenio.base import _GLOBAL_DEFAULT_TIMEOUT, GreenSocket
+from eventlet.greenio.base import HubSocket as _HubSocket
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Stand for what `borrow` takes over."""
+
 
 _socket = _original("socket")
 
@@ -123,7 +130,7 @@ def create_connection(
             raise OSError(message)
         if all_errors:
             message = "create_connection failed"
-            raise ExceptionGroup(message, errors)  # noqa: F821 - CPython 3.11 and later
+            raise _builtins.ExceptionGroup(message, errors)
         raise errors[0]
     finally:
         errors.clear()  # the errors refer to this frame
@@ -152,7 +159,7 @@ _borrow(globals(), "socket", skip=("create_server", "getfqdn"))
 
 def _rebind(name: str) -> Any:
     """Return a function of the standard module that calls green ones instead."""
-    from types import FunctionType  # noqa: PLC0415
+    from types import FunctionType
 
     function = getattr(_socket, name)
     copy = FunctionType(

@@ -12,21 +12,23 @@ from __future__ import annotations
 import errno
 import functools
 import ssl as _std
-import warnings as _warnings
 from typing import Any
 
 from eventlet import hubs
 from eventlet._patch.inject import slurp_properties
 from eventlet._patch.originals import original as _original
-from eventlet.greenio import base as _base
-from eventlet.greenio.base import GreenSocket
-from eventlet.hubs import IOClosed, trampoline  # noqa: F401 - upstream shows both
-from eventlet.support import get_errno  # noqa: F401 - upstream shows it
+from eventlet.green._ssl_setup import check_wrap, context_for, is_connected
+from eventlet.greenio import real as _real
+from eventlet.greenio.base import CONNECT_ERR, CONNECT_SUCCESS, GreenSocket
+from eventlet.hubs import IOClosed, trampoline
+from eventlet.semaphore import Semaphore as _Semaphore
+from eventlet.support import get_errno
 
 slurp_properties(_std, globals(), srckeys=[n for n in dir(_std) if n[:2] != "__"])
 
 _OriginalContext = _std.SSLContext
 _OriginalSocket: Any = _std.SSLSocket
+# `socket.socket` as it was: the class that `ssl` derived its own from.
 _RealSocket: Any = _OriginalSocket.__mro__[1]
 _socket = _original("socket")
 _os = _original("os")
@@ -43,42 +45,9 @@ __patched__ = [
     "wrap_socket",
 ]
 
+# A large write is given to the protocol in pieces, so that others get a turn.
+_WRITE_AT_ONCE = 1 << 18
 _READ, _WRITE, _HANDSHAKE = "read", "write", "handshake"
-
-
-def _default_context(
-    keyfile: Any,
-    certfile: Any,
-    server_side: bool,
-    cert_reqs: Any,
-    ssl_version: Any,
-    ca_certs: Any,
-    ciphers: Any,
-) -> Any:
-    if ssl_version is None or ssl_version == _std.PROTOCOL_TLS:
-        client, server = _std.PROTOCOL_TLS_CLIENT, _std.PROTOCOL_TLS_SERVER
-        ssl_version = server if server_side else client
-    if server_side and not certfile:
-        message = "certfile must be specified for server-side operations"
-        raise ValueError(message)
-    if keyfile and not certfile:
-        message = "certfile must be specified"
-        raise ValueError(message)
-    if cert_reqs and cert_reqs != _std.CERT_NONE and not ca_certs:
-        message = "certfile must be specified for checking the peer: set ca_certs"
-        raise ValueError(message)
-    with _warnings.catch_warnings():
-        _warnings.simplefilter("ignore", DeprecationWarning)
-        context = GreenSSLContext(ssl_version)
-    context.check_hostname = False
-    context.verify_mode = _std.CERT_NONE if cert_reqs is None else cert_reqs
-    if ca_certs:
-        context.load_verify_locations(ca_certs)
-    if certfile:
-        context.load_cert_chain(certfile, keyfile)
-    if ciphers:
-        context.set_ciphers(ciphers)
-    return context
 
 
 class GreenSSLSocket(_OriginalSocket):
@@ -114,8 +83,15 @@ class GreenSSLSocket(_OriginalSocket):
         context = options.pop("_context", None) or options.pop("context", None)
         ciphers = options.pop("ciphers", None)
         if context is None:
-            context = _default_context(
-                keyfile, certfile, server_side, cert_reqs, ssl_version, ca_certs, ciphers
+            context = context_for(
+                GreenSSLContext,
+                keyfile,
+                certfile,
+                server_side,
+                cert_reqs,
+                ssl_version,
+                ca_certs,
+                ciphers,
             )
         self._wrap(
             sock,
@@ -159,7 +135,7 @@ class GreenSSLSocket(_OriginalSocket):
         server_hostname: Any = None,
         session: Any = None,
     ) -> None:
-        _check_wrap(sock, context, server_side, server_hostname, session)
+        check_wrap(sock, context, server_side, server_hostname, session)
         self._timeout = sock.gettimeout()
         self.act_non_blocking = self._timeout == 0
         family, kind, proto = sock.family, sock.type, sock.proto
@@ -171,11 +147,14 @@ class GreenSSLSocket(_OriginalSocket):
             self._context = context
             self._session = session
             self._sslobj = None
+            # The protocol must repeat a write that could not be finished before it
+            # takes another one: green threads that write take turns.
+            self._turn = _Semaphore(1)
             self.server_side = server_side
             self.server_hostname = context._encode_hostname(server_hostname)
             self.do_handshake_on_connect = do_handshake_on_connect
             self.suppress_ragged_eofs = suppress_ragged_eofs
-            self._connected = _is_connected(self)
+            self._connected = is_connected(self)
             if self._connected:
                 self._begin(do_handshake_on_connect)
         except BaseException:
@@ -250,10 +229,10 @@ class GreenSSLSocket(_OriginalSocket):
         """
         Limit each call to `timeout` seconds; None for no limit, 0 for no waiting.
         """
-        if timeout is None or timeout is _base._GLOBAL_DEFAULT_TIMEOUT:
+        if timeout is None or timeout is _real._GLOBAL_DEFAULT_TIMEOUT:
             self.setblocking(True)
             return
-        self._timeout = _base._check_timeout(timeout)
+        self._timeout = _real.check_timeout(timeout)
         self.act_non_blocking = self._timeout == 0
 
     def gettimeout(self) -> float | None:
@@ -279,7 +258,7 @@ class GreenSSLSocket(_OriginalSocket):
             self.settimeout(None)
         self._call_trampolining(_HANDSHAKE, self._sslobj.do_handshake)
 
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """
         Return up to `len` bytes, or fill `buffer` and return a number. Switch point.
         """
@@ -289,7 +268,10 @@ class GreenSSLSocket(_OriginalSocket):
         """
         Send some of `data` and return how many bytes were taken. Switch point.
         """
-        return self._call_trampolining(_WRITE, super().write, data)
+        if self._sslobj is None or self.act_non_blocking:
+            return super().write(data)
+        with self._turn:
+            return self._call_trampolining(_WRITE, super().write, data)
 
     def unwrap(self) -> Any:
         """
@@ -317,18 +299,19 @@ class GreenSSLSocket(_OriginalSocket):
         if self._sslobj is None:
             return self._plain(_WRITE, _RealSocket.send, data, flags)
         _refuse_flags("send", flags)
-        return self._call_trampolining(_WRITE, self._sslobj.write, data)
+        if self.act_non_blocking:
+            return self._sslobj.write(data)
+        with self._turn:
+            return self._call_trampolining(_WRITE, self._sslobj.write, data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """
         Send all of `data`. Switch point.
         """
-        if self._sslobj is not None:
-            _refuse_flags("sendall", flags)
         with memoryview(data) as view, view.cast("B") as rest:
             sent = 0
             while sent < len(rest):
-                sent += self.send(rest[sent:], flags)
+                sent += self.send(rest[sent : sent + _WRITE_AT_ONCE], flags)
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """
@@ -365,9 +348,7 @@ class GreenSSLSocket(_OriginalSocket):
         Read into `buffer`, before the protocol begins. Switch point.
         """
         self._refuse_datagrams("recvfrom_into")
-        return self._plain(
-            _READ, _RealSocket.recvfrom_into, buffer, nbytes or 0, flags
-        )
+        return self._plain(_READ, _RealSocket.recvfrom_into, buffer, nbytes or 0, flags)
 
     def sendto(self, data: Any, addr: Any, flags: Any = None) -> int:
         """
@@ -418,8 +399,8 @@ class GreenSSLSocket(_OriginalSocket):
         else:
             connect_ex = functools.partial(_RealSocket.connect_ex, self)
             try:
-                target = _base.resolved(addr, self.family, self.type, self.proto)
-                _base.connect_waiting(self, connect_ex, target, self._timeout)
+                target = _real.resolved(addr, self.family, self.type, self.proto)
+                _real.connect_waiting(self, connect_ex, target, self._timeout)
             except TimeoutError:
                 raise
             except OSError as error:
@@ -454,19 +435,24 @@ class GreenSSLSocket(_OriginalSocket):
     # The descriptor
 
     def _real_close(self) -> None:
-        fd = self.fileno()
-        if fd >= 0:
-            hubs.notify_close(fd)
+        _real.forget(self)
         super()._real_close()
 
     def detach(self) -> int:
         """
         Give the descriptor away and return its number.
         """
-        fd = self.fileno()
-        if fd >= 0:
-            hubs.notify_close(fd)
+        _real.forget(self)
         return super().detach()
+
+    def __del__(self) -> None:
+        try:
+            _real.forget(self)
+        except Exception:
+            # The interpreter is ending, and has taken modules apart.
+            pass
+        finally:
+            super().__del__()
 
     def dup(self) -> Any:
         """
@@ -478,58 +464,8 @@ class GreenSSLSocket(_OriginalSocket):
 
 def _accept(listener: Any) -> tuple[GreenSocket, Any]:
     fd, address = _RealSocket._accept(listener)
-    real = _base.HubSocket(listener.family, listener.type, listener.proto, fileno=fd)
+    real = _real.HubSocket(listener.family, listener.type, listener.proto, fileno=fd)
     return GreenSocket(real), address
-
-
-def _check_wrap(
-    sock: Any, context: Any, server_side: bool, server_hostname: Any, session: Any
-) -> None:
-    kind = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_TYPE)
-    if kind != _socket.SOCK_STREAM:
-        message = "only stream sockets are supported"
-        raise NotImplementedError(message)
-    if server_side:
-        if server_hostname:
-            message = "server_hostname can only be specified in client mode"
-            raise ValueError(message)
-        if session is not None:
-            message = "session can only be specified in client mode"
-            raise ValueError(message)
-    elif context.check_hostname and not server_hostname:
-        message = "check_hostname requires server_hostname"
-        raise ValueError(message)
-
-
-def _is_connected(sock: Any) -> bool:
-    """
-    Say whether `sock` has a peer.
-
-    Raises:
-        SSLError: If it had one, which sent data and is gone: that data was never part
-            of an SSL connection and must not be taken for one.
-    """
-    try:
-        sock.getpeername()
-    except OSError as error:
-        if error.errno != errno.ENOTCONN:
-            raise
-    else:
-        return True
-    try:
-        data = _RealSocket.recv(sock, 1)
-    except OSError as error:
-        # EINVAL: what some systems say of a socket that was shut down.
-        if error.errno not in (errno.ENOTCONN, errno.EINVAL, errno.EAGAIN):
-            raise
-        data = b""
-    if data:
-        message = "Closed before TLS handshake with data in recv buffer."
-        reason = _std.SSLError(_std.SSL_ERROR_EOF, message)
-        reason.reason = message  # type: ignore[attr-defined]
-        reason.library = None  # type: ignore[attr-defined]
-        raise reason
-    return False
 
 
 def _refuse_flags(name: str, flags: int) -> None:
@@ -563,14 +499,16 @@ def wrap_socket(sock: Any, *a: Any, **kw: Any) -> GreenSSLSocket:
     return GreenSSLSocket(sock, *a, **kw)
 
 
-@functools.wraps(_std.create_default_context, assigned=("__doc__",), updated=())
-def green_create_default_context(*a: Any, **kw: Any) -> GreenSSLContext:  # noqa: D103
+def green_create_default_context(*a: Any, **kw: Any) -> GreenSSLContext:
+    """
+    Return a green context with the settings of `ssl.create_default_context`.
+    """
     return _rebound_context_maker(_std.create_default_context)(*a, **kw)
 
 
 def _rebound_context_maker(function: Any) -> Any:
     """Return a function of the standard module that makes green contexts."""
-    from types import FunctionType  # noqa: PLC0415
+    from types import FunctionType
 
     namespace = {**function.__globals__, "SSLContext": GreenSSLContext}
     copy = FunctionType(
@@ -585,4 +523,3 @@ create_default_context = green_create_default_context
 _create_unverified_context = _rebound_context_maker(_std._create_unverified_context)
 _create_stdlib_context = _create_unverified_context
 _create_default_https_context = create_default_context
-

@@ -18,13 +18,13 @@ __patched__ = ["Popen"]
 
 def _green_io() -> _ModuleType:
     """Return a module `io` that opens pipes green."""
-    import io  # noqa: PLC0415
+    import io
 
-    from eventlet.greenio.py3 import GreenPipe  # noqa: PLC0415
+    from eventlet.greenio.py3 import GreenPipe
 
-    green = _ModuleType("io")
+    green: Any = _ModuleType("io")
     vars(green).update(vars(io))
-    green.open = GreenPipe  # type: ignore[attr-defined]
+    green.open = GreenPipe
     return green
 
 
@@ -33,7 +33,7 @@ def _resolve(name: str) -> _ModuleType | None:
 
 
 def _derive() -> None:
-    import subprocess as standard  # noqa: PLC0415 - for its code
+    import subprocess as standard
 
     document = __doc__
     _run_copy(standard, globals(), _resolve)
@@ -51,21 +51,17 @@ _derive()
 _StandardPopen: Any = globals()["Popen"]
 
 
-class Popen(_StandardPopen):  # type: ignore[misc]
+class Popen(_StandardPopen):
     """
     A child process whose pipes are green files.
 
     Takes what `subprocess.Popen` takes.
     """
 
-    def __init__(
-        self, args: Any, bufsize: int = -1, *argss: Any, **kwds: Any
-    ) -> None:
+    def __init__(self, args: Any, bufsize: int = -1, *argss: Any, **kwds: Any) -> None:
         super().__init__(args, bufsize, *argss, **kwds)
 
-    def wait(
-        self, timeout: float | None = None, check_interval: float = 0.01
-    ) -> int:
+    def wait(self, timeout: float | None = None, check_interval: float = 0.01) -> int:
         """
         Wait until the child ends and return its exit status. Switch point.
 
@@ -80,20 +76,21 @@ class Popen(_StandardPopen):  # type: ignore[misc]
             return self.returncode
         if timeout is None:
             return super().wait()
-        clock = _green_module("time")
+        clock: Any = _green_module("time")
         end = clock.monotonic() + timeout
-        while self.poll() is None:
+        while (status := self.poll()) is None:
             left = end - clock.monotonic()
             if left <= 0:
                 raise globals()["TimeoutExpired"](self.args, timeout)
             _pause(self.pid, left, min(check_interval, left))
-        return self.returncode
+        status: int = self.returncode
+        return status
 
 
 def _pause(pid: int, left: float, interval: float) -> None:
     """Wait for the end of a process, `left` seconds at most, or for `interval`."""
-    from eventlet import hubs  # noqa: PLC0415
-    from eventlet.green import os, time  # noqa: PLC0415
+    from eventlet import hubs
+    from eventlet.green import os, time
 
     try:
         watch = os.pidfd_open(pid)

@@ -101,9 +101,7 @@ def _check_call(function: Any, args: Any, kwargs: Any) -> None:
     raise TypeError(message)
 
 
-def _body(
-    function: Callable[..., Any], args: Any, kwargs: Any, handle: Any
-) -> None:
+def _body(function: Callable[..., Any], args: Any, kwargs: Any, handle: Any) -> None:
     try:
         function(*args, **kwargs)
     except (SystemExit, GreenletExit):
@@ -119,11 +117,11 @@ def _body(
 
 
 def _report(function: Any) -> None:
-    import sys  # noqa: PLC0415 - rarely needed
+    import sys
 
     hook = getattr(sys, "unraisablehook", None)
     _type, value, traceback = sys.exc_info()
-    from types import SimpleNamespace  # noqa: PLC0415
+    from types import SimpleNamespace
 
     hook(
         SimpleNamespace(
@@ -147,7 +145,7 @@ allocate = allocate_lock
 start_new = start_new_thread
 
 
-def exit() -> None:  # noqa: A001 - the name in `_thread`
+def exit() -> None:
     """
     End the calling green thread.
     """
@@ -245,7 +243,7 @@ def _get_main_thread_ident() -> int:
 def start_joinable_thread(
     function: Callable[[], Any],
     handle: _ThreadHandle | None = None,
-    daemon: bool = True,  # noqa: ARG001 - the process waits for no green thread
+    daemon: bool = True,
 ) -> _ThreadHandle:
     """
     Start a green thread and return the handle to join it by.

@@ -22,6 +22,8 @@ else:
 
     _install(globals())
 
+if "currentThread" in globals():
+    __all__.append("currentThread")  # noqa: PYI056
 __patched__ = [
     "Thread",
     "current_thread",

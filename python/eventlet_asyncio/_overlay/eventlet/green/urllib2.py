@@ -12,4 +12,5 @@ from eventlet.patcher import slurp_properties as _slurp_properties
 _slurp_properties(
     _request, globals(), srckeys=[n for n in dir(_request) if n[:2] != "__"]
 )
-__all__ = [*_request.__all__, "HTTPError", "URLError"]
+__all__ = list(_request.__all__)
+__all__ += ["HTTPError", "URLError"]

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-import zmq as _zmq
-from zmq import *  # noqa: F403
-from zmq.constants import *  # noqa: F403
+import zmq as _standard
+from zmq import *
+from zmq.constants import *
 
 from eventlet import hubs
 from eventlet.hubs import get_hub
@@ -24,11 +24,14 @@ from eventlet.support import greenlets
 
 __patched__ = ["Context", "Socket"]
 
+_zmq: Any = _standard
+
 slurp_properties(_zmq, globals(), ignore=__patched__)
 
 _EAGAIN, _EVENTS, _NOBLOCK = _zmq.EAGAIN, _zmq.EVENTS, _zmq.NOBLOCK
 _POLLIN, _POLLOUT = _zmq.POLLIN, _zmq.POLLOUT
 _SNDMORE, _RCVMORE = _zmq.SNDMORE, _zmq.RCVMORE
+Again, ZMQError = _zmq.Again, _zmq.ZMQError
 
 
 class LockReleaseError(Exception):
@@ -151,10 +154,13 @@ class _BlockedThread:
         return True
 
 
-class Context(_zmq.Context):  # type: ignore[type-arg]
+_StandardContext: Any = _zmq.Context
+
+
+class Context(_StandardContext):
     """A context whose sockets are green."""
 
-    def socket(self, socket_type: Any, *args: Any, **kwargs: Any) -> Socket:
+    def socket(self, socket_type: Any, *args: Any, **kwargs: Any) -> Any:
         """
         Return a new green socket.
 
@@ -162,11 +168,14 @@ class Context(_zmq.Context):  # type: ignore[type-arg]
             ZMQError: If the context is closed.
         """
         if self.closed:
-            raise ZMQError(_zmq.ENOTSUP)  # noqa: F405
+            raise ZMQError(_zmq.ENOTSUP)
         return Socket(self, socket_type)
 
 
-class Socket(_zmq.Socket):  # type: ignore[type-arg]
+_StandardSocket: Any = _zmq.Socket
+
+
+class Socket(_StandardSocket):
     """A socket on which waiting lets other green threads run."""
 
     def __init__(self, context: Any, socket_type: Any, *args: Any, **kw: Any) -> None:
@@ -184,8 +193,8 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
             if self.closed:
                 return
             try:
-                events = _zmq.Socket.getsockopt(self, _EVENTS)
-            except ZMQError:  # noqa: F405
+                events = _StandardSocket.getsockopt(self, _EVENTS)
+            except ZMQError:
                 events = _POLLIN | _POLLOUT
             if events & _POLLOUT:
                 self._eventlet_send_event.wake()
@@ -251,7 +260,11 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
     get = getsockopt
 
     def _repeat(
-        self, event: _BlockedThread, other: _BlockedThread, mask: int, call: Any,
+        self,
+        event: _BlockedThread,
+        other: _BlockedThread,
+        mask: int,
+        call: Any,
         timeout: int,
     ) -> Any:
         """Do `call` as soon as it does not fail for want of readiness."""
@@ -260,7 +273,7 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
         while True:
             try:
                 result = call()
-            except ZMQError as error:  # noqa: F405
+            except ZMQError as error:
                 if error.errno != _EAGAIN:
                     raise
                 left = None if end is None else end - _now()
@@ -350,9 +363,7 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
                 self.getsockopt(_zmq.RCVTIMEO),
             )
 
-    def recv_into(
-        self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0
-    ) -> int:
+    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
         """
         Read a message into `buffer` and return its size. Switch point.
         """
@@ -388,7 +399,7 @@ class Socket(_zmq.Socket):  # type: ignore[type-arg]
         Returns:
             Those of the events that are there, 0 if the time is over.
         """
-        from eventlet.greenthread import sleep  # noqa: PLC0415
+        from eventlet.greenthread import sleep
 
         end = None if timeout is None or timeout < 0 else _now() + timeout / 1000
         while True:
@@ -403,13 +414,13 @@ _POLL_PAUSE = 0.005
 
 
 def _timed_out() -> Exception:
-    error: Any = Again()  # type: ignore[name-defined]  # noqa: F405
+    error: Any = Again()
     error.is_timeout = True
     return error
 
 
 def _now() -> float:
-    from eventlet._patch.originals import original  # noqa: PLC0415
+    from eventlet._patch.originals import original
 
     return original("time").monotonic()
 

@@ -33,7 +33,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "SSL":
         try:
-            from OpenSSL import SSL  # noqa: PLC0415 - only for who asks for it
+            from OpenSSL import SSL
         except ImportError:
             pass
         else:

@@ -15,222 +15,57 @@ real sockets made here do the latter themselves, whichever way they are closed.
 from __future__ import annotations
 
 import errno
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from eventlet import hubs
-from eventlet._patch.originals import original
+from eventlet.greenio.real import (
+    _GLOBAL_DEFAULT_TIMEOUT,
+    CONNECT_ERR,
+    CONNECT_SUCCESS,
+    DEFAULT_FAMILY,
+    SOCKET_BLOCKING,
+    SOCKET_CLOSED,
+    HubSocket,
+    RealSocket,
+    check_timeout,
+    connect_waiting,
+    family_of,
+    forget,
+    os_module,
+    proto_of,
+    resolved,
+    set_nonblocking,
+    shutdown_safe,
+    socket_accept,
+    socket_checkerr,
+    socket_connect,
+    socket_module,
+    socket_timeout,
+    type_of,
+)
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_socket_module = original("socket")
-_os = original("os")
-_time = original("time")
-_real_socket = _socket_module.socket
-_GLOBAL_DEFAULT_TIMEOUT = _socket_module._GLOBAL_DEFAULT_TIMEOUT
+__all__ = [
+    "CONNECT_ERR",
+    "CONNECT_SUCCESS",
+    "SOCKET_BLOCKING",
+    "SOCKET_CLOSED",
+    "_GLOBAL_DEFAULT_TIMEOUT",
+    "GreenSocket",
+    "set_nonblocking",
+    "shutdown_safe",
+    "socket_accept",
+    "socket_checkerr",
+    "socket_connect",
+    "socket_timeout",
+]
 
-SOCKET_BLOCKING = {errno.EAGAIN, errno.EWOULDBLOCK}
-SOCKET_CLOSED = {errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.EPIPE}
-CONNECT_ERR = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
-CONNECT_SUCCESS = {0, errno.EISCONN}
-
-socket_timeout = TimeoutError
-
-_DEFAULT_FAMILY = _socket_module.AF_INET
-_INTERNET = (_socket_module.AF_INET, getattr(_socket_module, "AF_INET6", -1))
-_MSG_PEEK = _socket_module.MSG_PEEK
+_MSG_PEEK = socket_module.MSG_PEEK
 _SENDFILE_BLOCK = 1 << 23
-# A full queue of a local listener gives no event to wait for: seconds between attempts.
-_BACKLOG_RETRY = 0.005
-
-# The descriptors of `_socket.socket`: the properties of the class above it turn each
-# number into an enumeration member, which costs more than the accept around it.
-_plain = _real_socket.__mro__[1]
-_family, _type, _proto = (vars(_plain)[n].__get__ for n in ("family", "type", "proto"))
-
-
-class HubSocket(_real_socket):  # type: ignore[misc,valid-type]
-    """
-    A real socket that tells the hub before its descriptor is gone.
-    """
-
-    __slots__ = ()
-
-    def _real_close(self, _ss: Any = _plain) -> None:
-        fd = self.fileno()
-        if fd >= 0:
-            hubs.notify_close(fd)
-        super()._real_close(_ss)
-
-    def detach(self) -> int:
-        """
-        Give the descriptor away, and the hub's knowledge of it up.
-        """
-        fd = self.fileno()
-        if fd >= 0:
-            hubs.notify_close(fd)
-        return super().detach()
-
-    def __del__(self) -> None:
-        try:
-            fd = self.fileno()
-            if fd >= 0:
-                hubs.notify_close(fd)
-        finally:
-            super().__del__()
-
-
-def set_nonblocking(fd: Any) -> None:
-    """
-    Put a socket, or another object with a descriptor, into non-blocking mode.
-
-    Raises:
-        AttributeError: If it has neither `setblocking` nor `fileno`.
-    """
-    try:
-        setblocking = fd.setblocking
-    except AttributeError:
-        _os.set_blocking(fd.fileno(), False)
-    else:
-        setblocking(0)
-
-
-def shutdown_safe(sock: Any) -> None:
-    """
-    Shut down both directions of `sock`, whether or not it is connected or open.
-
-    Works for plain, SSL and pyOpenSSL sockets. Not a switch point for the first.
-    """
-    try:
-        try:
-            sock.shutdown(_socket_module.SHUT_RDWR)
-        except TypeError:
-            # pyOpenSSL's takes no argument.
-            sock.shutdown()
-    except OSError as error:
-        if error.errno not in (errno.ENOTCONN, errno.EBADF, errno.ENOTSOCK, errno.EPIPE):
-            raise
-
-
-def socket_connect(descriptor: Any, address: Any) -> Any:
-    """
-    Try to connect the real socket `descriptor`, without waiting.
-
-    Returns:
-        The socket if it is connected, None if that is under way.
-
-    Raises:
-        OSError: If it failed.
-    """
-    err = descriptor.connect_ex(address)
-    if err in CONNECT_ERR:
-        return None
-    if err not in CONNECT_SUCCESS:
-        raise OSError(err, errno.errorcode.get(err, "") and _os.strerror(err))
-    return descriptor
-
-
-def socket_checkerr(descriptor: Any) -> None:
-    """
-    Raise the error that the real socket `descriptor` has pending, if there is one.
-    """
-    err = descriptor.getsockopt(_socket_module.SOL_SOCKET, _socket_module.SO_ERROR)
-    if err not in CONNECT_SUCCESS:
-        raise OSError(err, _os.strerror(err))
-
-
-def socket_accept(descriptor: Any) -> Any:
-    """
-    Accept a connection on the real socket `descriptor`, without waiting.
-
-    Returns:
-        The new real socket and the address of its peer, None if nobody connects.
-    """
-    try:
-        fd, address = descriptor._accept()
-    except BlockingIOError:
-        return None
-    family = _family(descriptor)
-    new = HubSocket(family, _type(descriptor), _proto(descriptor), fileno=fd)
-    return new, address
-
-
-def connect_waiting(
-    sock: Any, connect_ex: Callable[[Any], int], address: Any, timeout: float | None
-) -> None:
-    """
-    Connect the real socket `sock` by its `connect_ex`. Switch point.
-
-    Raises:
-        TimeoutError: If it is not connected after `timeout` seconds.
-        OSError: If it failed.
-    """
-    end = None if timeout is None else _time.monotonic() + timeout
-    while True:
-        err = connect_ex(address)
-        if err in CONNECT_SUCCESS:
-            return
-        left = None if end is None else end - _time.monotonic()
-        if err == errno.EAGAIN and sock.family == _socket_module.AF_UNIX:
-            if left is not None and left <= 0:
-                raise socket_timeout("timed out")
-            _sleep(_BACKLOG_RETRY)
-            continue
-        if err not in CONNECT_ERR:
-            raise OSError(err, _os.strerror(err))
-        hubs.trampoline(
-            sock.fileno(),
-            write=True,
-            timeout=None if left is None else max(left, 0),
-            timeout_exc=socket_timeout("timed out"),
-        )
-        socket_checkerr(sock)
-
-
-def resolved(address: Any, family: int, kind: int, proto: int) -> Any:
-    """
-    Return `address` with its host name, if it is one, looked up. Switch point then.
-
-    Raises:
-        OSError: `socket.gaierror` if the host is unknown.
-    """
-    if family not in _INTERNET or not isinstance(address, tuple) or not address:
-        return address
-    host = address[0]
-    if isinstance(host, (bytes, bytearray)):
-        host = host.decode("ascii", "surrogateescape")
-    # No host, or broadcast: the socket knows. An address needs no resolving.
-    if not isinstance(host, str) or not host or host[0] in "<:" or "%" in host:
-        return address
-    try:
-        _socket_module.inet_pton(family, host)
-    except (OSError, ValueError):
-        pass
-    else:
-        return address
-    from eventlet.green import socket  # noqa: PLC0415 - uses this module
-
-    found = socket.getaddrinfo(host, None, family, kind, proto)
-    return (found[0][4][0], *address[1:])
-
-
-def _check_timeout(howlong: Any) -> float:
-    convert = getattr(howlong, "__float__", None) or getattr(howlong, "__index__", None)
-    if convert is None:
-        message = f"a number is required for a timeout, not {type(howlong).__name__}"
-        raise TypeError(message)
-    seconds = float(convert())
-    if not seconds >= 0:
-        message = "Timeout value out of range"
-        raise ValueError(message)
-    if seconds > _LONGEST:
-        message = "timeout doesn't fit into C timeval"
-        raise OverflowError(message)
-    return seconds
-
-
-_LONGEST = (1 << 63) / 1e9
 
 
 class GreenSocket:
@@ -247,9 +82,7 @@ class GreenSocket:
     _closed = False
     _io_refs = 0
 
-    def __init__(
-        self, family: Any = _DEFAULT_FAMILY, *args: Any, **kwargs: Any
-    ) -> None:
+    def __init__(self, family: Any = DEFAULT_FAMILY, *args: Any, **kwargs: Any) -> None:
         """
         Make a socket, or a green one of an existing socket.
 
@@ -262,13 +95,13 @@ class GreenSocket:
         """
         should_set_nonblocking = kwargs.pop("set_nonblocking", True)
         if isinstance(family, int):
-            if kwargs.get("fileno") is not None and family == _DEFAULT_FAMILY:
+            if kwargs.get("fileno") is not None and family == DEFAULT_FAMILY:
                 family = -1  # ask the descriptor
             fd = HubSocket(family, *args, **kwargs)
-            timeout = _socket_module.getdefaulttimeout()
+            timeout = socket_module.getdefaulttimeout()
         else:
             fd = family.fd if isinstance(family, GreenSocket) else family
-            timeout = family.gettimeout() or _socket_module.getdefaulttimeout()
+            timeout = family.gettimeout() or socket_module.getdefaulttimeout()
         self.fd = fd
         self._timeout = timeout
         self.act_non_blocking = timeout == 0
@@ -276,13 +109,6 @@ class GreenSocket:
             set_nonblocking(fd)
         self._fileno = fd.fileno
         hubs.notify_opened(fd.fileno())
-
-    def __getattr__(self, name: str) -> Any:
-        # What needs no waiting is the business of the real socket.
-        if name.startswith("__") or self.fd is None:
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(message)
-        return getattr(self.fd, name)
 
     def __repr__(self) -> str:
         inner = repr(self.fd).partition(" ")[2].rstrip(">")
@@ -315,7 +141,7 @@ class GreenSocket:
     def _wait(self, *, write: bool = False) -> None:
         fd = self._fileno()
         if fd < 0:
-            raise OSError(errno.EBADF, _os.strerror(errno.EBADF))
+            raise OSError(errno.EBADF, os_module.strerror(errno.EBADF))
         hubs.trampoline(
             fd,
             read=not write,
@@ -363,7 +189,7 @@ class GreenSocket:
                 set_nonblocking(client)
                 return self._green(client), address
             if self.act_non_blocking:
-                raise BlockingIOError(errno.EAGAIN, _os.strerror(errno.EAGAIN))
+                raise BlockingIOError(errno.EAGAIN, os_module.strerror(errno.EAGAIN))
             self._wait()
 
     def _green(self, real: Any) -> GreenSocket:
@@ -399,7 +225,7 @@ class GreenSocket:
             self._connect(self._resolved(address))
         except socket_timeout:
             return errno.EAGAIN
-        except _socket_module.gaierror:
+        except socket_module.gaierror:
             raise
         except OSError as error:
             if error.errno is None:
@@ -408,7 +234,9 @@ class GreenSocket:
         return 0
 
     def _resolved(self, address: Any) -> Any:
-        return resolved(address, _family(self.fd), _type(self.fd), _proto(self.fd))
+        return resolved(
+            address, family_of(self.fd), type_of(self.fd), proto_of(self.fd)
+        )
 
     # Bytes in
 
@@ -541,7 +369,7 @@ class GreenSocket:
         self._check_sendfile_params(file, offset, count)
         try:
             source = file.fileno()
-            size = _os.fstat(source).st_size
+            size = os_module.fstat(source).st_size
         except (AttributeError, OSError, ValueError):
             size = 0
         if not size:
@@ -568,11 +396,11 @@ class GreenSocket:
         return total
 
     def _sendfile_block(self, source: int, offset: int, count: int) -> int:
-        return _os.sendfile(self.fileno(), source, offset, count)
+        return os_module.sendfile(self.fileno(), source, offset, count)
 
     # Plain functions of the standard class, which call nothing but methods of `self`.
-    _check_sendfile_params = _real_socket._check_sendfile_params
-    _sendfile_use_send = _real_socket._sendfile_use_send
+    _check_sendfile_params = RealSocket._check_sendfile_params
+    _sendfile_use_send = RealSocket._sendfile_use_send
 
     # Files and descriptors
 
@@ -588,9 +416,9 @@ class GreenSocket:
 
         The descriptor stays open until the file is closed as well.
         """
-        return _real_socket.makefile(self, *args, **kwargs)
+        return RealSocket.makefile(self, *args, **kwargs)
 
-    def makeGreenFile(self, *args: Any, **kw: Any) -> Any:  # noqa: N802 - upstream's name
+    def makeGreenFile(self, *args: Any, **kw: Any) -> Any:
         """
         Return what `makefile` does.
         """
@@ -600,9 +428,9 @@ class GreenSocket:
         """
         Return a socket of its own for the same connection, with the same timeout.
         """
-        fd = _os.dup(self.fileno(), *args, **kw)
+        fd = os_module.dup(self.fileno(), *args, **kw)
         real = HubSocket(
-            _family(self.fd), _type(self.fd), _proto(self.fd), fileno=fd
+            family_of(self.fd), type_of(self.fd), proto_of(self.fd), fileno=fd
         )
         new = self._green(real)
         new.settimeout(self.gettimeout())
@@ -621,8 +449,8 @@ class GreenSocket:
     def _real_close(self) -> None:
         fd = self.fd
         if fd is not None:
-            if not isinstance(fd, HubSocket) and fd.fileno() >= 0:
-                hubs.notify_close(fd.fileno())
+            if not isinstance(fd, HubSocket):
+                forget(fd)
             fd.close()
 
     def _decref_socketios(self) -> None:
@@ -637,8 +465,8 @@ class GreenSocket:
         """
         self._closed = True
         fd = self.fd
-        if not isinstance(fd, HubSocket) and fd.fileno() >= 0:
-            hubs.notify_close(fd.fileno())
+        if not isinstance(fd, HubSocket):
+            forget(fd)
         return fd.detach()
 
     # Timeouts
@@ -667,7 +495,7 @@ class GreenSocket:
         if howlong is None or howlong is _GLOBAL_DEFAULT_TIMEOUT:
             self.setblocking(True)
             return
-        self._timeout = _check_timeout(howlong)
+        self._timeout = check_timeout(howlong)
         self.act_non_blocking = self._timeout == 0
 
     def gettimeout(self) -> float | None:
@@ -683,7 +511,16 @@ _sock_send = _core.sock_send
 _sock_sendall = _core.sock_sendall
 
 
-def _sleep(seconds: float) -> None:
-    from eventlet.greenthread import sleep  # noqa: PLC0415 - only on a full backlog
+def _delegate(name: str) -> None:
+    """
+    Give the class what needs no waiting and so is the business of the real socket.
 
-    sleep(seconds)
+    One property for each name, where `__getattr__` would do for all: a class that has it
+    pays for it at every attribute, also for those it defines itself.
+    """
+    setattr(GreenSocket, name, property(attrgetter(f"fd.{name}")))
+
+
+for _name in dir(RealSocket):
+    if not _name.startswith("__") and not hasattr(GreenSocket, _name):
+        _delegate(_name)

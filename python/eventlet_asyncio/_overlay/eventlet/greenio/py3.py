@@ -10,8 +10,10 @@ the raw layer, and would refuse the next green thread that touches the file.
 from __future__ import annotations
 
 import errno
+import importlib
 import io as _io
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eventlet import hubs
@@ -29,7 +31,7 @@ __all__ = ["GreenFileIO", "GreenPipe"]
 _fileobject = original("socket").SocketIO
 
 
-class GreenFileIO(_io.FileIO):  # type: ignore[misc,name-defined]
+class GreenFileIO(_io.FileIO):
     """
     A raw file in non-blocking mode that parks the green thread instead of failing.
 
@@ -81,7 +83,7 @@ class GreenFileIO(_io.FileIO):  # type: ignore[misc,name-defined]
         """
         Return everything until the end. Switch point.
         """
-        chunks = []
+        chunks: list[bytes] = []
         while True:
             data = self.read(_io.DEFAULT_BUFFER_SIZE)
             if not data:
@@ -127,9 +129,9 @@ def _green_layers() -> Any:
     """
     Return a copy of the pure Python `io`, with green locks and green raw files.
     """
-    import _pyio  # noqa: PLC0415 - only for its code
+    _pyio = importlib.import_module("_pyio")
 
-    from eventlet.green import thread  # noqa: PLC0415 - not needed to use sockets
+    from eventlet.green import thread
 
     def resolve(name: str) -> ModuleType | None:
         return thread if name == "_thread" else None
@@ -139,7 +141,7 @@ def _green_layers() -> Any:
     return layers
 
 
-def GreenPipe(  # noqa: N802 - the public name
+def GreenPipe(
     name: Any,
     mode: str = "r",
     buffering: int = -1,
@@ -169,10 +171,8 @@ def GreenPipe(  # noqa: N802 - the public name
 
 
 def _taken_over(file: Any) -> int:
-    try:
+    with suppress(AttributeError, OSError, ValueError):
         file.flush()
-    except (AttributeError, OSError, ValueError):
-        pass
     fd = _os.dup(file.fileno())
     try:
         file.close()

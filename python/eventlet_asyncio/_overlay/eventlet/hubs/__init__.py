@@ -74,7 +74,7 @@ def use_hub(mod: str | ModuleType | type[BaseHub] | None = None) -> None:
 
 def _resolve(mod: str | ModuleType | type[BaseHub] | None) -> type[BaseHub]:
     """Return the hub class that ``mod`` stands for."""
-    found: Any = get_default_hub() if not mod else mod
+    found: Any = mod or get_default_hub()
     if isinstance(found, str):
         if not found.strip():
             message = "EVENTLET_HUB is blank: unset it, or name a hub"
@@ -96,24 +96,23 @@ def _resolve(mod: str | ModuleType | type[BaseHub] | None) -> type[BaseHub]:
 
 def _install(cls: type[BaseHub]) -> BaseHub:
     """Make a hub of this class and give it to the running OS thread."""
-    hub = cls()
+    hub: Any = cls()
     if isinstance(hub, _core.Hub):
         _foreign.hub = None
         hub._install()
     else:
         # Upstream takes any class; the engine's own calls do not go through it.
         _foreign.hub = hub
-    return hub
+    return hub  # type: ignore[no-any-return]
 
 
 def get_hub() -> BaseHub:
     """Return the hub of the running OS thread, made if there is none."""
-    foreign = getattr(_foreign, "hub", None)
-    if foreign is not None:
-        return foreign  # type: ignore[no-any-return]
-    hub = _core._existing_hub()
+    hub: BaseHub | None = getattr(_foreign, "hub", None)
+    if hub is None:
+        hub = _core._existing_hub()
     if hub is not None:
-        return hub  # type: ignore[no-any-return]
+        return hub
     cls = _chosen
     if cls is None:
         cls = _resolve(os.environ.get("EVENTLET_HUB"))
@@ -137,7 +136,7 @@ def notify_opened(fd: int) -> None:
 def _after_fork_in_child() -> None:
     try:
         _core._after_fork_in_child()
-    except BaseException:  # noqa: BLE001 - os.fork() would print and go on as well
+    except BaseException:
         sys.excepthook(*sys.exc_info())
 
 

@@ -16,11 +16,14 @@ import warnings
 from importlib import import_module
 from typing import Any
 
+from eventlet.hubs import _loops
 from eventlet.hubs.hub import BaseHub
+from eventlet_asyncio import _core
 
 __all__ = ["Hub", "is_available"]
 
 LOOP_VARIABLE = "EVENTLET_ASYNCIO_LOOP"
+VISIBLE_VARIABLE = "EVENTLET_ASYNCIO_VISIBLE_LOOP"
 
 
 def is_available() -> bool:
@@ -44,7 +47,7 @@ class Hub(BaseHub):
         if event_loop is None:
             message = "this hub is closed: call eventlet.hubs.get_hub() again"
             raise RuntimeError(message)
-        return event_loop  # type: ignore[no-any-return]
+        return event_loop
 
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the hub runs when no other loop runs."""
@@ -56,7 +59,10 @@ class Hub(BaseHub):
         if current is not None:
             self._made_loop = False
             return current
-        return asyncio.new_event_loop()
+        fresh = asyncio.new_event_loop()
+        # Whoever asks for the thread's loop gets the one that will run.
+        asyncio.set_event_loop(fresh)
+        return fresh
 
     def _release_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
@@ -92,6 +98,12 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
         factory = getattr(factory, part)
     event_loop = factory()
     if not hasattr(event_loop, "run_forever"):
-        message = f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
+        message = (
+            f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
+        )
         raise TypeError(message)
     return event_loop  # type: ignore[no-any-return]
+
+
+_core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
+_loops.install(_current_loop)

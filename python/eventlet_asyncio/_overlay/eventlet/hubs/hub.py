@@ -205,7 +205,7 @@ class BaseHub(_NativeHub):
             listener.cb(listener.fileno)
         except self.SYSTEM_EXCEPTIONS:
             raise
-        except BaseException:  # noqa: BLE001 - whatever a callback raises
+        except BaseException:
             self.squelch_exception(listener.fileno, sys.exc_info())
 
     def remove(self, listener: FdListener) -> None:
@@ -260,7 +260,7 @@ class BaseHub(_NativeHub):
         for listener in self._gone(fileno):
             try:
                 listener.cb(fileno)
-            except Exception:  # noqa: BLE001 - whatever a callback raises
+            except Exception:
                 self.squelch_generic_exception(sys.exc_info())
         self._close_descriptor(fileno)
 
@@ -312,7 +312,7 @@ class BaseHub(_NativeHub):
             timer()
         except self.SYSTEM_EXCEPTIONS:
             raise
-        except BaseException:  # noqa: BLE001 - whatever a callback raises
+        except BaseException:
             self.squelch_timer_exception(timer, sys.exc_info())
         finally:
             if self.debug_blocking:
@@ -387,11 +387,11 @@ class BaseHub(_NativeHub):
 
     # Debugging
 
-    def set_debug_listeners(self, value: bool) -> None:  # noqa: FBT001 - upstream's
+    def set_debug_listeners(self, value: bool) -> None:
         """Choose whether new listeners remember who made them."""
         self.lclass = DebugListener if value else FdListener
 
-    def set_timer_exceptions(self, value: bool) -> None:  # noqa: FBT001 - upstream's
+    def set_timer_exceptions(self, value: bool) -> None:
         """Choose whether exceptions of callbacks are printed."""
         self.debug_exceptions = value
 

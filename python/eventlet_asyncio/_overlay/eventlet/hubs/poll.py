@@ -15,7 +15,7 @@ def is_available() -> bool:
 class Hub(BaseHub):
     """A hub that is driven by the engine's own poller."""
 
-    def register(self, fileno: int, new: bool = False) -> None:  # noqa: FBT001, FBT002
+    def register(self, fileno: int, new: bool = False) -> None:
         """Do nothing: the engine registers descriptors as green threads wait."""
 
     def do_poll(self, seconds: float) -> None:

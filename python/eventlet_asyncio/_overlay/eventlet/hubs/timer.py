@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import greenlet
-
 from eventlet import hubs
 
 if TYPE_CHECKING:

@@ -12,6 +12,16 @@ __all__ = ["bytes_to_str", "get_errno", "wrap_deprecated"]
 PY33 = sys.version_info[:2] == (3, 3)
 
 
+def __getattr__(name: str) -> Any:
+    """Import `greendns` when somebody asks for it: it is large."""
+    if name == "greendns":
+        from importlib import import_module
+
+        return import_module("eventlet.support.greendns")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
 def get_errno(exc: BaseException) -> Any:
     """
     Return the error number of an exception, or None if it has none.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import dns
@@ -34,12 +35,15 @@ from eventlet._patch.plan import GREEN_MODULES, green_module
 from eventlet.support import greendns
 
 _time = original("time")
+_A: Any = dns.rdtypes.IN.A.A
+_AAAA: Any = dns.rdtypes.IN.AAAA.AAAA
+_CNAME: Any = dns.rdtypes.ANY.CNAME.CNAME
 _STANDARD_QUERY = dns.resolver.Resolver.query
 
 
 def _green_dnspython() -> None:
     """Bind what dnspython has loaded to green modules."""
-    from eventlet.greenio.base import GreenSocket  # noqa: PLC0415
+    from eventlet.greenio.base import GreenSocket
 
     greens: dict[int, Any] = {
         id(sys.modules[name]): name
@@ -96,7 +100,7 @@ class HostsAnswer(dns.resolver.Answer):
         self.canonical_name = qname
         if not rrset and raise_on_no_answer:
             raise dns.resolver.NoAnswer
-        self.rrset = rrset
+        self.rrset: Any = rrset
         self.expiration = _time.time() + getattr(rrset, "ttl", 0)
 
     def __iter__(self) -> Any:
@@ -106,7 +110,7 @@ class HostsAnswer(dns.resolver.Answer):
         return len(self.rrset or ())
 
     def __getitem__(self, i: Any) -> Any:
-        return self.rrset[i]
+        return (self.rrset or ())[i]
 
 
 class HostsResolver:
@@ -133,11 +137,12 @@ class HostsResolver:
     def _readlines(self) -> list[str]:
         """Return the lines of the file that say something; none if it is missing."""
         try:
-            with open(self.fname, encoding="utf-8", errors="replace", newline="") as file:
-                text = file.read()
+            text = Path(self.fname).read_bytes().decode("utf-8", "replace")
         except OSError:
             return []
-        stripped = (line.split("#", 1)[0].strip() for line in re.split(r"\r\n|\r|\n", text))
+        stripped = (
+            line.split("#", 1)[0].strip() for line in re.split(r"\r\n|\r|\n", text)
+        )
         return [line for line in stripped if line]
 
     def _load(self) -> None:
@@ -163,7 +168,7 @@ class HostsResolver:
 
     def _state(self) -> Any:
         try:
-            info = os.stat(self.fname)
+            info = Path(self.fname).stat()
         except OSError:
             return None
         return info.st_mtime_ns, info.st_size, info.st_ino
@@ -180,8 +185,8 @@ class HostsResolver:
         qname: Any,
         rdtype: Any = dns.rdatatype.A,
         rdclass: Any = dns.rdataclass.IN,
-        tcp: bool = False,  # noqa: ARG002 - asked like a name server
-        source: Any = None,  # noqa: ARG002
+        tcp: bool = False,
+        source: Any = None,
         raise_on_no_answer: bool = True,
     ) -> HostsAnswer:
         """
@@ -205,13 +210,13 @@ class HostsResolver:
         if rdclass != dns.rdataclass.IN:
             return None
         if rdtype == dns.rdatatype.A and key in self._v4:
-            return dns.rdtypes.IN.A.A(rdclass, rdtype, self._v4[key])
+            return _A(rdclass, rdtype, self._v4[key])
         if rdtype == dns.rdatatype.AAAA and key in self._v6:
             address = self._v6[key].partition("%")[0]
-            return dns.rdtypes.IN.AAAA.AAAA(rdclass, rdtype, address)
+            return _AAAA(rdclass, rdtype, address)
         if rdtype == dns.rdatatype.CNAME and key in self._aliases:
             target = dns.name.from_text(self._aliases[key])
-            return dns.rdtypes.ANY.CNAME.CNAME(rdclass, rdtype, target)
+            return _CNAME(rdclass, rdtype, target)
         return None
 
     def getaliases(self, hostname: Any) -> list[str]:
@@ -229,7 +234,7 @@ class HostsResolver:
 def _system_hosts() -> str:
     if os.name == "nt":
         root = os.environ.get("SystemRoot", r"C:\Windows")  # noqa: SIM112 - its name
-        return os.path.join(root, "system32", "drivers", "etc", "hosts")
+        return root + r"\system32\drivers\etc\hosts"
     return "/etc/hosts"
 
 
@@ -303,14 +308,14 @@ class ResolverProxy:
             NXDOMAIN: If there is no such name.
         """
         name = _name(qname)
-        if self._hosts is not None and rdclass == dns.rdataclass.IN:
-            if rdtype in _hosts_rdtypes:
-                try:
-                    answer = self._hosts.query(name, rdtype, raise_on_no_answer=False)
-                except dns.resolver.NoAnswer:
-                    answer = None
-                if answer is not None and answer.rrset:
-                    return answer
+        in_file = rdclass == dns.rdataclass.IN and rdtype in _hosts_rdtypes
+        if in_file and self._hosts is not None:
+            try:
+                answer = self._hosts.query(name, rdtype, raise_on_no_answer=False)
+            except dns.resolver.NoAnswer:
+                answer = None
+            if answer is not None and answer.rrset:
+                return answer
         if not use_network:
             return HostsAnswer(name, rdtype, rdclass, None, raise_on_no_answer)
         try:

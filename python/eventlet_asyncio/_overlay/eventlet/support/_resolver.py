@@ -14,13 +14,13 @@ _socket = original("socket")
 
 
 def _offload(function: Any, *args: Any) -> Any:
-    from eventlet import tpool  # noqa: PLC0415 - only if a name is looked up
+    from eventlet import tpool
 
     return tpool.execute(function, *args)
 
 
 def getaddrinfo(
-    host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0  # noqa: A002, E501
+    host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
 ) -> list[Any]:
     """
     Return the addresses of `host`, as `socket.getaddrinfo`. Switch point for names.

@@ -20,13 +20,22 @@ from eventlet._patch.originals import original
 _socket = original("socket")
 _time = original("time")
 
-__all__ = [
+__all__ = [  # noqa: F822 - some are made when they are asked for
+    "DNS_QUERY_TIMEOUT",
+    "EAI_EAGAIN_ERROR",
+    "EAI_NODATA_ERROR",
+    "EAI_NONAME_ERROR",
+    "HOSTS_TTL",
+    "HostsAnswer",
+    "HostsResolver",
+    "ResolverProxy",
     "getaddrinfo",
     "gethostbyname",
     "gethostbyname_ex",
     "getnameinfo",
     "resolve",
     "resolve_cname",
+    "resolver",
 ]
 
 DNS_QUERY_TIMEOUT = 10.0
@@ -50,7 +59,7 @@ def _socket_without_names() -> ModuleType:
 
     Only addresses in digits are given to the latter, which does not block then.
     """
-    from eventlet.greenio.base import GreenSocket  # noqa: PLC0415
+    from eventlet.greenio.base import GreenSocket
 
     module: Any = ModuleType("socket")
     vars(module).update(vars(_socket))
@@ -65,7 +74,7 @@ def _load() -> None:
     names = globals()
     if "dns" in names:
         return
-    from eventlet.support import _greendns  # noqa: PLC0415 - imports dnspython
+    from eventlet.support import _greendns
 
     for name in _LAZY:
         if name not in names and name != "resolver":
@@ -134,7 +143,7 @@ def _text(host: Any) -> str | None:
     return host if isinstance(host, str) else None
 
 
-def compute_expiration(query: Any, timeout: float | None) -> float | None:  # noqa: ARG001
+def compute_expiration(query: Any, timeout: float | None) -> float | None:
     """
     Return the time at which a query that starts now is given up.
     """
@@ -180,7 +189,7 @@ def resolve(
     except dns.resolver.NXDOMAIN:
         if raises:
             return _raise_new_error(EAI_NONAME_ERROR)
-        return green.HostsAnswer(name, rdtype, dns.rdataclass.IN, None, False)  # noqa: FBT003
+        return green.HostsAnswer(name, rdtype, dns.rdataclass.IN, None, False)
     except dns.exception.Timeout:
         return _raise_new_error(EAI_EAGAIN_ERROR)
     except dns.exception.DNSException:
@@ -211,8 +220,10 @@ def getaliases(host: Any) -> list[str]:
     return _module().resolver.getaliases(host)
 
 
-def _addresses(host: str, family: int, use_network: bool = True) -> tuple[Any, list[str]]:
-    answer = resolve(host, family, False, use_network=use_network)  # noqa: FBT003
+def _addresses(
+    host: str, family: int, use_network: bool = True
+) -> tuple[Any, list[str]]:
+    answer = resolve(host, family, False, use_network=use_network)
     found = [record.address for record in answer.rrset] if answer.rrset else []
     return answer.qname, found
 
@@ -269,7 +280,7 @@ def getaddrinfo(
     host: Any,
     port: Any,
     family: int = 0,
-    type: int = 0,  # noqa: A002 - the standard name
+    type: int = 0,
     proto: int = 0,
     flags: int = 0,
 ) -> list[Any]:
@@ -340,7 +351,7 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
         OSError: `socket.gaierror` if the host has no name and `NI_NAMEREQD` is set.
         TypeError: If `sockaddr` is no tuple of an address and a port.
     """
-    if not isinstance(sockaddr, tuple) or len(sockaddr) < 2:  # noqa: PLR2004
+    if not isinstance(sockaddr, tuple) or len(sockaddr) < 2:
         message = "getnameinfo() argument 1 must be a tuple of an address and a port"
         raise TypeError(message)
     # Checks the address, and names the service, without leaving the machine.
@@ -443,7 +454,7 @@ def _ask(
     options: dict[str, Any],
 ) -> Any:
     dns = _module().dns
-    from eventlet.support import _greendns  # noqa: PLC0415 - loaded by now
+    from eventlet.support import _greendns
 
     if af is not None and af != dns.inet.af_for_address(where):
         message = f"{where} is no address of family {af}"

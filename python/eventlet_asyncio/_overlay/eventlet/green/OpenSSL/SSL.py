@@ -6,14 +6,18 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 import OpenSSL.SSL as _ssl
-from OpenSSL.SSL import *  # noqa: F403
+from OpenSSL.SSL import *
 
 from eventlet import greenio
 from eventlet.hubs import trampoline
-from eventlet.support import get_errno  # noqa: F401 - upstream shows it
+from eventlet.support import get_errno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    def __getattr__(name: str) -> Any:
+        """Stand for whatever the installed pyOpenSSL offers."""
+
 
 _Connection = _ssl.Connection
 Error, SysCallError = _ssl.Error, _ssl.SysCallError
@@ -41,6 +45,13 @@ class GreenConnection(greenio.GreenSocket):
         super().__init__(_View(_Connection(ctx, real), real))
         if sock is not None:
             self.settimeout(sock.gettimeout() or None)
+
+    def __getattr__(self, name: str) -> Any:
+        # What needs no waiting is the business of the real connection.
+        if name.startswith("__") or self.fd is None:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(self.fd, name)
 
     def _until(self, call: Callable[..., Any], *args: Any) -> Any:
         """Repeat `call` until the protocol has what it needs."""
@@ -127,7 +138,7 @@ class GreenConnection(greenio.GreenSocket):
                 return b""
             raise
 
-    recv = read  # type: ignore[assignment]
+    recv = read
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """
@@ -146,7 +157,7 @@ class GreenConnection(greenio.GreenSocket):
             return 0
         return self._until(self.fd.write, data)
 
-    send = write  # type: ignore[assignment]
+    send = write
 
     def sendall(self, data: Any) -> None:  # type: ignore[override]
         """

@@ -4,14 +4,15 @@ The package `http` on green sockets.
 Submodules are loaded when they are asked for, as attributes too.
 """
 
-import http as _standard
 import importlib as _importlib
 
-from eventlet.patcher import slurp_properties as _slurp_properties
+from eventlet._patch.copies import derive as _derive
 
 _SUBMODULES = ("client", "cookiejar", "cookies", "server")
 
-_slurp_properties(_standard, globals(), ignore=_SUBMODULES)
+_own = {name: globals()[name] for name in ("__file__", "__path__")}
+_derive(globals(), "http")
+globals().update(_own)
 
 
 def __getattr__(name: str) -> object:

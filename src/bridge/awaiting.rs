@@ -1,0 +1,470 @@
+//! Green threads that stand for an awaitable: `spawn_for_awaitable`.
+//!
+//! Such a green thread has no stack and is never entered. Its function slot holds the asyncio
+//! future that does the work; the future's done callback settles the outcome, in a turn of
+//! the hub, so that whoever waits goes on at once. It counts as New until then, and as begun.
+//!
+//! A kill ends the green thread at once and asks the task to end; the task's cleanup takes its
+//! time, and what comes of it is nobody's any more. A cancelled awaiter asks the task only,
+//! and goes on when that has ended, as with any task.
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+
+use super::cycle;
+use super::names::{NAMES, asyncio};
+use crate::greenlet::class::{method, noargs};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch, thread};
+use crate::greenthread::{self, Fate, GreenThread, class};
+use crate::hub::{Core, Ready, park, registry, run};
+
+/// For green threads without a stack.
+static AWAITING: Hooks = Hooks {
+    run: entered,
+    finish,
+    next: greenthread::next,
+    abort,
+    begun,
+    may_wait,
+};
+
+static mut DONE: ffi::PyMethodDef = method(
+    c"_task_done",
+    ffi::PyMethodDefPointer { PyCFunction: done },
+    ffi::METH_O,
+    c"Take over the outcome of an asyncio future.",
+);
+
+static mut DELIVER: ffi::PyMethodDef = method(
+    c"_deliver_outcome",
+    noargs(deliver),
+    ffi::METH_NOARGS,
+    c"Take over the outcome of an asyncio future of another OS thread.",
+);
+
+/// Module functions of this file.
+pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
+    vec![method(
+        c"spawn_for_awaitable",
+        ffi::PyMethodDefPointer { PyCFunction: spawn_for_awaitable },
+        ffi::METH_O,
+        c"spawn_for_awaitable($module, awaitable, /)\n--\n\nRun a coroutine, or wait for a future, in asyncio; return a GreenThread for it.\n\nIts wait() gives the outcome, its kill() cancels the task. A coroutine sees the context\nvariables of the caller. Not a switch point.\n\nRaises:\n    TypeError: For what cannot be awaited.\n    RuntimeError: On a hub without asyncio.",
+    )]
+}
+
+/// The asyncio future that a green thread stands for (borrowed), or NULL.
+///
+/// # Safety
+/// `g` is live.
+#[inline]
+pub(super) unsafe fn work_of(g: *mut GreenThread) -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        if ptr::eq((*g).base.hooks, &AWAITING) {
+            (*g).function
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Says that the hub in use has no asyncio.
+pub(super) fn set_hub_error() {
+    // SAFETY: called with the GIL held.
+    unsafe {
+        ffi::PyErr_SetString(
+            ffi::PyExc_RuntimeError,
+            c"this hub runs without asyncio: set EVENTLET_HUB=asyncio, or call \
+              eventlet.hubs.use_hub(\"asyncio\") before the first green call"
+                .as_ptr(),
+        );
+    }
+}
+
+unsafe extern "C" fn spawn_for_awaitable(
+    _: *mut PyObject,
+    awaitable: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let core = registry::hub();
+        if core.is_null() {
+            return ptr::null_mut();
+        }
+        Python::attach(|py| match spawn(py, core, awaitable) {
+            Ok(g) => g.cast(),
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
+            }
+        })
+    }
+}
+
+unsafe fn spawn(
+    py: Python<'_>,
+    core: *mut Core,
+    awaitable: *mut PyObject,
+) -> PyResult<*mut GreenThread> {
+    // SAFETY: contract of `spawn_for_awaitable`.
+    unsafe {
+        let Some(event_loop) = run::event_loop(py, core)? else {
+            set_hub_error();
+            return Err(PyErr::fetch(py));
+        };
+        let work = work_for(py, &event_loop, awaitable)?;
+        let g = class::alloc(class::green_thread_type());
+        if g.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        (*g).base.hooks = &raw const AWAITING;
+        (*g).scheduled = true;
+        greenlet::class::adopt(g.cast(), (*core).thread, (*core).greenlet);
+        let owned: Bound<'_, PyAny> = Bound::from_owned_ptr(py, g.cast());
+        watch(py, g, &event_loop, &work)?;
+        (*g).function = work.into_ptr();
+        Ok(owned.into_ptr().cast())
+    }
+}
+
+/// The future that does the work: a task of `event_loop`, or the future that was given.
+unsafe fn work_for<'py>(
+    py: Python<'py>,
+    event_loop: &Bound<'py, PyAny>,
+    awaitable: *mut PyObject,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: contract of `spawn_for_awaitable`.
+    unsafe {
+        let Some(asyncio) = asyncio() else {
+            return Err(PyErr::fetch(py));
+        };
+        let awaitable: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, awaitable);
+        if ffi::PyCoro_CheckExact(awaitable.as_ptr()) == 0 {
+            if asyncio
+                .is_future
+                .bind(py)
+                .call1((&awaitable,))?
+                .is_truthy()?
+            {
+                return Ok(awaitable);
+            }
+            if !asyncio
+                .is_coroutine
+                .bind(py)
+                .call1((&awaitable,))?
+                .is_truthy()?
+            {
+                // Wraps what has __await__, and refuses the rest with a TypeError.
+                return with_loop(event_loop, || {
+                    let options = pyo3::types::PyDict::new(py);
+                    options.set_item("loop", event_loop)?;
+                    asyncio
+                        .ensure_future
+                        .bind(py)
+                        .call((&awaitable,), Some(&options))
+                });
+            }
+        }
+        with_loop(event_loop, || {
+            let task = ffi::PyObject_CallMethodOneArg(
+                event_loop.as_ptr(),
+                NAMES.create_task,
+                awaitable.as_ptr(),
+            );
+            Bound::from_owned_ptr_or_err(py, task)
+        })
+    }
+}
+
+/// Makes a task. A task factory may be an eager one, which runs the coroutine's first step at
+/// once: so the loop is visible meanwhile, and green calls that block are refused.
+unsafe fn with_loop<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    create: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    // SAFETY: contract of `spawn_for_awaitable`; the running greenlet is the same before and
+    // after, since it is marked as one that must not switch.
+    unsafe {
+        let factory = ffi::PyObject_CallMethodNoArgs(event_loop.as_ptr(), NAMES.get_task_factory);
+        let factory = Bound::from_owned_ptr_or_err(py, factory)?;
+        if factory.is_none() {
+            return create();
+        }
+        let visible = crate::imports::visible_loop();
+        if !visible.is_null() {
+            ffi::Py_DECREF(visible);
+            return create();
+        }
+        let Some(asyncio) = asyncio() else {
+            return Err(PyErr::fetch(py));
+        };
+        let set_running = asyncio.set_running.bind(py);
+        let me = (*thread::this()).current;
+        set_running.call1((event_loop,))?;
+        let marked = std::mem::replace(&mut (*me).in_loop, true);
+        let task = create();
+        (*me).in_loop = marked;
+        set_running.call1((py.None(),))?;
+        task
+    }
+}
+
+/// Has `g` told when the work is done, in whatever OS thread that is.
+unsafe fn watch(
+    py: Python<'_>,
+    g: *mut GreenThread,
+    event_loop: &Bound<'_, PyAny>,
+    work: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // SAFETY: contract of `spawn_for_awaitable`; the definition is never written.
+    unsafe {
+        let callback = ffi::PyCFunction_NewEx(&raw mut DONE, g.cast(), ptr::null_mut());
+        let callback: Bound<'_, PyAny> = Bound::from_owned_ptr_or_err(py, callback)?;
+        let own = loop_of(py, work)?;
+        if let Some(own) = own.filter(|own| !own.is(event_loop)) {
+            // Its loop may run in another OS thread, which alone may touch the future.
+            (*g).args = own.clone().into_ptr();
+            let add = work.getattr("add_done_callback")?;
+            own.call_method1("call_soon_threadsafe", (add, callback))?;
+            return Ok(());
+        }
+        let result = ffi::PyObject_CallMethodOneArg(
+            work.as_ptr(),
+            NAMES.add_done_callback,
+            callback.as_ptr(),
+        );
+        Bound::from_owned_ptr_or_err(py, result).map(drop)
+    }
+}
+
+unsafe fn loop_of<'py>(
+    py: Python<'py>,
+    work: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // SAFETY: contract of `spawn_for_awaitable`.
+    unsafe {
+        let found = ffi::PyObject_CallMethodNoArgs(work.as_ptr(), NAMES.get_loop);
+        if !found.is_null() {
+            return Ok(Some(Bound::from_owned_ptr(py, found)));
+        }
+        let error = PyErr::fetch(py);
+        if error.is_instance_of::<pyo3::exceptions::PyAttributeError>(py) {
+            return Ok(None);
+        }
+        Err(error)
+    }
+}
+
+/// Asks the work to end. If it ends by that, the green thread was killed.
+///
+/// # Safety
+/// `g` stands for a future; the GIL is held. Runs Python code.
+pub(super) unsafe fn request_cancel(g: *mut GreenThread) {
+    // SAFETY: by contract; both are held while Python code runs.
+    unsafe {
+        let work = ffi::Py_XNewRef((*g).function);
+        let own = ffi::Py_XNewRef((*g).args);
+        if work.is_null() {
+            return;
+        }
+        (*g).killed = true;
+        let result = if own.is_null() {
+            ffi::PyObject_CallMethodNoArgs(work, NAMES.cancel)
+        } else {
+            let call = ffi::PyObject_GetAttr(work, NAMES.cancel);
+            let result = if call.is_null() {
+                ptr::null_mut()
+            } else {
+                ffi::PyObject_CallMethodOneArg(own, NAMES.call_soon_threadsafe, call)
+            };
+            ffi::Py_XDECREF(call);
+            result
+        };
+        if result.is_null() {
+            ffi::PyErr_WriteUnraisable(work);
+        } else {
+            ffi::Py_DECREF(result);
+        }
+        ffi::Py_XDECREF(own);
+        ffi::Py_DECREF(work);
+    }
+}
+
+/// The done callback of the work.
+unsafe extern "C" fn done(op: *mut PyObject, work: *mut PyObject) -> *mut PyObject {
+    let g = op.cast::<GreenThread>();
+    // SAFETY: called by a loop with the GIL held; the callback holds `g`.
+    unsafe {
+        let home = (*g).base.thread;
+        if home != thread::existing() {
+            return post(g, work);
+        }
+        let core: *mut Core = (*home).hub.cast();
+        Python::attach(|py| match run::event(py, core, || take_over(g, work)) {
+            Ok(()) => ffi::Py_NewRef(ffi::Py_None()),
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
+            }
+        })
+    }
+}
+
+/// The work was done in another OS thread: the green thread's own hub takes its outcome.
+unsafe fn post(g: *mut GreenThread, work: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `done`.
+    unsafe {
+        let core: *mut Core = (*(*g).base.thread).hub.cast();
+        if core.is_null() || !(*(*g).base.thread).alive {
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        let pair = ffi::PyTuple_Pack(2, g.cast::<PyObject>(), work);
+        if pair.is_null() {
+            return ptr::null_mut();
+        }
+        let call = ffi::PyCFunction_NewEx(&raw mut DELIVER, pair, ptr::null_mut());
+        ffi::Py_DECREF(pair);
+        if call.is_null() {
+            return ptr::null_mut();
+        }
+        park::post(core, Ready::Call(call));
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+unsafe extern "C" fn deliver(pair: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the hub with the GIL held; the tuple was made by `post`.
+    unsafe {
+        take_over(
+            ffi::PyTuple_GET_ITEM(pair, 0).cast(),
+            ffi::PyTuple_GET_ITEM(pair, 1),
+        );
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+/// Gives `g` the outcome of its work. Once it has been killed, the outcome is only looked at,
+/// so that asyncio does not report it as one that nobody took.
+unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
+    // SAFETY: contract of `done`.
+    unsafe {
+        let outcome = switch::outcome(ffi::PyObject_CallMethodNoArgs(work, NAMES.result));
+        if (*g).base.phase == Phase::Dead {
+            match outcome {
+                Outcome::Value(object) | Outcome::Error(object) => ffi::Py_DECREF(object),
+            }
+            return;
+        }
+        (*g).base.phase = Phase::Dead;
+        conclude(g, killed_if_cancelled(g, outcome));
+    }
+}
+
+/// The task's end that a cancelled awaiter asked for is a kill of the green thread.
+unsafe fn killed_if_cancelled(g: *mut GreenThread, outcome: Outcome) -> Outcome {
+    // SAFETY: the outcome is owned.
+    unsafe {
+        let Outcome::Error(error) = outcome else {
+            return outcome;
+        };
+        if (*g).killed && is_cancelled(error) {
+            let exit = errors::new_exit();
+            if !exit.is_null() {
+                ffi::PyException_SetContext(exit, error);
+                return Outcome::Error(exit);
+            }
+            ffi::PyErr_Clear();
+        }
+        Outcome::Error(error)
+    }
+}
+
+unsafe fn is_cancelled(error: *mut PyObject) -> bool {
+    // SAFETY: `error` is live; the GIL is held.
+    unsafe {
+        let Some(asyncio) = asyncio() else {
+            ffi::PyErr_Clear();
+            return false;
+        };
+        errors::is_a(error, asyncio.cancelled_error.as_ptr())
+    }
+}
+
+/// Settles the outcome; an error that nobody has taken yet may still be taken.
+unsafe fn conclude(g: *mut GreenThread, outcome: Outcome) {
+    // SAFETY: called once, with the GIL held; `g` is held by the callers.
+    unsafe {
+        let taken = greenthread::settle(g, outcome);
+        if let Fate::Error(error) = (*g).fate
+            && !taken
+            && !(*g).killed
+            && !errors::is_a(error, errors::GREENLET_EXIT)
+            && !is_cancelled(error)
+            && !crate::hub::turn::is_system(error)
+        {
+            (*g).unclaimed = true;
+        }
+    }
+}
+
+/// `kill()` of a green thread whose work is not done.
+unsafe fn abort(g: *mut Greenlet, error: *mut PyObject) -> bool {
+    let me = g.cast::<GreenThread>();
+    // SAFETY: contract of the hook.
+    unsafe {
+        (*g).phase = Phase::Dead;
+        (*g).inbound.take().discard();
+        request_cancel(me);
+        conclude(me, Outcome::Error(error));
+    }
+    true
+}
+
+/// Refuses a wait for a task that awaits the waiter.
+unsafe fn may_wait(g: *mut Greenlet, waiter: *mut Greenlet) -> bool {
+    // SAFETY: contract of the hook.
+    unsafe {
+        if !class::check(waiter.cast())
+            || !cycle::leads_to(g.cast(), ptr::null_mut(), waiter.cast())
+        {
+            return true;
+        }
+        ffi::PyErr_SetString(
+            ffi::PyExc_RuntimeError,
+            c"a green thread cannot wait for a coroutine that awaits it: it would wait for ever"
+                .as_ptr(),
+        );
+        false
+    }
+}
+
+unsafe fn begun(g: *mut Greenlet) -> bool {
+    // SAFETY: contract of the hook.
+    unsafe { (*g).phase == Phase::New }
+}
+
+/// Somebody entered it with `switch()` or `throw()`, on a stack that it does not need.
+unsafe fn entered(g: *mut Greenlet, inbound: Inbound) -> Outcome {
+    let me = g.cast::<GreenThread>();
+    // SAFETY: contract of the hook.
+    unsafe {
+        request_cancel(me);
+        if let Inbound::Error(error) = inbound {
+            return Outcome::Error(error);
+        }
+        inbound.discard();
+        errors::set_error(
+            c"a green thread that stands for an awaitable cannot be switched to: wait() for it",
+        );
+        Outcome::Error(errors::take_raised())
+    }
+}
+
+unsafe fn finish(g: *mut Greenlet, outcome: Outcome) {
+    // SAFETY: contract of the hook.
+    unsafe { conclude(g.cast(), outcome) }
+}

@@ -1,0 +1,259 @@
+"""Promises of `eventlet.patcher` that leave the process as it was."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import eventlet
+from eventlet import patcher
+
+PATCHABLE = (
+    *("_thread", "os", "queue", "select", "selectors", "socket", "ssl"),
+    *("subprocess", "threading", "time"),
+)
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Give a function that writes a module which can be imported."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = []
+
+    def write(name, text):
+        path = tmp_path.joinpath(*name.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        importlib.invalidate_caches()
+        made.append(name.split(".")[0])
+
+    yield write
+    for name in list(sys.modules):
+        plain = name.removeprefix("__patched_module_").split(".")[0]
+        if plain in made:
+            del sys.modules[name]
+
+
+# Originals
+
+
+@pytest.mark.parametrize("name", PATCHABLE)
+def test_original_is_another_module_and_always_the_same(name):
+    original = patcher.original(name)
+    assert original is not sys.modules[name]
+    assert original is patcher.original(name)
+    assert original is sys.modules[f"__original_module_{name}"]
+
+
+def test_originals_use_originals():
+    original = patcher.original("socket")
+    assert original.selectors is patcher.original("selectors")
+    assert original.selectors.select is patcher.original("select")
+    assert patcher.original("queue").threading is patcher.original("threading")
+
+
+def test_original_of_an_unknown_module_is_an_import_error():
+    with pytest.raises(ImportError, match="no_such_module"):
+        patcher.original("no_such_module")
+    assert "__original_module_no_such_module" not in sys.modules
+
+
+def test_exceptions_of_originals_are_the_standard_ones():
+    """Whoever catches by one name catches what the other module raises."""
+    for original, standard, names in (
+        ("subprocess", subprocess, ("CalledProcessError", "TimeoutExpired")),
+        ("queue", queue, ("Empty", "Full")),
+        ("socket", socket, ("error", "gaierror", "timeout")),
+        ("threading", threading, ("BrokenBarrierError", "ThreadError")),
+    ):
+        for name in names:
+            assert getattr(patcher.original(original), name) is getattr(standard, name)
+
+
+def test_original_os_has_the_same_environment(monkeypatch):
+    monkeypatch.setenv("SET_LATER", "value")
+    assert patcher.original("os").environ is os.environ
+    assert patcher.original("os").getenv("SET_LATER") == "value"
+
+
+def test_original_of_threading_made_by_another_thread_knows_the_main_one(run_isolated):
+    """The thread that happens to ask first must not be disturbed by it."""
+    run_isolated(
+        """
+import threading
+import eventlet_asyncio
+eventlet_asyncio.activate()
+from eventlet import patcher
+
+made = []
+asking = threading.Thread(target=lambda: made.append(patcher.original("threading")))
+asking.start()
+asking.join()
+assert made[0].main_thread().ident == threading.main_thread().ident
+assert made[0].current_thread() is made[0].main_thread()
+assert not asking.is_alive()
+"""
+    )
+
+
+# Green imports
+
+
+def test_import_patched_gives_a_module_with_green_imports(module):
+    module("client_a", "import socket, time, threading, urllib.request\n")
+    plain = importlib.import_module("client_a")
+    green = eventlet.import_patched("client_a")
+    assert green is not plain
+    assert plain.socket is sys.modules["socket"]
+    assert green.socket is sys.modules["eventlet.green.socket"]
+    assert green.time is sys.modules["eventlet.green.time"]
+    assert green.urllib.request is sys.modules["eventlet.green.urllib.request"]
+
+
+def test_import_patched_leaves_sys_modules_as_they_were(module):
+    module("client_b", "import http.client\n")
+    before = dict(sys.modules)
+    http = sys.modules["http"].__dict__.copy()
+    eventlet.import_patched("client_b")
+    changed = {n for n in before if sys.modules.get(n) is not before[n]}
+    assert changed == set()
+    assert "client_b" not in sys.modules
+    assert sys.modules["http"].__dict__ == http
+
+
+def test_import_patched_takes_what_it_is_given(module):
+    module("client_c", "import socket, time\n")
+    stand_in = object()
+    green = eventlet.import_patched("client_c", ("socket", stand_in))
+    assert green.socket is stand_in
+    assert green.time is sys.modules["time"]
+    again = eventlet.import_patched("client_c", time=stand_in)
+    assert again.time is stand_in
+
+
+def test_import_patched_twice_gives_the_same_module(module):
+    module("client_d", "import socket\n")
+    assert eventlet.import_patched("client_d") is eventlet.import_patched("client_d")
+
+
+def test_import_patched_covers_the_parts_of_a_package(module):
+    module("package_a.__init__", "from .part import socket\n")
+    module("package_a.part", "import socket\n")
+    plain = importlib.import_module("package_a")
+    part = plain.part
+    green = eventlet.import_patched("package_a")
+    assert green.socket is sys.modules["eventlet.green.socket"]
+    assert plain.socket is sys.modules["socket"]
+    assert sys.modules["package_a.part"] is part
+
+
+def test_import_that_fails_leaves_no_trace(module):
+    module("client_e", "import socket\nraise LookupError('why')\n")
+    standard = sys.modules["socket"]
+    with pytest.raises(LookupError, match="why"):
+        eventlet.import_patched("client_e")
+    assert sys.modules["socket"] is standard
+    assert not any("client_e" in name for name in sys.modules)
+
+
+def test_inject_copies_names_into_the_given_namespace(module):
+    module("client_f", "import socket\n__all__ = ['a']\na, b, _c = 1, 2, 3\n")
+    names = {"__name__": "mine"}
+    patcher.inject("client_f", names)
+    assert (names["a"], names["b"], names["_c"]) == (1, 2, 3)
+    assert names["__name__"] == "mine"
+    assert names["__all__"] == ["a"]
+
+
+def test_patch_function_greens_what_is_imported_in_a_call():
+    def importing():
+        import socket as found
+
+        return found
+
+    assert patcher.patch_function(importing)() is sys.modules["eventlet.green.socket"]
+    assert importing() is sys.modules["socket"]
+
+
+def test_saver_restores_modules_and_their_parents(monkeypatch):
+    saver = patcher.SysModulesSaver(["os.path", "never_imported"])
+    real = os.path
+    monkeypatch.setitem(sys.modules, "os.path", "another")
+    monkeypatch.setattr(os, "path", "another")
+    sys.modules["never_imported"] = "something"
+    saver.restore()
+    assert sys.modules["os.path"] is real
+    assert os.path is real
+    assert "never_imported" not in sys.modules
+
+
+# Green modules
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("BaseHTTPServer", "Queue", "SimpleHTTPServer", "SocketServer", "builtin"),
+        *("ftplib", "http", "http.client", "http.cookiejar", "http.cookies"),
+        *("http.server", "httplib", "os", "profile", "select", "selectors"),
+        *("smtplib", "socket", "ssl", "subprocess", "thread", "threading", "time"),
+        *("urllib", "urllib.error", "urllib.parse", "urllib.request"),
+        *("urllib.response", "urllib2"),
+    ],
+)
+def test_green_module_can_be_imported_first_and_alone(name, run_isolated):
+    """None depends on another one having been imported, nor prints a warning."""
+    done = run_isolated(
+        "import eventlet_asyncio; eventlet_asyncio.activate()\n"
+        f"import eventlet.green.{name}\n",
+        options=("-W", "error"),
+    )
+    assert done.stderr == ""
+
+
+def test_import_of_eventlet_loads_nothing_heavy(run_isolated):
+    """What an application does not use costs it nothing."""
+    heavy = ("dns", "email", "http", "socket", "ssl", "subprocess", "urllib.request")
+    run_isolated(
+        "import eventlet_asyncio; eventlet_asyncio.activate()\n"
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import eventlet\n"
+        f"new = [n for n in {heavy} if n in sys.modules and n not in before]\n"
+        "assert new == [], new\n"
+    )
+
+
+def test_green_modules_answer_like_their_twins():
+    """Every public name of a standard module is there, the selectors left out apart."""
+    missing = {}
+    for name in ("socket", "os", "time", "threading", "subprocess", "queue", "ssl"):
+        twin = "Queue" if name == "queue" else name
+        green = importlib.import_module(f"eventlet.green.{twin}")
+        standard = importlib.import_module(name)
+        public = getattr(standard, "__all__", None) or [
+            n for n in vars(standard) if not n.startswith("_")
+        ]
+        lost = [n for n in public if not hasattr(green, n)]
+        if lost:
+            missing[name] = lost
+    assert missing == {}
+
+
+def test_is_monkey_patched_takes_modules_and_names():
+    assert not patcher.is_monkey_patched("socket")
+    assert not patcher.is_monkey_patched(socket)
+    assert not patcher.is_monkey_patched("no_such_module")
+
+
+def test_monkey_patch_names_what_it_does_not_know():
+    with pytest.raises(TypeError, match="finagle"):
+        eventlet.monkey_patch(finagle=True)
+    assert patcher.already_patched == {}

@@ -1,0 +1,531 @@
+"""What becomes of green threads, tasks and their awaiters when one of them is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+import eventlet
+from eventlet.asyncio import await_, greenlet_to_future, spawn_for_awaitable
+from eventlet.event import Event
+from greenlet import GreenletExit
+
+
+def run(coro):
+    return spawn_for_awaitable(coro).wait()
+
+
+async def cancelled(task):
+    """Return whether the task ends by a CancelledError."""
+    try:
+        await task
+    except asyncio.CancelledError:
+        return True
+    return False
+
+
+# Cancelling a task that awaits a green thread.
+
+
+def test_unstarted_green_thread_never_runs_when_its_awaiter_is_cancelled():
+    log = []
+
+    async def main():
+        green = eventlet.spawn(log.append, "ran")
+        green.link(lambda _: log.append("link"))
+        task = asyncio.ensure_future(greenlet_to_future(green))
+        task.cancel()
+        result = await cancelled(task)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(GreenletExit):
+            green.wait()
+        return result
+
+    assert run(main())
+    assert log == ["link"]
+
+
+def test_pending_spawn_after_is_withdrawn_when_its_awaiter_is_cancelled():
+    log = []
+
+    async def main():
+        green = eventlet.spawn_after(60, log.append, "ran")
+
+        async def waits():
+            await green
+
+        task = asyncio.ensure_future(waits())
+        await asyncio.sleep(0)
+        task.cancel()
+        return await cancelled(task)
+
+    before = eventlet.hubs.get_hub().get_timers_count()
+    assert run(main())
+    hub = eventlet.hubs.get_hub()
+    assert hub.get_timers_count() - hub.timers_canceled <= before
+    assert log == []
+
+
+def test_awaiter_goes_on_when_the_green_thread_has_cleaned_up():
+    log = []
+
+    async def main():
+        release = Event()
+
+        def body():
+            try:
+                Event().wait()
+            except GreenletExit:
+                log.append("told")
+                release.wait()
+                log.append("cleaned up")
+                raise
+
+        green = eventlet.spawn(body)
+
+        async def waits():
+            await green
+
+        task = asyncio.ensure_future(waits())
+        await eventlet.spawn(eventlet.sleep, 0)
+        task.cancel("reason")
+        log.append("asked")
+        while "told" not in log:  # noqa: ASYNC110 - a green thread tells
+            await asyncio.sleep(0)
+        assert not task.done()
+        release.send(None)
+        log.append(("cancelled", await cancelled(task)))
+        return green
+
+    green = run(main())
+    assert log == ["asked", "told", "cleaned up", ("cancelled", True)]
+    with pytest.raises(GreenletExit):
+        green.wait()
+
+
+def test_message_of_a_cancellation_reaches_the_awaiter():
+    async def main():
+        future = greenlet_to_future(eventlet.spawn(eventlet.sleep, 60))
+        await eventlet.spawn(eventlet.sleep, 0)
+        future.cancel("why")
+        try:
+            await future
+        except asyncio.CancelledError as error:
+            return error.args
+
+    assert run(main()) == ("why",)
+
+
+def test_green_thread_that_swallows_the_kill_gives_its_value_to_the_awaiter():
+    async def main():
+        def body():
+            try:
+                Event().wait()
+            except GreenletExit:
+                return 5
+
+        green = eventlet.spawn(body)
+
+        async def waits():
+            return await green
+
+        task = asyncio.ensure_future(waits())
+        await eventlet.spawn(eventlet.sleep, 0)
+        task.cancel()
+        return await task
+
+    assert run(main()) == 5
+
+
+def test_green_thread_that_fails_while_it_is_killed_gives_its_error_to_the_awaiter():
+    async def main():
+        def body():
+            try:
+                Event().wait()
+            finally:
+                raise ValueError("cleaning up")
+
+        green = eventlet.spawn(body)
+        future = greenlet_to_future(green)
+        await eventlet.spawn(eventlet.sleep, 0)
+        future.cancel()
+        with pytest.raises(ValueError, match="cleaning up"):
+            await future
+        return True
+
+    assert run(main())
+
+
+def test_green_thread_that_ends_in_the_same_turn_keeps_its_result():
+    async def main():
+        def body():
+            task.cancel()
+            return 7
+
+        green = eventlet.spawn(body)
+
+        async def waits():
+            await green
+
+        task = asyncio.ensure_future(waits())
+        assert await cancelled(task)
+        return green
+
+    assert run(main()).wait() == 7
+
+
+def test_green_thread_that_cancels_its_awaiter_is_killed_at_its_next_wait():
+    log = []
+
+    async def main():
+        def body():
+            started.wait()
+            log.append(1)
+            task.cancel()
+            eventlet.sleep(60)
+            log.append(2)
+
+        started = Event()
+        green = eventlet.spawn(body)
+
+        async def waits():
+            started.send(None)
+            await green
+
+        task = asyncio.ensure_future(waits())
+        assert await cancelled(task)
+        return green
+
+    green = run(main())
+    with pytest.raises(GreenletExit):
+        green.wait()
+    assert log == [1]
+
+
+def test_cancelling_one_of_two_awaiters_kills_for_both():
+    async def main():
+        green = eventlet.spawn(eventlet.sleep, 60)
+
+        async def waits():
+            await green
+
+        first, second = (asyncio.ensure_future(waits()) for _ in range(2))
+        await eventlet.spawn(eventlet.sleep, 0)
+        first.cancel()
+        return await cancelled(first), await cancelled(second), green.dead
+
+    assert run(main()) == (True, True, True)
+
+
+def test_two_cancellations_in_one_turn_raise_once():
+    log = []
+
+    async def main():
+        def body():
+            try:
+                Event().wait()
+            except GreenletExit:
+                log.append("told")
+                eventlet.sleep(0)
+                eventlet.sleep(0)
+                log.append("cleaned up")
+
+        green = eventlet.spawn(body)
+
+        async def waits():
+            return await green
+
+        tasks = [asyncio.ensure_future(waits()) for _ in range(2)]
+        await eventlet.spawn(eventlet.sleep, 0)
+        for task in tasks:
+            task.cancel()
+        return [await task for task in tasks]
+
+    assert run(main()) == [None, None]
+    assert log == ["told", "cleaned up"]
+
+
+@pytest.mark.parametrize("as_future", [False, True])
+def test_shield_protects_the_green_thread(as_future):
+    async def main():
+        event = Event()
+        green = eventlet.spawn(event.wait)
+
+        async def waits():
+            await asyncio.shield(greenlet_to_future(green) if as_future else green)
+
+        task = asyncio.ensure_future(waits())
+        await eventlet.spawn(eventlet.sleep, 0)
+        task.cancel()
+        assert await cancelled(task)
+        assert not green.dead
+        event.send("went on")
+        return await green
+
+    assert run(main()) == "went on"
+
+
+def test_wait_for_kills_and_raises_timeout_error_after_the_cleanup():
+    log = []
+
+    async def main():
+        def body():
+            try:
+                eventlet.sleep(60)
+            finally:
+                eventlet.sleep(0)
+                log.append("cleaned up")
+
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(eventlet.spawn(body), 0.01)
+        log.append("timeout")
+
+    run(main())
+    assert log == ["cleaned up", "timeout"]
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="timeout() is new in Python 3.11"
+)
+def test_asyncio_timeout_kills_the_green_thread():
+    async def main():
+        green = eventlet.spawn(eventlet.sleep, 60)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await green
+        return green.dead
+
+    assert run(main())
+
+
+def test_cancelling_across_os_threads_kills_in_the_green_threads_own():
+    seen = []
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(green, 0.01)
+        seen.append("awaiter")
+
+    def body():
+        try:
+            eventlet.sleep(60)
+        finally:
+            seen.append(threading.get_ident())
+
+    green = eventlet.spawn(body)
+    eventlet.sleep(0)
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    with pytest.raises(GreenletExit):
+        green.wait()
+    thread.join(30)
+    assert seen == [threading.get_ident(), "awaiter"]
+
+
+# Killing a green thread that stands for an awaitable.
+
+
+def test_kill_ends_at_once_and_the_coroutine_cleans_up_later(gate):
+    log = []
+
+    async def work():
+        try:
+            await gate
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            await asyncio.sleep(0)
+            log.append("cleaned up")
+            raise
+
+    green = spawn_for_awaitable(work())
+    eventlet.sleep(0)
+    green.link(lambda _: log.append("link"))
+    green.kill()
+    with pytest.raises(GreenletExit):
+        green.wait()
+    log.append("waited")
+    for _ in range(5):
+        eventlet.sleep(0)
+    assert log == ["link", "waited", "cancelled", "cleaned up"]
+
+
+@pytest.mark.parametrize(
+    "args", [(ValueError,), (ValueError("x"),), (ValueError, ValueError("x"), None)]
+)
+def test_kill_with_an_exception_is_what_wait_raises(gate, args, capsys):
+    async def work():
+        await gate
+
+    green = spawn_for_awaitable(work())
+    eventlet.sleep(0)
+    green.kill(*args)
+    with pytest.raises(ValueError):
+        green.wait()
+    for _ in range(3):
+        eventlet.sleep(0)
+    assert capsys.readouterr().err == ""
+
+
+def test_kill_before_the_start_closes_the_coroutine(recwarn):
+    log = []
+
+    async def work():
+        log.append("ran")
+
+    coro = work()
+    green = spawn_for_awaitable(coro)
+    green.kill()
+    with pytest.raises(GreenletExit):
+        green.wait()
+    for _ in range(3):
+        eventlet.sleep(0)
+    assert log == []
+    assert coro.cr_frame is None
+    del coro
+    assert [str(w.message) for w in recwarn] == []
+
+
+def test_kill_cancels_the_future_or_task_it_stands_for():
+    async def forever():
+        await asyncio.get_running_loop().create_future()
+
+    task = asyncio.ensure_future(forever())
+    future = eventlet.hubs.get_hub().loop.create_future()
+    for work in (task, future):
+        green = spawn_for_awaitable(work)
+        green.kill()
+        with pytest.raises(GreenletExit):
+            green.wait()
+        for _ in range(3):
+            eventlet.sleep(0)
+        assert work.cancelled()
+
+
+def test_kill_of_a_finished_one_has_no_effect():
+    async def work():
+        return 3
+
+    green = spawn_for_awaitable(work())
+    assert green.wait() == 3
+    green.kill()
+    assert green.wait() == 3
+
+
+def test_coroutine_that_kills_its_own_green_thread_is_cancelled_at_its_next_await():
+    log = []
+
+    async def work():
+        log.append(1)
+        green.kill()
+        log.append(2)
+        await asyncio.sleep(60)
+        log.append(3)
+
+    green = spawn_for_awaitable(work())
+    with pytest.raises(GreenletExit):
+        green.wait()
+    for _ in range(3):
+        eventlet.sleep(0)
+    assert log == [1, 2]
+
+
+def test_task_cancelled_by_others_raises_cancelled_error_at_wait(capsys):
+    async def forever():
+        await asyncio.get_running_loop().create_future()
+
+    task = asyncio.ensure_future(forever())
+    green = spawn_for_awaitable(task)
+    eventlet.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        green.wait()
+    assert capsys.readouterr().err == ""
+
+
+def test_cancelled_awaiter_of_a_task_goes_on_when_the_task_has_cleaned_up(gate):
+    log = []
+
+    async def inner():
+        try:
+            await gate
+        finally:
+            await asyncio.sleep(0)
+            log.append("inner")
+
+    async def outer(green):
+        try:
+            await green
+        finally:
+            log.append("outer")
+
+    green = spawn_for_awaitable(inner())
+    task = asyncio.ensure_future(outer(green))
+    for _ in range(3):
+        eventlet.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await_(task)
+    assert log == ["inner", "outer"]
+    with pytest.raises(GreenletExit):
+        green.wait()
+
+
+def test_eventlet_timeout_around_wait_leaves_the_work_running(gate):
+    async def work():
+        return await gate
+
+    green = spawn_for_awaitable(work())
+    with pytest.raises(eventlet.Timeout), eventlet.Timeout(0.01):
+        green.wait()
+    assert not green.dead
+    gate.open("went on")
+    assert green.wait() == "went on"
+
+
+def test_timeout_of_await_cancels_the_work():
+    log = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            log.append("cancelled")
+
+    with pytest.raises(asyncio.TimeoutError):
+        await_(work(), timeout=0.01)
+    assert log == ["cancelled"]
+
+
+def test_kill_of_a_green_thread_in_await_cancels_the_work():
+    log = []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    green = eventlet.spawn(await_, work())
+    for _ in range(3):
+        eventlet.sleep(0)
+    green.kill()
+    for _ in range(3):
+        eventlet.sleep(0)
+    assert log == ["cancelled"]
+
+
+def test_cancel_leaves_alone_what_has_begun_and_ends_what_has_not(gate):
+    async def work():
+        return await gate
+
+    begun = spawn_for_awaitable(work())
+    eventlet.sleep(0)
+    begun.cancel()
+    assert not begun.dead
+    gate.open(1)
+    assert begun.wait() == 1
