@@ -104,6 +104,24 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def stress(session: nox.Session) -> None:
+    """Run the programs that must not crash for longer, with numpy's deep stacks too."""
+    session.install(*group("test"), "numpy")
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--profile", "dev")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(
+        python, "-m", "pytest", "tests/isolated", "--timeout=180", *session.posargs,
+        env={
+            "EVENTLET_HUB": "asyncio",
+            "STRESS_SECONDS": "60",
+            "STRESS_SPAWNS": "1000000",
+        },
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Judge the sources without running them; part of ``tests``."""
     session.install(*group("lint"))
