@@ -254,7 +254,7 @@ def partial():
 
 @kind
 def cached():
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def again(n):
         return again(n + 1)
 
@@ -398,7 +398,7 @@ def several_at_once():
                     depth -= 1
                 return True
 
-        return probe(lambda: [Again(), Again()].sort()), depth
+        return probe([Again(), Again()].sort), depth
 
     outcomes = [eventlet.spawn(descend, number) for number in range(crowd)]
     for green in outcomes:
