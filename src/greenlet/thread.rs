@@ -132,6 +132,7 @@ unsafe extern "C" fn ended(capsule: *mut PyObject) {
             return;
         }
         let own = THREAD.get() == thread;
+        (*thread).ending = true;
         if own && let Some(close) = (*thread).close_hub.take() {
             close((*thread).hub);
         }

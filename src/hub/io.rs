@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Core, Kept, Parked, Ready, Watcher, park, registry};
+use super::{Core, Parked, Ready, Visit, Watcher, park, registry};
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
@@ -152,12 +152,13 @@ pub(crate) unsafe fn wait_for(
                 return Inbound::Error(errors::take_raised());
             }
         };
-        let hub = Kept::new(core);
+        let visit = Visit::new(core);
         let inbound = park::park_until(core, deadline);
-        if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
+        if visit.lasts()
+            && let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key)
+        {
             parked.release();
         }
-        drop(hub);
         inbound
     }
 }

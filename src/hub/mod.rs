@@ -21,6 +21,7 @@
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
@@ -30,6 +31,7 @@ pub(crate) mod turn;
 
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
@@ -38,7 +40,7 @@ use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, thread};
 use crate::reactor::{Reactor, Readiness, Waker};
 use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
-pub(crate) use park::{Kept, Parked};
+pub(crate) use park::{Parked, Visit};
 
 /// Time allowed in one turn, in nanoseconds, before the event loop gets its own turn.
 ///
@@ -47,6 +49,8 @@ pub(crate) use park::{Kept, Parked};
 const TURN_NANOS: u64 = 200_000;
 /// Switches allowed in one turn, should the clock stand still.
 const TURN_SWITCHES: u32 = 10_000;
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// Something that is due now. Pointers are owned.
 pub(crate) enum Ready {
@@ -111,6 +115,8 @@ pub(crate) enum Driver {
     reason = "each is a state of its own, and any combination is possible"
 )]
 pub(crate) struct Core {
+    /// Tells this hub from a later one at the same address.
+    pub(crate) serial: u64,
     pub(crate) thread: *mut Thread,
     /// The Hub object this belongs to (borrowed: it owns us).
     pub(crate) object: *mut PyObject,
@@ -138,7 +144,7 @@ pub(crate) struct Core {
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
-    pub(crate) looping: run::Looping,
+    pub(crate) looping: looping::Looping,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
@@ -155,6 +161,7 @@ impl Core {
         // SAFETY: the record is this OS thread's and the GIL is held.
         unsafe { thread::retain(thread) };
         Ok(Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             thread,
             object,
             ready: ReadyQueue::new(),
@@ -173,7 +180,7 @@ impl Core {
             polled: false,
             events: Vec::new(),
             messages: Vec::new(),
-            looping: run::Looping::default(),
+            looping: looping::Looping::default(),
             running: false,
             stopping: false,
             closed: false,

@@ -186,35 +186,44 @@ pub(crate) unsafe fn park_until(core: *mut Core, deadline: Option<u64>) -> Inbou
     unsafe {
         let parked = Parked::current((*core).thread);
         let key = (*core).timers.insert(deadline, Due::Resume(parked));
-        let hub = Kept::new(core);
+        let visit = Visit::new(core);
         let inbound = park(core);
-        if let Some(Due::Resume(parked)) = (*core).timers.cancel(key) {
+        if visit.lasts()
+            && let Some(Due::Resume(parked)) = (*core).timers.cancel(key)
+        {
             parked.release();
         }
-        drop(hub);
         inbound
     }
 }
 
-/// Keeps a hub while a green thread is parked that will look at it again: it may be replaced
-/// and closed meanwhile.
-pub(crate) struct Kept(*mut PyObject);
-
-impl Kept {
-    /// # Safety
-    /// `core` is a live hub; the GIL is held.
-    #[inline]
-    pub(crate) unsafe fn new(core: *mut Core) -> Self {
-        // SAFETY: by contract; a hub's object lives as long as its core.
-        Self(unsafe { ffi::Py_NewRef((*core).object) })
-    }
+/// A hub as a green thread knew it when it parked: it may be replaced, closed and freed before
+/// the green thread goes on.
+pub(crate) struct Visit {
+    core: *mut Core,
+    serial: u64,
 }
 
-impl Drop for Kept {
+impl Visit {
+    /// # Safety
+    /// `core` is this OS thread's hub; the GIL is held.
     #[inline]
-    fn drop(&mut self) {
-        // SAFETY: owned; green threads run with the GIL held.
-        unsafe { ffi::Py_DECREF(self.0) }
+    pub(crate) unsafe fn new(core: *mut Core) -> Self {
+        // SAFETY: by contract.
+        let serial = unsafe { (*core).serial };
+        Self { core, serial }
+    }
+
+    /// Tells whether it is still this OS thread's hub. If not, all that was registered with it
+    /// is gone, and it must not be looked at.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    #[inline]
+    pub(crate) unsafe fn lasts(&self) -> bool {
+        let core = registry::existing();
+        // SAFETY: the hub of this OS thread is live; another one may have got the same address.
+        core == self.core && unsafe { (*core).serial == self.serial }
     }
 }
 

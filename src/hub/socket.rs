@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, Kept, Parked, Watcher, io, park, registry};
+use super::{Parked, Visit, Watcher, io, park, registry};
 use crate::greenlet::class::{Fast, fast, method};
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, now};
@@ -105,21 +105,21 @@ unsafe fn until_ready(fd: c_int, direction: Direction, patience: &mut Patience) 
                 return false;
             }
         };
-        let hub = Kept::new(core);
+        let visit = Visit::new(core);
         let inbound = park::park_until(core, deadline);
-        let ready = settle(core, key, inbound);
-        drop(hub);
-        ready
+        if visit.lasts()
+            && let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key)
+        {
+            parked.release();
+        }
+        settle(inbound)
     }
 }
 
-/// Ends a wait: withdraws it if it was not served, and tells how it went.
-unsafe fn settle(core: *mut Core, key: crate::reactor::Key, inbound: Inbound) -> bool {
+/// Tells how a wait ended.
+unsafe fn settle(inbound: Inbound) -> bool {
     // SAFETY: contract of `until_ready`.
     unsafe {
-        if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
-            parked.release();
-        }
         match inbound {
             Inbound::Nothing => {
                 ffi::PyErr_SetString(ffi::PyExc_TimeoutError, c"timed out".as_ptr());

@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Ready, control, discard, io};
+use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
 use crate::reactor::now;
 
@@ -148,20 +148,17 @@ unsafe fn perform(core: *mut Core, item: Ready) -> bool {
     unsafe {
         match item {
             Ready::Resume(parked, inbound) => {
-                let fine = if parked.is_current() && parked.greenlet() != (*core).runner {
-                    enter(core, parked.greenlet(), inbound)
-                } else {
-                    inbound.discard();
-                    true
-                };
+                let g = parked.greenlet();
+                if parked.is_current() && g != (*core).runner {
+                    // The runner comes back much later: it keeps nothing alive till then.
+                    lend(core, parked);
+                    return enter(core, g, inbound);
+                }
+                inbound.discard();
                 parked.release();
-                fine
+                true
             }
-            Ready::Start(g) => {
-                let fine = (*g).phase != Phase::New || start(core, g);
-                greenlet::decref(g);
-                fine
-            }
+            Ready::Start(g) => start(core, g),
             Ready::Raise(g, error) => {
                 let fine = control::raise_in(core, g, error);
                 greenlet::decref(g);
@@ -173,14 +170,23 @@ unsafe fn perform(core: *mut Core, item: Ready) -> bool {
     }
 }
 
+/// Starts `g`, whose reference is consumed, unless it has started already.
 unsafe fn start(core: *mut Core, g: *mut Greenlet) -> bool {
-    // SAFETY: contract of `turn`; `g` is live and New.
+    // SAFETY: contract of `turn`; `g` is live and owned.
     unsafe {
+        if (*g).phase != Phase::New {
+            greenlet::decref(g);
+            return true;
+        }
         match switch::start(g) {
-            Ok(()) => enter(core, g, Inbound::Nothing),
+            Ok(()) => {
+                lend(core, Parked::owning(g));
+                enter(core, g, Inbound::Nothing)
+            }
             Err(error) => {
                 // No stack: the green thread ends with that error as its outcome.
                 control::stillborn(g, error);
+                greenlet::decref(g);
                 true
             }
         }
@@ -226,7 +232,7 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
         let fine = enter(core, g, inbound);
         (*core).in_turn = false;
         crate::imports::show_loop(hidden);
-        if !(*core).ready.is_empty() || super::run::must_schedule(core) {
+        if !(*core).ready.is_empty() || super::looping::must_schedule(core) {
             super::run::request_turn(core);
         }
         fine

@@ -6,11 +6,15 @@ interpreter shutdown, and whatever once crashed.  A program says in its
 docstring what it promises, asserts that, and prints ``pass`` as its last line,
 so that one which left early does not count.  Lines ``# env: NAME=value`` set
 variables; ``EVENTLET_HUB=asyncio`` is set unless such a line says otherwise.
+A line ``# needs: module`` skips the program where that module is missing.
+Variables of the name ``STRESS_*`` reach the programs: they say how long to go on.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,9 +24,22 @@ PROGRAMS = sorted(
 )
 
 
+STRESS = {name: it for name, it in os.environ.items() if name.startswith("STRESS_")}
+
+
+@pytest.fixture
+def budget(budget):
+    """Give a program the time it was asked to go on for, on top."""
+    return type(budget)(45 + float(STRESS.get("STRESS_SECONDS", "0")))
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_program_keeps_its_promise(program, run_isolated):
     """Each program leaves with status 0, by no signal, and reaches its end."""
-    named = re.findall(r"^# env: (\w+)=(.*)$", program.read_text(), re.MULTILINE)
-    done = run_isolated(program, {"EVENTLET_HUB": "asyncio"} | dict(named))
+    text = program.read_text()
+    for module in re.findall(r"^# needs: (\w+)$", text, re.MULTILINE):
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    named = dict(re.findall(r"^# env: (\w+)=(.*)$", text, re.MULTILINE))
+    done = run_isolated(program, {"EVENTLET_HUB": "asyncio"} | STRESS | named)
     assert done.stdout.splitlines()[-1:] == ["pass"], done.stderr
