@@ -22,6 +22,7 @@ from eventlet import greenio, hubs
 from eventlet.green import os as green_os
 from eventlet.green import select, socket
 from eventlet.green import subprocess as green_subprocess
+from eventlet.hubs import hub as hub_module
 from eventlet.patcher import original
 
 
@@ -562,6 +563,27 @@ def test_select_reports_urgent_data_as_exceptional(listener):
     assert (0, True) in log
     client.close()
     server.close()
+
+
+def test_select_does_not_keep_others_from_reading(pair):
+    """It takes nothing away, so it is no second reader."""
+    one, two = pair
+    log = in_order(
+        lambda: select.select([one], [], [])[0] == [one],
+        lambda: one.recv(1),
+        lambda: select.select([one], [one], [])[1] == [one],
+        lambda: two.send(b"xy"),
+    )
+    assert {entry for entry in log if entry[1] != "starts"} == {
+        (0, True),
+        (1, b"x"),
+        (2, True),
+        (3, 2),
+    }
+    assert hubs.get_hub().secondaries == {
+        hub_module.READ: {},
+        hub_module.WRITE: {},
+    }
 
 
 def test_select_times_out_with_empty_lists(pair):

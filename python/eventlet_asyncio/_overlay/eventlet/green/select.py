@@ -93,10 +93,10 @@ class _Wanted:
         for mask, pairs in zip(masks, self._lists, strict=True):
             for fd, _obj in pairs:
                 events[fd] = events.get(fd, 0) | mask
+        self._events = events
         self._poll = _select.poll()
         for fd, mask in events.items():
             self._poll.register(fd, mask)
-        self._exceptional = [fd for fd, _obj in self._lists[2]]
 
     def poll(self) -> tuple[list[Any], list[Any], list[Any]] | None:
         """Return what is ready now, None if nothing is."""
@@ -121,12 +121,12 @@ class _Wanted:
         hub = get_hub()
         current = getcurrent()
         timer = None
-        urgent = self._watch_exceptional()
+        inner = self._gather()
         try:
             if timeout is not None:
                 timer = hub.schedule_call_global(timeout, _wake, current, _TIMED_OUT)
             while True:
-                if self._park(hub, current, urgent) is _TIMED_OUT:
+                if self._park(hub, current, inner) is _TIMED_OUT:
                     return self.poll()
                 ready = self.poll()
                 if ready is not None:
@@ -134,28 +134,29 @@ class _Wanted:
         finally:
             if timer is not None:
                 timer.cancel()
-            if urgent is not None:
-                urgent.close()
+            if inner is not None:
+                inner.close()
 
-    def _watch_exceptional(self) -> Any:
+    def _gather(self) -> Any:
         """
-        Return an epoll object that is readable once there is an exceptional condition.
+        Return an epoll object that is readable once one of the descriptors is ready.
 
-        The hub tells reading and writing apart and nothing else: waiting for the
-        descriptors themselves would end at once while ordinary data is there.
+        Looking whether a descriptor is ready takes nothing from those who read it, and
+        they are no reason for the hub to refuse one another. Besides, the hub does not
+        tell exceptional conditions from ordinary data.
         """
-        if not self._exceptional or not hasattr(_select, "epoll"):
+        if not hasattr(_select, "epoll"):
             return None
-        urgent = _select.epoll()
-        for fd in set(self._exceptional):
-            try:
-                urgent.register(fd, _select.EPOLLPRI)
-            except PermissionError:  # a regular file: never exceptional
-                continue
-        return urgent
+        inner = _select.epoll()
+        try:
+            for fd, events in self._events.items():
+                inner.register(fd, events)
+        except BaseException:
+            inner.close()
+            raise
+        return inner
 
-    def _park(self, hub: Any, current: Any, urgent: Any) -> Any:
-        listeners = []
+    def _park(self, hub: Any, current: Any, inner: Any) -> Any:
         woken = [False]
 
         def ready(_fd: Any = None) -> None:
@@ -172,18 +173,34 @@ class _Wanted:
             # What follows the notice of closing is the error, which is what counts.
             listeners.append(hub.add(kind, fd, ready, failed, _closing))
 
+        listeners: list[Any] = []
+        silent: list[tuple[Any, Any]] = []
         try:
-            for fd in {fd for fd, _obj in self._lists[0]}:
-                watch(hub.READ, fd)
-            for fd in {fd for fd, _obj in self._lists[1]}:
-                watch(hub.WRITE, fd)
-            if urgent is not None:
-                watch(hub.READ, urgent.fileno())
+            if inner is not None:
+                watch(hub.READ, inner.fileno())
+                for fd in self._events:
+                    listener = hub.lclass(hub.READ, fd, ready, failed, _closing)
+                    told = hub.secondaries[hub.READ].setdefault(fd, [])
+                    told.append(listener)
+                    silent.append((told, listener))
+            else:
+                for kind, mask in (
+                    (hub.READ, _IN | _PRI),
+                    (hub.WRITE, _select.POLLOUT),
+                ):
+                    for fd, events in self._events.items():
+                        if events & mask:
+                            watch(kind, fd)
             return hub.switch()
         finally:
             woken[0] = True
             for listener in listeners:
                 hub.remove(listener)
+            for told, listener in silent:
+                if listener in told:
+                    told.remove(listener)
+                if not told:
+                    hub.secondaries[hub.READ].pop(listener.fileno, None)
 
 
 _TIMED_OUT = object()
