@@ -142,8 +142,15 @@ def _patch_threads(threads: ModuleType) -> None:
     if green is not None:
         threads.share(vars(threading), vars(green))
     queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc]
+    when_imported("multiprocessing.synchronize", _patch_processes)
     locks.free_import_locks()
     locks.upgrade_rlocks()
+
+
+def _patch_processes(module: ModuleType) -> None:
+    from eventlet._patch import processes
+
+    processes.patch_synchronize(module)
 
 
 def _patch_ssl() -> None:
