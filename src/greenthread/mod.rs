@@ -14,7 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, call, errors, switch};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, switch};
 use crate::hub::{Core, Parked, control, registry, run, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 

@@ -3,6 +3,7 @@ An OS thread that ends leaves nothing behind: its hub is closed, its green threa
 nobody knows run their cleanup, and those that somebody keeps are dead weight but no danger.
 """
 
+import functools
 import gc
 import os
 import socket
@@ -83,14 +84,14 @@ for attempt in (green.switch, green.throw):
     else:
         raise AssertionError(attempt)
 green.kill()
-for use in (hub.switch, hub.run, lambda: hub.schedule_call_global(0, print)):
+for use in (hub.switch, hub.run, functools.partial(hub.schedule_call_global, 0, int)):
     try:
         use()
     except RuntimeError:
         pass
     else:
         raise AssertionError(use)
-del green, hub
+del green, hub, attempt, use
 kept.clear()
 after = state()
 assert after == before, (before, after)
