@@ -5,7 +5,6 @@ import threading
 
 import greenlet
 
-# ruff: noqa: ERA001 (the variable below)
 # What was freed is filled, so that looking at it is a crash and not luck:
 # env: PYTHONMALLOC=debug
 
