@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -148,20 +149,33 @@ def pythons(session: nox.Session) -> None:
     found = find_pythons(session)
     session.log("interpreters: " + ", ".join(found.values()))
     session.install("maturin>=1.9.4,<2")
+    failed = []
     for version, python in found.items():
-        wheel = build_wheel(session, python, "--profile", "dev")
-        home = Path(session.create_tmp()).resolve() / f"venv-{version}"
-        session.run(python, "-m", "venv", "--clear", str(home), external=True)
-        own = str(home / "bin" / "python")
-        session.run(
-            own, "-m", "pip", "install", "--quiet", str(wheel), *group("test"),
-            external=True,
-        )  # fmt: skip
-        run_pytest(session, own, wheel, *session.posargs)
+        session.log(f"CPython {version}")
+        try:
+            check_python(session, version, python)
+        except CommandFailed:
+            # The others may fail as well, or show that it is this one alone.
+            failed.append(version)
+    if failed:
+        session.error(f"failed on CPython {', '.join(failed)}")
+
+
+def check_python(session: nox.Session, version: str, python: str) -> None:
+    """Build, install and test with one interpreter, in an environment of its own."""
+    wheel = build_wheel(session, python, "--profile", "dev")
+    home = Path(session.create_tmp()).resolve() / f"venv-{version}"
+    session.run(python, "-m", "venv", "--clear", str(home), external=True)
+    own = str(home / "bin" / "python")
+    session.run(
+        own, "-m", "pip", "install", "--quiet", str(wheel), *group("test"),
+        external=True,
+    )  # fmt: skip
+    run_pytest(session, own, wheel, *session.posargs)
 
 
 def find_pythons(session: nox.Session) -> dict[str, str]:
-    """Map each version found to an interpreter that runs."""
+    """Map each version found, down to its patch level, to an interpreter that runs."""
     named = os.environ.get(PYTHONS_VARIABLE)
     if named:
         found = {}
@@ -177,8 +191,9 @@ def find_pythons(session: nox.Session) -> dict[str, str]:
         candidates = [f"python3.{minor}"]
         candidates += sorted(map(str, pyenv.glob(f"versions/3.{minor}.*/bin/python")))
         for candidate in candidates:
-            if version_of(candidate) == f"3.{minor}":
-                found[f"3.{minor}"] = candidate
+            version = version_of(candidate)
+            if version is not None and version.startswith(f"3.{minor}."):
+                found[version] = candidate
                 break
     if not found:
         session.error(f"no CPython found; name some in {PYTHONS_VARIABLE}")
@@ -186,8 +201,8 @@ def find_pythons(session: nox.Session) -> dict[str, str]:
 
 
 def version_of(python: str) -> str | None:
-    """Ask an interpreter for its minor version; None if it does not run."""
-    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    """Ask an interpreter for its version and kind of build; None if it does not run."""
+    program = "import sys; print('%d.%d.%d' % sys.version_info[:3] + sys.abiflags)"
     try:
         # pyenv's shims exist for versions that are not switched on: they fail.
         done = subprocess.run(

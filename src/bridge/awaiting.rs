@@ -19,7 +19,7 @@ use super::names::{NAMES, asyncio};
 use crate::greenlet::class::{method, noargs};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch, thread};
 use crate::greenthread::{self, Fate, GreenThread, class};
-use crate::hub::{Core, Ready, park, registry, run};
+use crate::hub::{Core, Ready, looping, park, registry};
 
 /// For green threads without a stack.
 static AWAITING: Hooks = Hooks {
@@ -111,7 +111,7 @@ unsafe fn spawn(
 ) -> PyResult<*mut GreenThread> {
     // SAFETY: contract of `spawn_for_awaitable`.
     unsafe {
-        let Some(event_loop) = run::event_loop(py, core)? else {
+        let Some(event_loop) = looping::event_loop(py, core)? else {
             set_hub_error();
             return Err(PyErr::fetch(py));
         };
@@ -304,7 +304,7 @@ unsafe extern "C" fn done(op: *mut PyObject, work: *mut PyObject) -> *mut PyObje
             return post(g, work);
         }
         let core: *mut Core = (*home).hub.cast();
-        Python::attach(|py| match run::event(py, core, || take_over(g, work)) {
+        Python::attach(|py| match looping::event(py, core, || take_over(g, work)) {
             Ok(()) => ffi::Py_NewRef(ffi::Py_None()),
             Err(error) => {
                 error.restore(py);

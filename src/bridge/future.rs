@@ -17,7 +17,7 @@ use super::{cancel, class, cycle};
 use crate::greenlet::class::method;
 use crate::greenlet::{self, Thread, errors, thread};
 use crate::greenthread::{self, Awaiter, Fate, GreenThread};
-use crate::hub::{registry, run};
+use crate::hub::{looping, registry};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -185,7 +185,7 @@ unsafe extern "C" fn greenlet_to_future(_: *mut PyObject, op: *mut PyObject) -> 
         if core.is_null() {
             return ptr::null_mut();
         }
-        Python::attach(|py| match run::event_loop(py, core) {
+        Python::attach(|py| match looping::event_loop(py, core) {
             Ok(Some(found)) => make(op.cast(), found.into_ptr()).cast(),
             Ok(None) => {
                 super::awaiting::set_hub_error();

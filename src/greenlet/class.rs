@@ -8,8 +8,16 @@ use pyo3::ffi::PyObject;
 
 use super::switch::{self, Inbound};
 use super::thread::{self, Thread};
-use super::{Greenlet, Kind, Phase, decref, errors, gc, incref};
+use super::{Greenlet, Kind, Phase, errors, gc, incref};
 use crate::pystate::{self, Bounds, StackState};
+
+use super::properties::{
+    get_context, get_dead, get_dict, get_frame, get_parent, get_run, get_stack_saved, is_dead,
+    set_context, set_dict, set_run,
+};
+pub(crate) use super::properties::{is_active, set_parent};
+use super::table::{END_METHOD, END_PROPERTY, end_member, offset_member};
+pub(crate) use super::table::{FAST, Fast, fast, method, noargs, property, slot};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
 
@@ -30,68 +38,6 @@ pub(crate) unsafe fn check(op: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe { ffi::PyObject_TypeCheck(op, TYPE) != 0 }
 }
-
-/// A method for a type or module table.
-pub(crate) const fn method(
-    name: &'static std::ffi::CStr,
-    call: ffi::PyMethodDefPointer,
-    flags: c_int,
-    doc: &'static std::ffi::CStr,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: call,
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
-}
-
-/// Signature of a fast method with keywords.
-pub(crate) type Fast = unsafe extern "C" fn(
-    *mut PyObject,
-    *const *mut PyObject,
-    ffi::Py_ssize_t,
-    *mut PyObject,
-) -> *mut PyObject;
-
-pub(crate) const fn fast(call: Fast) -> ffi::PyMethodDefPointer {
-    ffi::PyMethodDefPointer {
-        PyCFunctionFastWithKeywords: call,
-    }
-}
-
-pub(crate) const fn noargs(
-    call: unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject,
-) -> ffi::PyMethodDefPointer {
-    ffi::PyMethodDefPointer { PyCFunction: call }
-}
-
-pub(crate) const FAST: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
-
-/// A property for a type table.
-pub(crate) const fn property(
-    name: &'static std::ffi::CStr,
-    get: ffi::getter,
-    set: Option<ffi::setter>,
-    doc: &'static std::ffi::CStr,
-) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set,
-        doc: doc.as_ptr(),
-        closure: ptr::null_mut(),
-    }
-}
-
-const END_METHOD: ffi::PyMethodDef = ffi::PyMethodDef::zeroed();
-const END_PROPERTY: ffi::PyGetSetDef = ffi::PyGetSetDef {
-    name: ptr::null(),
-    get: None,
-    set: None,
-    doc: ptr::null(),
-    closure: ptr::null_mut(),
-};
 
 /// Creates the class. The tables live as long as the process, as CPython expects.
 ///
@@ -191,30 +137,6 @@ pub(crate) unsafe fn init() -> Result<(), ()> {
         Err(())
     } else {
         Ok(())
-    }
-}
-
-pub(crate) fn slot(slot: c_int, pfunc: *mut c_void) -> ffi::PyType_Slot {
-    ffi::PyType_Slot { slot, pfunc }
-}
-
-fn offset_member(name: &'static std::ffi::CStr, offset: usize) -> ffi::PyMemberDef {
-    ffi::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset as ffi::Py_ssize_t,
-        flags: ffi::Py_READONLY,
-        doc: ptr::null(),
-    }
-}
-
-fn end_member() -> ffi::PyMemberDef {
-    ffi::PyMemberDef {
-        name: ptr::null(),
-        type_code: 0,
-        offset: 0,
-        flags: 0,
-        doc: ptr::null(),
     }
 }
 
@@ -524,17 +446,6 @@ unsafe extern "C" fn truth(op: *mut PyObject) -> c_int {
     }
 }
 
-/// Started and not ended; a main greenlet ends with its thread.
-pub(crate) unsafe fn is_active(g: *mut Greenlet) -> bool {
-    // SAFETY: `g` is live by contract of the callers, which are type slots.
-    unsafe { (*g).phase == Phase::Active && (*(*g).thread).alive }
-}
-
-unsafe fn is_dead(g: *mut Greenlet) -> bool {
-    // SAFETY: as for `is_active`.
-    unsafe { (*g).phase == Phase::Dead || (*g).phase == Phase::Active && !(*(*g).thread).alive }
-}
-
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython with the GIL held; the formats match their arguments.
@@ -566,224 +477,6 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
             main.as_ptr(),
         )
     }
-}
-
-unsafe extern "C" fn get_dict(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: called by CPython on a greenlet, whose type has a dict offset.
-    unsafe { ffi::PyObject_GenericGetDict(op, ptr::null_mut()) }
-}
-
-unsafe extern "C" fn set_dict(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
-    // SAFETY: as for `get_dict`.
-    unsafe { ffi::PyObject_GenericSetDict(op, value, ptr::null_mut()) }
-}
-
-unsafe extern "C" fn get_dead(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: called by CPython on a greenlet.
-    unsafe { ffi::PyBool_FromLong(is_dead(op.cast()).into()) }
-}
-
-/// Bytes that lie on the C stack of a suspended greenlet. Of a main greenlet, whose stack
-/// begins wherever the system put it, only an order of magnitude: at least 1.
-unsafe extern "C" fn get_stack_saved(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet.
-    unsafe {
-        let suspended = is_active(g) && (*(*g).thread).current != g;
-        let used = if suspended {
-            (*g).bounds.top.saturating_sub((*g).left_at).max(1)
-        } else {
-            0
-        };
-        ffi::PyLong_FromSize_t(used)
-    }
-}
-
-unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet with the GIL held.
-    unsafe {
-        // A greenlet whose OS thread has ended is suspended for good; a main one is gone.
-        let started = (*g).phase == Phase::Active && (!(*g).is_main() || (*(*g).thread).alive);
-        let frame = if started && (*(*g).thread).current != g {
-            (*g).state.frame(ffi::PyThreadState_Get())
-        } else {
-            ptr::null_mut()
-        };
-        if frame.is_null() {
-            ffi::Py_NewRef(ffi::Py_None())
-        } else {
-            frame
-        }
-    }
-}
-
-unsafe extern "C" fn get_parent(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet.
-    unsafe {
-        let parent = (*g).parent.cast::<PyObject>();
-        ffi::Py_NewRef(if parent.is_null() {
-            ffi::Py_None()
-        } else {
-            parent
-        })
-    }
-}
-
-unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
-    // SAFETY: the GIL is held by the callers, which are type slots.
-    unsafe { ffi::PyErr_SetString(ffi::PyExc_AttributeError, message.as_ptr()) };
-    -1
-}
-
-pub(crate) unsafe extern "C" fn set_parent(
-    op: *mut PyObject,
-    value: *mut PyObject,
-    _: *mut c_void,
-) -> c_int {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython; each greenlet owns its parent, so the walk is over live ones.
-    unsafe {
-        if value.is_null() {
-            return attribute_error(c"can't delete attribute");
-        }
-        if (*g).is_main() {
-            return attribute_error(c"cannot set the parent of a main greenlet");
-        }
-        if !check(value) {
-            ffi::PyErr_Format(
-                ffi::PyExc_TypeError,
-                c"GreenletChecker: Expected any type of greenlet, not %s".as_ptr(),
-                (*ffi::Py_TYPE(value)).tp_name,
-            );
-            return -1;
-        }
-        let parent = value.cast::<Greenlet>();
-        let mut ancestor = parent;
-        while !ancestor.is_null() {
-            if ancestor == g {
-                ffi::PyErr_SetString(ffi::PyExc_ValueError, c"cyclic parent chain".as_ptr());
-                return -1;
-            }
-            ancestor = (*ancestor).parent;
-        }
-        if !(*(*parent).thread).alive {
-            thread::set_foreign_error(parent);
-            return -1;
-        }
-        // A greenlet that never ran takes over its parent's OS thread when it starts.
-        if (*parent).thread != (*g).thread && (*g).phase != Phase::New {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"parent cannot be on a different thread".as_ptr(),
-            );
-            return -1;
-        }
-        incref(parent);
-        let old = std::mem::replace(&mut (*g).parent, parent);
-        if (*parent).thread != (*g).thread {
-            thread::retain((*parent).thread);
-            thread::release(std::mem::replace(&mut (*g).thread, (*parent).thread));
-        }
-        if !old.is_null() {
-            decref(old);
-        }
-    }
-    0
-}
-
-unsafe extern "C" fn get_run(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet.
-    unsafe {
-        if (*g).phase != Phase::New || (*g).run.is_null() {
-            attribute_error(c"run");
-            return ptr::null_mut();
-        }
-        ffi::Py_NewRef((*g).run)
-    }
-}
-
-unsafe extern "C" fn set_run(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet.
-    unsafe {
-        if (*g).phase != Phase::New {
-            return attribute_error(c"run cannot be set after the start of the greenlet");
-        }
-        if value.is_null() && (*g).run.is_null() {
-            return attribute_error(c"run");
-        }
-        super::replace(&raw mut (*g).run, ffi::Py_XNewRef(value));
-    }
-    0
-}
-
-unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet.
-    unsafe {
-        let context = match (*g).phase {
-            Phase::New | Phase::Dead => (*g).context,
-            Phase::Active if (*(*g).thread).current == g => {
-                if thread::existing() != (*g).thread {
-                    ffi::PyErr_SetString(
-                        ffi::PyExc_ValueError,
-                        c"cannot get context of a greenlet that is running in a different thread"
-                            .as_ptr(),
-                    );
-                    return ptr::null_mut();
-                }
-                pystate::current_context((*(*g).thread).tstate)
-            }
-            Phase::Active => (*g).state.context(),
-        };
-        ffi::Py_NewRef(if context.is_null() {
-            ffi::Py_None()
-        } else {
-            context
-        })
-    }
-}
-
-unsafe extern "C" fn set_context(op: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
-    let g = op.cast::<Greenlet>();
-    // SAFETY: called by CPython on a greenlet.
-    unsafe {
-        if value.is_null() {
-            return attribute_error(c"can't delete context attribute");
-        }
-        let context = if value == ffi::Py_None() {
-            ptr::null_mut()
-        } else if ffi::PyObject_TypeCheck(value, &raw mut ffi::PyContext_Type) != 0 {
-            value
-        } else {
-            ffi::PyErr_SetString(
-                ffi::PyExc_TypeError,
-                c"greenlet context must be a contextvars.Context or None".as_ptr(),
-            );
-            return -1;
-        };
-        let owned = ffi::Py_XNewRef(context);
-        match (*g).phase {
-            Phase::Active if (*(*g).thread).current == g => {
-                if thread::existing() != (*g).thread {
-                    ffi::Py_XDECREF(owned);
-                    ffi::PyErr_SetString(
-                        ffi::PyExc_ValueError,
-                        c"cannot set context of a greenlet that is running in a different thread"
-                            .as_ptr(),
-                    );
-                    return -1;
-                }
-                pystate::set_current_context((*(*g).thread).tstate, owned);
-            }
-            Phase::Active => (*g).state.set_context(owned),
-            Phase::New | Phase::Dead => super::replace(&raw mut (*g).context, owned),
-        }
-    }
-    0
 }
 
 /// `greenlet.getcurrent()`.

@@ -28,7 +28,9 @@ pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod errors;
 pub(crate) mod gc;
+mod properties;
 pub(crate) mod switch;
+mod table;
 pub(crate) mod thread;
 mod trace;
 

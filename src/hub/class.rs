@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Core, Driver, Due, Ready, io, park, registry, run};
+use super::{Core, Driver, Due, Ready, io, looping, park, registry, run};
 use crate::greenlet::{self, thread};
 use crate::reactor::now;
 use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
@@ -159,12 +159,12 @@ impl Hub {
 
     fn _asyncio_turn(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: called by the loop in this hub's OS thread.
-        unsafe { run::asyncio_turn(py, self.own()?) }
+        unsafe { looping::asyncio_turn(py, self.own()?) }
     }
 
     fn _asyncio_timer(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: as for `_asyncio_turn`.
-        unsafe { run::asyncio_timer(py, self.own()?) }
+        unsafe { looping::asyncio_timer(py, self.own()?) }
     }
 
     /// Run the hub until `abort()`; the body of the hub greenlet.
@@ -321,7 +321,7 @@ impl Hub {
                 let known = looping.attached.as_ref().or(looping.owned.as_ref());
                 return Ok(known.map(|l| l.clone_ref(py)));
             }
-            Ok(run::event_loop(py, core)?.map(Bound::unbind))
+            Ok(looping::event_loop(py, core)?.map(Bound::unbind))
         }
     }
 

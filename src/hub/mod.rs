@@ -21,6 +21,7 @@
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
@@ -143,7 +144,7 @@ pub(crate) struct Core {
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
-    pub(crate) looping: run::Looping,
+    pub(crate) looping: looping::Looping,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
@@ -179,7 +180,7 @@ impl Core {
             polled: false,
             events: Vec::new(),
             messages: Vec::new(),
-            looping: run::Looping::default(),
+            looping: looping::Looping::default(),
             running: false,
             stopping: false,
             closed: false,

@@ -14,7 +14,7 @@ use std::ffi::c_int;
 
 use pyo3::prelude::*;
 
-use super::{Core, io, park, registry, run};
+use super::{Core, io, looping, park, registry};
 use crate::greenlet::Inbound;
 use crate::imports;
 use crate::reactor::{Direction, now};
@@ -92,7 +92,7 @@ pub(crate) fn _adopt(event_loop: &Bound<'_, PyAny>) {
         return;
     }
     // SAFETY: as for `_in_green_code`.
-    unsafe { run::adopt_starting(event_loop, core) }
+    unsafe { looping::adopt_starting(event_loop, core) }
 }
 
 /// Let a loop that sleeps with the whole OS thread run the hub's turns; see `_take_back`.
@@ -126,6 +126,6 @@ pub(crate) fn _take_back(py: Python<'_>) -> PyResult<()> {
         if !former.is_null() {
             crate::greenlet::decref(former);
         }
-        run::attach_owned(py, core)
+        looping::attach_owned(py, core)
     }
 }

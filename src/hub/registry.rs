@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, run};
+use super::{Core, looping, run};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
@@ -171,7 +171,7 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             (*thread).hub = ptr::null_mut();
             (*thread).close_hub = None;
         }
-        run::detach(py, core);
+        looping::detach(py, core);
         end_greenlet(core);
         if let Some(owned) = (*core).looping.owned.take()
             && object != ffi::Py_None()

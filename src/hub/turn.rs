@@ -232,7 +232,7 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
         let fine = enter(core, g, inbound);
         (*core).in_turn = false;
         crate::imports::show_loop(hidden);
-        if !(*core).ready.is_empty() || super::run::must_schedule(core) {
+        if !(*core).ready.is_empty() || super::looping::must_schedule(core) {
             super::run::request_turn(core);
         }
         fine

@@ -53,10 +53,26 @@ def test_original_is_another_module_and_always_the_same(name):
 
 
 def test_originals_use_originals():
-    original = patcher.original("socket")
+    original = patcher.original("subprocess")
     assert original.selectors is patcher.original("selectors")
     assert original.selectors.select is patcher.original("select")
     assert patcher.original("queue").threading is patcher.original("threading")
+
+
+LAZY = pytest.param(
+    "lazy import selectors",
+    marks=pytest.mark.skipif(
+        sys.version_info < (3, 15), reason="Python 3.15 brought lazy imports"
+    ),
+)
+
+
+@pytest.mark.parametrize("statement", ["import selectors", LAZY])
+def test_originals_import_originals_later_too(statement):
+    """As `socket.sendfile` does from Python 3.14 on, which may run when all is patched."""
+    namespace = dict(vars(patcher.original("socket")))
+    exec(f"{statement}\nfound = selectors", namespace)
+    assert namespace["found"] is patcher.original("selectors")
 
 
 def test_original_of_an_unknown_module_is_an_import_error():
@@ -213,7 +229,8 @@ def test_green_module_can_be_imported_first_and_alone(name, run_isolated):
     done = run_isolated(
         "import eventlet_asyncio; eventlet_asyncio.activate()\n"
         f"import eventlet.green.{name}\n",
-        options=("-W", "error"),
+        # Of its own accord Python 3.15 warns of the standard profiler.
+        options=("-W", "error", "-W", "ignore:The profile module is deprecated"),
     )
     assert done.stderr == ""
 

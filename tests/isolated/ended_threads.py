@@ -84,7 +84,11 @@ for attempt in (green.switch, green.throw):
     else:
         raise AssertionError(attempt)
 green.kill()
-for use in (hub.switch, hub.run, functools.partial(hub.schedule_call_global, 0, int)):
+for use in (
+    hub.switch,
+    hub.run,
+    functools.partial(hub.schedule_call_global, 0, print),
+):
     try:
         use()
     except RuntimeError:

@@ -78,7 +78,7 @@ def monkey_patch(**on: bool | None) -> None:
         when_imported("psycopg2.extensions", _patch_psycopg)
     if "MySQLdb" in fresh:
         when_imported("MySQLdb", _patch_mysqldb)
-    protect()
+    protect(patching=True)
 
 
 def _chosen(on: dict[str, bool | None]) -> list[str]:

@@ -24,27 +24,21 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-_NAMES = frozenset(
-    (
-        "_thread",
-        "os",
-        "queue",
-        "select",
-        "selectors",
-        "socket",
-        "subprocess",
-        "threading",
-        "time",
-    )
+_ALL = (
+    *("_thread", "os", "queue", "select", "selectors", "socket", "subprocess"),
+    *("threading", "time"),
 )
+# What is exchanged. In a process that patches nothing, only what the loop waits by:
+# the rest is original anyway, and tests that replace parts of it count on that.
+_names = {"select", "selectors"}
 
 
 def _for_asyncio(name: str) -> ModuleType | None:
-    return original(name) if name in _NAMES else None
+    return original(name) if name in _names else None
 
 
 def _for_futures(name: str) -> ModuleType | None:
-    if name == "threading":
+    if name == "threading" and name in _names:
         from eventlet._patch import hybrid
 
         return hybrid.threading
@@ -150,14 +144,19 @@ def _install() -> None:
         sys.meta_path.insert(0, _finder)
 
 
-def protect() -> None:
+def protect(*, patching: bool = False) -> None:
     """
     See to it that asyncio and concurrent.futures use original modules from now on.
 
     May be called any number of times, before and after patching.
+
+    Args:
+        patching: Whether the standard modules change now.
     """
+    if patching:
+        _names.update(_ALL)
     _install()
-    replaced = {id(sys.modules[n]): n for n in _NAMES if n in sys.modules}
+    replaced = {id(sys.modules[n]): n for n in _names if n in sys.modules}
     for module_name, module in list(sys.modules.items()):
         resolve = _resolver(module_name)
         if resolve is None or module is None:

@@ -80,62 +80,6 @@ def _taken(real: Any) -> GreenSocket:
     return GreenSocket(_HubSocket(family, kind, proto, fileno=real.detach()))
 
 
-def create_connection(
-    address: Any,
-    timeout: Any = _GLOBAL_DEFAULT_TIMEOUT,
-    source_address: Any = None,
-    *,
-    all_errors: bool = False,
-) -> GreenSocket:
-    """
-    Connect to `(host, port)`, trying each address of the host. Switch point.
-
-    Args:
-        timeout: Limits each attempt, and holds for the socket afterwards.
-        source_address: The local `(host, port)` to connect from.
-        all_errors: Raise the errors of all attempts as a group, not the first alone.
-
-    Raises:
-        OSError: If no attempt succeeded.
-    """
-    host, port = address
-    errors: list[OSError] = []
-    for family, kind, proto, _name, target in getaddrinfo(
-        host, port, 0, _socket.SOCK_STREAM
-    ):
-        sock = None
-        try:
-            sock = GreenSocket(family, kind, proto)
-            if timeout is not _GLOBAL_DEFAULT_TIMEOUT:
-                sock.settimeout(timeout)
-            if source_address:
-                sock.bind(source_address)
-            sock.connect(target)
-        except OSError as error:
-            if not all_errors:
-                errors.clear()
-            errors.append(error)
-            if sock is not None:
-                sock.close()
-        except BaseException:
-            if sock is not None:
-                sock.close()
-            raise
-        else:
-            errors.clear()
-            return sock
-    try:
-        if not errors:
-            message = "getaddrinfo returns an empty list"
-            raise OSError(message)
-        if all_errors:
-            message = "create_connection failed"
-            raise _builtins.ExceptionGroup(message, errors)
-        raise errors[0]
-    finally:
-        errors.clear()  # the errors refer to this frame
-
-
 if _with_dnspython():
     from eventlet.support.greendns import (
         getaddrinfo,
@@ -154,7 +98,7 @@ else:
         getnameinfo,
     )
 
-_borrow(globals(), "socket", skip=("create_server", "getfqdn"))
+_borrow(globals(), "socket", skip=("create_connection", "create_server", "getfqdn"))
 
 
 def _rebind(name: str) -> Any:
@@ -174,5 +118,6 @@ def _rebind(name: str) -> Any:
     return copy
 
 
+create_connection = _rebind("create_connection")
 create_server = _rebind("create_server")
 getfqdn = _rebind("getfqdn")

@@ -229,9 +229,6 @@ class GreenSSLSocket(_OriginalSocket):
         """
         Limit each call to `timeout` seconds; None for no limit, 0 for no waiting.
         """
-        if timeout is None or timeout is _real._GLOBAL_DEFAULT_TIMEOUT:
-            self.setblocking(True)
-            return
         self._timeout = _real.check_timeout(timeout)
         self.act_non_blocking = self._timeout == 0
 
@@ -392,28 +389,32 @@ class GreenSSLSocket(_OriginalSocket):
         if self._connected or self._sslobj is not None:
             message = "attempt to connect already-connected SSLSocket!"
             raise ValueError(message)
-        if self.act_non_blocking:
-            err = _RealSocket.connect_ex(self, addr)
-            if err:
-                return err
-        else:
-            connect_ex = functools.partial(_RealSocket.connect_ex, self)
-            try:
-                target = _real.resolved(addr, self.family, self.type, self.proto)
-                _real.connect_waiting(self, connect_ex, target, self._timeout)
-            except TimeoutError:
-                raise
-            except OSError as error:
-                if error.errno is None or isinstance(error, _socket.gaierror):
-                    raise
-                return error.errno
+        self._begin(handshake=False)
         try:
-            self._connected = True
-            self._begin(self.do_handshake_on_connect)
+            err = self._plain_connect(addr)
+            if not err:
+                self._connected = True
+                if self.do_handshake_on_connect:
+                    self.do_handshake()
         except BaseException:
             self._sslobj = None
             self._connected = False
             raise
+        return err
+
+    def _plain_connect(self, addr: Any) -> int:
+        if self.act_non_blocking:
+            return _RealSocket.connect_ex(self, addr)
+        connect_ex = functools.partial(_RealSocket.connect_ex, self)
+        try:
+            target = _real.resolved(addr, self.family, self.type, self.proto)
+            _real.connect_waiting(self, connect_ex, target, self._timeout)
+        except (TimeoutError, _socket.gaierror):
+            raise
+        except OSError as error:
+            if error.errno is None:
+                raise
+            return error.errno
         return 0
 
     def accept(self) -> tuple[GreenSSLSocket, Any]:

@@ -65,6 +65,7 @@ __all__ = [
 ]
 
 _MSG_PEEK = socket_module.MSG_PEEK
+_MSG_DONTWAIT = getattr(socket_module, "MSG_DONTWAIT", 0)
 _SENDFILE_BLOCK = 1 << 23
 
 
@@ -98,7 +99,8 @@ class GreenSocket:
             if kwargs.get("fileno") is not None and family == DEFAULT_FAMILY:
                 family = -1  # ask the descriptor
             fd = HubSocket(family, *args, **kwargs)
-            timeout = socket_module.getdefaulttimeout()
+            # The default timeout, or 0 for a socket asked to be non-blocking.
+            timeout = fd.gettimeout()
         else:
             fd = family.fd if isinstance(family, GreenSocket) else family
             timeout = family.gettimeout() or socket_module.getdefaulttimeout()
@@ -162,9 +164,11 @@ class GreenSocket:
             fd, read=read, write=write, timeout=timeout, timeout_exc=timeout_exc
         )
 
-    def _until_ready(self, call: Callable[..., Any], *args: Any, write: bool) -> Any:
+    def _until_ready(
+        self, call: Callable[..., Any], *args: Any, write: bool, flags: int = 0
+    ) -> Any:
         """Repeat `call` until it does not fail for want of readiness."""
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return call(*args)
         while True:
             try:
@@ -247,7 +251,7 @@ class GreenSocket:
         Raises:
             TimeoutError: If the timeout passes first.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return self.fd.recv(bufsize, flags)
         if bufsize == 0:
             self._await_byte(flags)
@@ -265,7 +269,7 @@ class GreenSocket:
         Args:
             nbytes: How many at most; as many as there is room for if 0.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return self.fd.recv_into(buffer, nbytes, flags)
         if nbytes == 0 and not len(buffer):
             self._await_byte(flags)
@@ -288,7 +292,9 @@ class GreenSocket:
         """
         Return a datagram and its sender. Switch point.
         """
-        return self._until_ready(self.fd.recvfrom, bufsize, flags, write=False)
+        return self._until_ready(
+            self.fd.recvfrom, bufsize, flags, write=False, flags=flags
+        )
 
     def recvfrom_into(
         self, buffer: Any, nbytes: int = 0, flags: int = 0
@@ -297,7 +303,7 @@ class GreenSocket:
         Read a datagram into `buffer`; return its size and sender. Switch point.
         """
         return self._until_ready(
-            self.fd.recvfrom_into, buffer, nbytes, flags, write=False
+            self.fd.recvfrom_into, buffer, nbytes, flags, write=False, flags=flags
         )
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
@@ -305,7 +311,7 @@ class GreenSocket:
         Return data, ancillary data, flags and sender. Switch point.
         """
         return self._until_ready(
-            self.fd.recvmsg, bufsize, ancbufsize, flags, write=False
+            self.fd.recvmsg, bufsize, ancbufsize, flags, write=False, flags=flags
         )
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> Any:
@@ -314,7 +320,7 @@ class GreenSocket:
         """
         buffers = list(buffers)
         return self._until_ready(
-            self.fd.recvmsg_into, buffers, ancbufsize, flags, write=False
+            self.fd.recvmsg_into, buffers, ancbufsize, flags, write=False, flags=flags
         )
 
     # Bytes out
@@ -323,7 +329,7 @@ class GreenSocket:
         """
         Send some of `data` and return how many bytes were taken. Switch point.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return self.fd.send(data, flags)
         return _sock_send(self._fileno(), data, flags, self._timeout)
 
@@ -334,7 +340,7 @@ class GreenSocket:
         Raises:
             TimeoutError: If the timeout passes first; how much was sent is unknown.
         """
-        if self.act_non_blocking:
+        if self.act_non_blocking or flags & _MSG_DONTWAIT:
             self.fd.sendall(data, flags)
         else:
             _sock_sendall(self._fileno(), data, flags, self._timeout)
@@ -345,7 +351,8 @@ class GreenSocket:
 
         Switch point.
         """
-        return self._until_ready(self.fd.sendto, data, *args, write=True)
+        flags = args[0] if len(args) > 1 and isinstance(args[0], int) else 0
+        return self._until_ready(self.fd.sendto, data, *args, write=True, flags=flags)
 
     def sendmsg(
         self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None
@@ -355,7 +362,9 @@ class GreenSocket:
         """
         buffers, ancdata = list(buffers), list(ancdata)
         rest = (ancdata, flags) if address is None else (ancdata, flags, address)
-        return self._until_ready(self.fd.sendmsg, buffers, *rest, write=True)
+        return self._until_ready(
+            self.fd.sendmsg, buffers, *rest, write=True, flags=flags
+        )
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """
@@ -365,15 +374,29 @@ class GreenSocket:
 
         Returns:
             The number of bytes sent.
+
+        Raises:
+            ValueError: If the socket never waits, or the arguments make no sense.
         """
+        try:
+            return self._sendfile_use_sendfile(file, offset, count)
+        except socket_module._GiveupOnSendfile:
+            return self._sendfile_use_send(file, offset, count)
+
+    def _sendfile_use_sendfile(
+        self, file: Any, offset: int = 0, count: int | None = None
+    ) -> int:
         self._check_sendfile_params(file, offset, count)
+        if self.act_non_blocking:
+            message = "non-blocking sockets are not supported"
+            raise ValueError(message)
         try:
             source = file.fileno()
             size = os_module.fstat(source).st_size
-        except (AttributeError, OSError, ValueError):
-            size = 0
+        except (AttributeError, OSError, ValueError) as error:
+            raise socket_module._GiveupOnSendfile(error) from error
         if not size:
-            return self._sendfile_use_send(file, offset, count)
+            return 0  # an empty file, or one that the system cannot tell the size of
         total = 0
         try:
             while count is None or total < count:
@@ -383,10 +406,13 @@ class GreenSocket:
                     sent = self._until_ready(
                         self._sendfile_block, source, offset + total, block, write=True
                     )
+                except TimeoutError:
+                    raise
                 except OSError as error:
-                    if total or error.errno not in (errno.EINVAL, errno.ENOSYS):
+                    if total:
                         raise
-                    return self._sendfile_use_send(file, offset, count)
+                    # The system cannot copy from this kind of file.
+                    raise socket_module._GiveupOnSendfile(error) from error
                 if not sent:
                     break
                 total += sent
@@ -492,9 +518,6 @@ class GreenSocket:
             TypeError: If it is no number.
             ValueError: If it is negative.
         """
-        if howlong is None or howlong is _GLOBAL_DEFAULT_TIMEOUT:
-            self.setblocking(True)
-            return
         self._timeout = check_timeout(howlong)
         self.act_non_blocking = self._timeout == 0
 

@@ -218,15 +218,22 @@ def resolved(address: Any, family: int, kind: int, proto: int) -> Any:
     return (found[0][4][0], *address[1:])
 
 
-def check_timeout(howlong: Any) -> float:
+def check_timeout(howlong: Any) -> float | None:
     """
-    Return a timeout as a number of seconds.
+    Return a timeout as a number of seconds, None for no limit.
+
+    A bare object is what the standard modules, each copy its own, take for "not
+    given": it means the default timeout.
 
     Raises:
         TypeError: If it is no number.
         ValueError: If it is negative, or not a number after all.
         OverflowError: If the system has no such time.
     """
+    if howlong is None:
+        return None
+    if type(howlong) is object:
+        return socket_module.getdefaulttimeout()
     convert = getattr(howlong, "__float__", None) or getattr(howlong, "__index__", None)
     if convert is None:
         message = f"a number is required for a timeout, not {type(howlong).__name__}"

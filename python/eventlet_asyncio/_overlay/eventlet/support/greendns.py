@@ -352,6 +352,7 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
         TypeError: If `sockaddr` is no tuple of an address and a port.
     """
     if not isinstance(sockaddr, tuple) or len(sockaddr) < 2:
+        del sockaddr  # the traceback need not keep it
         message = "getnameinfo() argument 1 must be a tuple of an address and a port"
         raise TypeError(message)
     # Checks the address, and names the service, without leaving the machine.

@@ -1,0 +1,256 @@
+//! Attributes of `greenlet.greenlet`: state, frame, parent, run, context.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+
+use super::class::check;
+use super::thread;
+use super::{Greenlet, Phase, decref, incref};
+use crate::pystate;
+
+/// Started and not ended; a main greenlet ends with its thread.
+pub(crate) unsafe fn is_active(g: *mut Greenlet) -> bool {
+    // SAFETY: `g` is live by contract of the callers, which are type slots.
+    unsafe { (*g).phase == Phase::Active && (*(*g).thread).alive }
+}
+
+pub(super) unsafe fn is_dead(g: *mut Greenlet) -> bool {
+    // SAFETY: as for `is_active`.
+    unsafe { (*g).phase == Phase::Dead || (*g).phase == Phase::Active && !(*(*g).thread).alive }
+}
+
+pub(super) unsafe extern "C" fn get_dict(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: called by CPython on a greenlet, whose type has a dict offset.
+    unsafe { ffi::PyObject_GenericGetDict(op, ptr::null_mut()) }
+}
+
+pub(super) unsafe extern "C" fn set_dict(
+    op: *mut PyObject,
+    value: *mut PyObject,
+    _: *mut c_void,
+) -> c_int {
+    // SAFETY: as for `get_dict`.
+    unsafe { ffi::PyObject_GenericSetDict(op, value, ptr::null_mut()) }
+}
+
+pub(super) unsafe extern "C" fn get_dead(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: called by CPython on a greenlet.
+    unsafe { ffi::PyBool_FromLong(is_dead(op.cast()).into()) }
+}
+
+/// Bytes that lie on the C stack of a suspended greenlet. Of a main greenlet, whose stack
+/// begins wherever the system put it, only an order of magnitude: at least 1.
+pub(super) unsafe extern "C" fn get_stack_saved(
+    op: *mut PyObject,
+    _: *mut c_void,
+) -> *mut PyObject {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        let suspended = is_active(g) && (*(*g).thread).current != g;
+        let used = if suspended {
+            (*g).bounds.top.saturating_sub((*g).left_at).max(1)
+        } else {
+            0
+        };
+        ffi::PyLong_FromSize_t(used)
+    }
+}
+
+pub(super) unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet with the GIL held.
+    unsafe {
+        // A greenlet whose OS thread has ended is suspended for good; a main one is gone.
+        let started = (*g).phase == Phase::Active && (!(*g).is_main() || (*(*g).thread).alive);
+        let frame = if started && (*(*g).thread).current != g {
+            (*g).state.frame(ffi::PyThreadState_Get())
+        } else {
+            ptr::null_mut()
+        };
+        if frame.is_null() {
+            ffi::Py_NewRef(ffi::Py_None())
+        } else {
+            frame
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn get_parent(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        let parent = (*g).parent.cast::<PyObject>();
+        ffi::Py_NewRef(if parent.is_null() {
+            ffi::Py_None()
+        } else {
+            parent
+        })
+    }
+}
+
+pub(super) unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
+    // SAFETY: the GIL is held by the callers, which are type slots.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_AttributeError, message.as_ptr()) };
+    -1
+}
+
+pub(crate) unsafe extern "C" fn set_parent(
+    op: *mut PyObject,
+    value: *mut PyObject,
+    _: *mut c_void,
+) -> c_int {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython; each greenlet owns its parent, so the walk is over live ones.
+    unsafe {
+        if value.is_null() {
+            return attribute_error(c"can't delete attribute");
+        }
+        if (*g).is_main() {
+            return attribute_error(c"cannot set the parent of a main greenlet");
+        }
+        if !check(value) {
+            ffi::PyErr_Format(
+                ffi::PyExc_TypeError,
+                c"GreenletChecker: Expected any type of greenlet, not %s".as_ptr(),
+                (*ffi::Py_TYPE(value)).tp_name,
+            );
+            return -1;
+        }
+        let parent = value.cast::<Greenlet>();
+        let mut ancestor = parent;
+        while !ancestor.is_null() {
+            if ancestor == g {
+                ffi::PyErr_SetString(ffi::PyExc_ValueError, c"cyclic parent chain".as_ptr());
+                return -1;
+            }
+            ancestor = (*ancestor).parent;
+        }
+        if !(*(*parent).thread).alive {
+            thread::set_foreign_error(parent);
+            return -1;
+        }
+        // A greenlet that never ran takes over its parent's OS thread when it starts.
+        if (*parent).thread != (*g).thread && (*g).phase != Phase::New {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                c"parent cannot be on a different thread".as_ptr(),
+            );
+            return -1;
+        }
+        incref(parent);
+        let old = std::mem::replace(&mut (*g).parent, parent);
+        if (*parent).thread != (*g).thread {
+            thread::retain((*parent).thread);
+            thread::release(std::mem::replace(&mut (*g).thread, (*parent).thread));
+        }
+        if !old.is_null() {
+            decref(old);
+        }
+    }
+    0
+}
+
+pub(super) unsafe extern "C" fn get_run(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        if (*g).phase != Phase::New || (*g).run.is_null() {
+            attribute_error(c"run");
+            return ptr::null_mut();
+        }
+        ffi::Py_NewRef((*g).run)
+    }
+}
+
+pub(super) unsafe extern "C" fn set_run(
+    op: *mut PyObject,
+    value: *mut PyObject,
+    _: *mut c_void,
+) -> c_int {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        if (*g).phase != Phase::New {
+            return attribute_error(c"run cannot be set after the start of the greenlet");
+        }
+        if value.is_null() && (*g).run.is_null() {
+            return attribute_error(c"run");
+        }
+        super::replace(&raw mut (*g).run, ffi::Py_XNewRef(value));
+    }
+    0
+}
+
+pub(super) unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        let context = match (*g).phase {
+            Phase::New | Phase::Dead => (*g).context,
+            Phase::Active if (*(*g).thread).current == g => {
+                if thread::existing() != (*g).thread {
+                    ffi::PyErr_SetString(
+                        ffi::PyExc_ValueError,
+                        c"cannot get context of a greenlet that is running in a different thread"
+                            .as_ptr(),
+                    );
+                    return ptr::null_mut();
+                }
+                pystate::current_context((*(*g).thread).tstate)
+            }
+            Phase::Active => (*g).state.context(),
+        };
+        ffi::Py_NewRef(if context.is_null() {
+            ffi::Py_None()
+        } else {
+            context
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn set_context(
+    op: *mut PyObject,
+    value: *mut PyObject,
+    _: *mut c_void,
+) -> c_int {
+    let g = op.cast::<Greenlet>();
+    // SAFETY: called by CPython on a greenlet.
+    unsafe {
+        if value.is_null() {
+            return attribute_error(c"can't delete context attribute");
+        }
+        let context = if value == ffi::Py_None() {
+            ptr::null_mut()
+        } else if ffi::PyObject_TypeCheck(value, &raw mut ffi::PyContext_Type) != 0 {
+            value
+        } else {
+            ffi::PyErr_SetString(
+                ffi::PyExc_TypeError,
+                c"greenlet context must be a contextvars.Context or None".as_ptr(),
+            );
+            return -1;
+        };
+        let owned = ffi::Py_XNewRef(context);
+        match (*g).phase {
+            Phase::Active if (*(*g).thread).current == g => {
+                if thread::existing() != (*g).thread {
+                    ffi::Py_XDECREF(owned);
+                    ffi::PyErr_SetString(
+                        ffi::PyExc_ValueError,
+                        c"cannot set context of a greenlet that is running in a different thread"
+                            .as_ptr(),
+                    );
+                    return -1;
+                }
+                pystate::set_current_context((*(*g).thread).tstate, owned);
+            }
+            Phase::Active => (*g).state.set_context(owned),
+            Phase::New | Phase::Dead => super::replace(&raw mut (*g).context, owned),
+        }
+    }
+    0
+}

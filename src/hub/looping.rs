@@ -1,0 +1,388 @@
+//! The hub on an asyncio event loop: attaching to it, turns as its callbacks, its timers.
+//!
+//! A loop is *owned* if the hub greenlet runs it, and *adopted* if it runs already (under
+//! `asyncio.run`): then the hub only adds its reader, and turns run on the stack of whoever
+//! runs the loop.
+
+use std::os::fd::AsRawFd;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+
+use super::{Core, Driver, turn};
+use crate::reactor::now;
+
+/// Nothing is scheduled on the loop.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// The asyncio side of a hub.
+pub(crate) struct Looping {
+    /// The loop that the hub greenlet runs when no other loop runs.
+    pub(crate) owned: Option<Py<PyAny>>,
+    /// The loop that has our reader.
+    pub(crate) attached: Option<Py<PyAny>>,
+    /// Pending `call_later` on the attached loop, and its deadline.
+    handle: Option<Py<PyAny>>,
+    pub(super) scheduled: u64,
+    /// An exception that ends the hub greenlet once the loop has stopped.
+    failure: Option<PyErr>,
+    last_trim: u64,
+}
+
+impl Default for Looping {
+    fn default() -> Self {
+        Self {
+            owned: None,
+            attached: None,
+            handle: None,
+            scheduled: NEVER,
+            failure: None,
+            last_trim: 0,
+        }
+    }
+}
+
+/// Adopts the loop that runs the calling code, if it is not ours yet.
+pub(super) unsafe fn attach_to_running(core: *mut Core) {
+    // SAFETY: contract of `request_turn`.
+    unsafe {
+        if (*core).driver == Driver::Asyncio {
+            let running = crate::imports::visible_loop();
+            if !running.is_null() {
+                if !is_attached(core, running) {
+                    adopt(core, running);
+                }
+                ffi::Py_DECREF(running);
+            }
+        }
+    }
+}
+
+pub(super) unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
+    // SAFETY: contract of `request_turn`.
+    unsafe {
+        (*core)
+            .looping
+            .attached
+            .as_ref()
+            .is_some_and(|l| l.as_ptr() == running)
+    }
+}
+
+/// Attaches to a loop that runs already. Failure is reported as unraisable: the green
+/// threads then wait for the owned loop.
+#[cold]
+pub(super) unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
+    Python::attach(|py| {
+        // SAFETY: `running` is live; `core` by contract of `request_turn`.
+        unsafe {
+            let running: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, running);
+            if let Err(error) = attach(py, core, &running) {
+                error.write_unraisable(py, Some(&running));
+                return;
+            }
+            turn::become_runner(core);
+        }
+    });
+}
+
+/// Attaches to a loop that is about to run on the caller's stack.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn adopt_starting(event_loop: &Bound<'_, PyAny>, core: *mut Core) {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).driver != Driver::Asyncio
+            || (*core).closed
+            || (*core).in_turn
+            || is_attached(core, event_loop.as_ptr())
+        {
+            return;
+        }
+        adopt(core, event_loop.as_ptr());
+    }
+}
+
+/// Makes `event_loop` the one that has our reader.
+pub(super) unsafe fn attach(
+    py: Python<'_>,
+    core: *mut Core,
+    event_loop: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // SAFETY: contract of the callers; borrows end with their statements.
+    unsafe {
+        detach(py, core);
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let fd = (*core).reactor.as_raw_fd();
+        event_loop.call_method1("add_reader", (fd, hub.getattr("_asyncio_turn")?)).map_err(|e| {
+            if e.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) {
+                let text = format!(
+                    "{event_loop} cannot watch descriptors (no add_reader): use a selector event loop or uvloop"
+                );
+                PyRuntimeError::new_err(text)
+            } else {
+                e
+            }
+        })?;
+        (*core).looping.attached = Some(event_loop.clone().unbind());
+        (*core).looping.scheduled = NEVER;
+        // Timers that were waiting for another loop have to be scheduled on this one.
+        (*core).turn_requested = true;
+        (*core).waker.wake();
+    }
+    Ok(())
+}
+
+/// Takes our reader and timer off the attached loop, if that still works.
+pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
+    // SAFETY: contract of the callers; the loop's objects are taken out before they are used.
+    unsafe {
+        if let Some(handle) = (*core).looping.handle.take() {
+            let _ = handle.call_method0(py, "cancel");
+        }
+        (*core).looping.scheduled = NEVER;
+        if let Some(former) = (*core).looping.attached.take() {
+            let fd = (*core).reactor.as_raw_fd();
+            let former = former.bind(py);
+            let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
+            if !closed.unwrap_or(true) {
+                let _ = former.call_method1("remove_reader", (fd,));
+            }
+        }
+    }
+}
+
+/// The reader's callback: one turn on the loop's stack, the loop hidden meanwhile.
+pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: called by the loop in the hub's OS thread.
+    unsafe {
+        if (*core).closed || (*core).in_turn {
+            return Ok(());
+        }
+        on_loop(py, core, |core| turn::turn(core))
+    }
+}
+
+/// Something that a callback of the loop makes ready: runs it and what became ready.
+///
+/// # Safety
+/// `core` is this OS thread's hub or NULL; the GIL is held; the caller is a callback of a
+/// loop of this OS thread. `cause` must not switch.
+///
+/// # Switches
+/// Into what is ready, unless a turn is in progress already: then that does it.
+pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if core.is_null() || (*core).closed || (*core).in_turn {
+            cause();
+            return Ok(());
+        }
+        attach_to_running(core);
+        on_loop(py, core, |core| turn::brief(core, cause))
+    }
+}
+
+/// Takes a turn in a callback of the loop, which is hidden meanwhile.
+pub(super) unsafe fn on_loop(
+    py: Python<'_>,
+    core: *mut Core,
+    turn: impl FnOnce(*mut Core) -> bool,
+) -> PyResult<()> {
+    // SAFETY: contract of the callers.
+    unsafe {
+        let hidden = crate::imports::hide_loop();
+        let fine = turn(core);
+        crate::imports::show_loop(hidden);
+        if !fine {
+            let error = PyErr::fetch(py);
+            // asyncio lets these two through its callbacks; for others the loop is
+            // stopped, and the hub greenlet raises them.
+            if turn::is_system(error.value(py).as_ptr()) {
+                return Err(error);
+            }
+            let owned = (*core).looping.owned.as_ref();
+            let attached = (*core).looping.attached.as_ref();
+            // A hub that was closed meanwhile has its greenlet end; it is attached to nothing.
+            let running = match (attached, owned) {
+                (Some(attached), Some(owned)) if owned.is(attached) => owned.clone_ref(py),
+                (None, Some(owned)) if (*core).closed => owned.clone_ref(py),
+                _ => return Err(error),
+            };
+            running.call_method0(py, "stop")?;
+            (*core).looping.failure = Some(error);
+            return Ok(());
+        }
+        if (*core).stopping {
+            stop_loop(py, core)?;
+        }
+        schedule(py, core)
+    }
+}
+
+/// The timer's callback.
+pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: as for `asyncio_turn`.
+    unsafe {
+        (*core).looping.handle = None;
+        (*core).looping.scheduled = NEVER;
+        asyncio_turn(py, core)
+    }
+}
+
+/// A timer is due before the loop would come back for it.
+///
+/// # Safety
+/// `core` is live.
+pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        (*core)
+            .timers
+            .next_deadline()
+            .is_some_and(|d| d < (*core).looping.scheduled)
+    }
+}
+
+/// After a turn: has the loop come back for what is left, or for the next timer.
+pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe {
+        if (*core).closed {
+            return Ok(());
+        }
+        if !(*core).ready.is_empty() || !(*core).inbox.is_empty() {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+            return Ok(());
+        }
+        let instant = now();
+        idle(core, instant);
+        let Some(deadline) = (*core).timers.next_deadline() else {
+            return Ok(());
+        };
+        if deadline >= (*core).looping.scheduled {
+            return Ok(());
+        }
+        if let Some(handle) = (*core).looping.handle.take() {
+            handle.call_method0(py, "cancel")?;
+        }
+        let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
+            return Ok(());
+        };
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let delay = crate::sched::seconds_from_nanos(deadline.saturating_sub(instant));
+        let handle =
+            attached.call_method1(py, "call_later", (delay, hub.getattr("_asyncio_timer")?))?;
+        (*core).looping.handle = Some(handle);
+        (*core).looping.scheduled = deadline;
+    }
+    Ok(())
+}
+
+/// Nothing is ready: gives pages of deep stacks back, at most once a second.
+pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe {
+        if instant.saturating_sub((*core).looping.last_trim) > 1_000_000_000 {
+            (*core).looping.last_trim = instant;
+            crate::stack::trim(1024);
+        }
+    }
+}
+
+pub(super) unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe {
+        let owned = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py));
+        if let Some(owned) = owned {
+            owned.call_method0(py, "stop")?;
+        }
+    }
+    Ok(())
+}
+
+/// Attaches to the owned loop again, after another loop ran in its stead.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn attach_owned(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if (*core).closed || (*core).driver != Driver::Asyncio {
+            return Ok(());
+        }
+        let owned = owned_loop(py, core)?;
+        if is_attached(core, owned.as_ptr()) {
+            return Ok(());
+        }
+        attach(py, core, &owned)
+    }
+}
+
+/// Runs the owned loop until it stops; `stop()` by the application does not end the hub.
+pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `run`; objects are cloned out of `core` before they are called.
+    unsafe {
+        let owned = owned_loop(py, core)?;
+        if !is_attached(core, owned.as_ptr()) {
+            attach(py, core, &owned)?;
+        }
+        // Whatever became ready while no loop ran.
+        (*core).turn_requested = true;
+        (*core).waker.wake();
+        let result = super::run::call_method(&owned.getattr("run_forever")?, None);
+        let failure = (*core).looping.failure.take();
+        result?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The loop on which new tasks of the running code belong: the one that runs it, the one
+/// that runs the hub, or the one that the hub will run. None for drivers without loops.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(crate) unsafe fn event_loop(
+    py: Python<'_>,
+    core: *mut Core,
+) -> PyResult<Option<Bound<'_, PyAny>>> {
+    // SAFETY: by contract; the loop is cloned before it is used.
+    unsafe {
+        if (*core).driver != Driver::Asyncio || (*core).closed {
+            return Ok(None);
+        }
+        let running = crate::imports::visible_loop();
+        if !running.is_null() {
+            return Ok(Some(Bound::from_owned_ptr(py, running)));
+        }
+        if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) {
+            let attached = attached.into_bound(py);
+            if (*core).in_turn || attached.call_method0("is_running")?.is_truthy()? {
+                return Ok(Some(attached));
+            }
+        }
+        owned_loop(py, core).map(Some)
+    }
+}
+
+/// The loop that the hub runs itself, chosen by the Python side of the hub.
+pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: contract of `run`.
+    unsafe {
+        if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {
+            let owned = owned.into_bound(py);
+            if !owned.call_method0("is_closed")?.is_truthy()? {
+                return Ok(owned);
+            }
+        }
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let fresh = hub.call_method0("_choose_loop")?;
+        (*core).looping.owned = Some(fresh.clone().unbind());
+        Ok(fresh)
+    }
+}
