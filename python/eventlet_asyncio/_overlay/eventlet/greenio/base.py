@@ -64,8 +64,8 @@ __all__ = [
     "socket_timeout",
 ]
 
-_MSG_PEEK = socket_module.MSG_PEEK
-_MSG_DONTWAIT = getattr(socket_module, "MSG_DONTWAIT", 0)
+_MSG_PEEK = int(socket_module.MSG_PEEK)
+_MSG_DONTWAIT = int(getattr(socket_module, "MSG_DONTWAIT", 0))
 _SENDFILE_BLOCK = 1 << 23
 
 
