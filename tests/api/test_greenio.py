@@ -701,3 +701,12 @@ def test_wait_for_a_child_times_out():
 def test_run_raises_the_standard_exceptions():
     with pytest.raises(subprocess.CalledProcessError):
         green_subprocess.run([sys.executable, "-c", "exit(1)"], check=True)
+
+
+def test_methods_of_one_socket_can_be_replaced(pair):
+    """Whatever answers them otherwise, this socket or the real one."""
+    pair[0].getsockname = lambda: "mine"
+    pair[0].recv = lambda size: b"x" * size
+    assert pair[0].getsockname() == "mine"
+    assert pair[0].recv(2) == b"xx"
+    assert pair[1].getsockname() == ""

@@ -534,16 +534,24 @@ _sock_send = _core.sock_send
 _sock_sendall = _core.sock_sendall
 
 
-def _delegate(name: str) -> None:
+class _Delegated:
     """
-    Give the class what needs no waiting and so is the business of the real socket.
+    A name that needs no waiting and so is the business of the real socket.
 
-    One property for each name, where `__getattr__` would do for all: a class that has it
-    pays for it at every attribute, also for those it defines itself.
+    One for each name, where `__getattr__` would do for all: a class that has it pays for
+    it at every attribute, also for those it defines itself. Not a property, since
+    applications replace methods of single sockets.
     """
-    setattr(GreenSocket, name, property(attrgetter(f"fd.{name}")))
+
+    __slots__ = ("_get",)
+
+    def __init__(self, name: str) -> None:
+        self._get = attrgetter(f"fd.{name}")
+
+    def __get__(self, sock: Any, owner: Any = None) -> Any:
+        return self if sock is None else self._get(sock)
 
 
 for _name in dir(RealSocket):
     if not _name.startswith("__") and not hasattr(GreenSocket, _name):
-        _delegate(_name)
+        setattr(GreenSocket, _name, _Delegated(_name))
