@@ -9,6 +9,11 @@ closed, else a new one of the event loop policy.
 
 from __future__ import annotations
 
+from eventlet._patch.isolate import protect
+
+# asyncio keeps the original modules, also if it is imported after they were patched.
+protect()
+
 import asyncio
 import contextlib
 import os

@@ -243,14 +243,18 @@ class BaseHub(_NativeHub):
 
         Whoever waits for the old file is woken with an error.
         """
+        self._forget_descriptor(fileno)
+
+    def notify_close(self, fileno: int) -> None:
+        """Wake whoever waits for a descriptor that is about to be closed."""
+        self._forget_descriptor(fileno)
+
+    def _forget_descriptor(self, fileno: int) -> None:
+        """Forget a descriptor, and wake whoever waits for it with an error."""
         for listener in self._gone(fileno):
             listener.defang()
             self._wake_listener(listener)
         self._close_descriptor(fileno)
-
-    def notify_close(self, fileno: int) -> None:
-        """Wake whoever waits for a descriptor that is about to be closed."""
-        self.mark_as_reopened(fileno)
 
     def close_one(self) -> None:
         """Do nothing: whoever waits for a closed descriptor is woken at once."""
