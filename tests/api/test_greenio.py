@@ -629,6 +629,42 @@ def test_communicate_lets_other_green_threads_run():
     assert len(ticks) > 1
 
 
+def test_pipe_of_one_child_can_be_given_to_another():
+    """The second gets a descriptor in the mode it expects, and the first is waited for."""
+    slow = "import sys; sys.stdin.read(); print('done')"
+    first = green_subprocess.Popen(
+        [sys.executable, "-c", slow],
+        stdin=green_subprocess.PIPE,
+        stdout=green_subprocess.PIPE,
+    )
+    second = green_subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(sys.stdin.read().upper())"],
+        stdin=first.stdout,
+        stdout=green_subprocess.PIPE,
+    )
+    first.stdout.close()
+    reader = eventlet.spawn(second.communicate)
+    eventlet.sleep(0)
+    first.stdin.close()
+    assert reader.wait()[0].split() == [b"DONE"]
+    assert first.wait() == 0
+
+
+def test_pipe_that_is_shared_with_a_child_is_still_green(pipe):
+    reading = greenio.GreenPipe(pipe[0], "rb", 0)
+    writing = greenio.GreenPipe(pipe[1], "wb", 0)
+    program = "import sys; sys.exit(0)"
+    green_subprocess.run(
+        [sys.executable, "-c", program], stdin=reading, stdout=writing, check=True
+    )
+    assert os.get_blocking(pipe[0])
+    log = in_order(lambda: reading.read(5), lambda: writing.write(b"hello"))
+    assert log == [(0, "starts"), (1, "starts"), (1, 5), (0, b"hello")]
+    assert writing.write(b"x" * 1_000_000) < 1_000_000
+    reading.close()
+    writing.close()
+
+
 def test_wait_for_a_child_times_out():
     program = "import sys; sys.stdin.read()"
     child = green_subprocess.Popen(

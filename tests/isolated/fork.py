@@ -44,7 +44,7 @@ def works():
 
 
 def pending_everywhere():
-    """What was pending at the fork happens in both processes, each on its own poller."""
+    """Let what was pending at the fork happen in both processes, each on its poller."""
     left, right = socket.socketpair()
     seen = []
 

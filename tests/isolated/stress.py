@@ -5,6 +5,7 @@ crash nothing, lose no green thread, and leak no stack and no object.
 ``STRESS_SECONDS`` says how long, ``STRESS_SEED`` which sequence.
 """
 
+import contextlib
 import faulthandler
 import gc
 import os
@@ -49,10 +50,8 @@ class Switcher(Node):
     def __del__(self):
         Node.alive -= 1
         if chance.random() < 0.3:
-            try:
+            with contextlib.suppress(BaseException):
                 eventlet.sleep(0)
-            except BaseException:
-                pass
 
 
 over = False
@@ -255,7 +254,7 @@ wind_down()
 
 
 def leftovers():
-    """What is still there beyond main, the hub's own greenlet and its stack."""
+    """Return what is still there beyond main, the hub's own greenlet and its stack."""
     gc.collect()
     greenlets = [it for it in gc.get_objects() if isinstance(it, greenlet.greenlet)]
     known = (greenlet.getcurrent(), hubs.get_hub().greenlet)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from eventlet import hubs, timeout
+from eventlet_asyncio import _core
 from eventlet_asyncio._core import (
     GreenThread,
     cancel,
@@ -36,6 +38,21 @@ __all__ = [
     "spawn_after_local",
     "spawn_n",
 ]
+
+
+CONTEXT_VARIABLE = "EVENTLET_ASYNCIO_CONTEXT"
+
+
+def _copies_context() -> bool:
+    """Tell whether green threads start in a copy of their spawner's context."""
+    choice = os.environ.get(CONTEXT_VARIABLE) or "copy"
+    if choice not in {"copy", "empty"}:
+        message = f"{CONTEXT_VARIABLE}={choice!r} is no choice: give copy or empty"
+        raise ValueError(message)
+    return choice == "copy"
+
+
+_core._set_copy_context(_copies_context())
 
 
 def spawn_after_local(

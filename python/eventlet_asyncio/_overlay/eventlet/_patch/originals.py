@@ -35,7 +35,10 @@ real_get_ident = _thread.get_ident
 _SHARED: dict[str, tuple[str, ...]] = {
     "os": ("environ", "environb"),
     "queue": ("Empty", "Full", "ShutDown"),
-    "socket": ("AddressFamily", "SocketKind", "MsgFlag", "AddressInfo"),
+    "socket": (
+        *("AddressFamily", "SocketKind", "MsgFlag", "AddressInfo"),
+        "_GiveupOnSendfile",
+    ),
     "ssl": ("TLSVersion", "Options", "VerifyMode", "VerifyFlags", "AlertDescription"),
     "subprocess": (
         "SubprocessError",

@@ -12,6 +12,7 @@ from typing import Any
 
 from eventlet._patch.copies import run_copy as _run_copy
 from eventlet._patch.plan import green_module as _green_module
+from eventlet.greenio.py3 import raw_of as _raw_of
 
 __patched__ = ["Popen"]
 
@@ -59,6 +60,10 @@ class Popen(_StandardPopen):
     """
 
     def __init__(self, args: Any, bufsize: int = -1, *argss: Any, **kwds: Any) -> None:
+        for file in (*argss[1:4], *map(kwds.get, ("stdin", "stdout", "stderr"))):
+            raw = None if isinstance(file, int) else _raw_of(file)
+            if raw is not None:
+                raw.share()
         super().__init__(args, bufsize, *argss, **kwds)
 
     def wait(self, timeout: float | None = None, check_interval: float = 0.01) -> int:

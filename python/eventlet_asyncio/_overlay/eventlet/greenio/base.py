@@ -99,7 +99,8 @@ class GreenSocket:
             if kwargs.get("fileno") is not None and family == DEFAULT_FAMILY:
                 family = -1  # ask the descriptor
             fd = HubSocket(family, *args, **kwargs)
-            timeout = socket_module.getdefaulttimeout()
+            # The default timeout, or 0 for a socket asked to be non-blocking.
+            timeout = fd.gettimeout()
         else:
             fd = family.fd if isinstance(family, GreenSocket) else family
             timeout = family.gettimeout() or socket_module.getdefaulttimeout()
@@ -373,7 +374,18 @@ class GreenSocket:
 
         Returns:
             The number of bytes sent.
+
+        Raises:
+            ValueError: If the socket never waits, or the arguments make no sense.
         """
+        try:
+            return self._sendfile_use_sendfile(file, offset, count)
+        except socket_module._GiveupOnSendfile:
+            return self._sendfile_use_send(file, offset, count)
+
+    def _sendfile_use_sendfile(
+        self, file: Any, offset: int = 0, count: int | None = None
+    ) -> int:
         self._check_sendfile_params(file, offset, count)
         if self.act_non_blocking:
             message = "non-blocking sockets are not supported"
@@ -381,10 +393,10 @@ class GreenSocket:
         try:
             source = file.fileno()
             size = os_module.fstat(source).st_size
-        except (AttributeError, OSError, ValueError):
-            size = 0
+        except (AttributeError, OSError, ValueError) as error:
+            raise socket_module._GiveupOnSendfile(error) from error
         if not size:
-            return self._sendfile_use_send(file, offset, count)
+            return 0  # an empty file, or one that the system cannot tell the size of
         total = 0
         try:
             while count is None or total < count:
@@ -394,10 +406,13 @@ class GreenSocket:
                     sent = self._until_ready(
                         self._sendfile_block, source, offset + total, block, write=True
                     )
+                except TimeoutError:
+                    raise
                 except OSError as error:
-                    if total or error.errno not in (errno.EINVAL, errno.ENOSYS):
+                    if total:
                         raise
-                    return self._sendfile_use_send(file, offset, count)
+                    # The system cannot copy from this kind of file.
+                    raise socket_module._GiveupOnSendfile(error) from error
                 if not sent:
                     break
                 total += sent

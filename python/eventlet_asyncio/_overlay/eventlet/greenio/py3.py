@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _os = original("os")
+_select = original("select")
 
 __all__ = ["GreenFileIO", "GreenPipe"]
 
@@ -42,6 +43,8 @@ class GreenFileIO(_io.FileIO):
         opener: As for `io.FileIO`.
     """
 
+    _shared = False
+
     def __init__(
         self,
         file: Any,
@@ -57,11 +60,30 @@ class GreenFileIO(_io.FileIO):
     def _wait(self, *, write: bool = False) -> None:
         hubs.trampoline(self.fileno(), read=not write, write=write)
 
+    def share(self) -> None:
+        """
+        Put the descriptor back into blocking mode, since others use the file as well.
+
+        The mode belongs to the open file: a child that is given the descriptor would
+        get errors it does not expect. From now on readiness is asked for first.
+        """
+        _os.set_blocking(self.fileno(), True)
+        self._shared = True
+
+    def _await_shared(self, *, write: bool = False) -> None:
+        events = _select.POLLOUT if write else _select.POLLIN
+        poll = _select.poll()
+        poll.register(self.fileno(), events)
+        while not poll.poll(0):
+            self._wait(write=write)
+
     def readinto(self, buffer: Any) -> int:
         """
         Read into `buffer` and return the number of bytes, 0 at the end. Switch point.
         """
         while True:
+            if self._shared:
+                self._await_shared()
             count = super().readinto(buffer)
             if count is not None:
                 return count
@@ -74,6 +96,8 @@ class GreenFileIO(_io.FileIO):
         if size is None or size < 0:
             return self.readall()
         while True:
+            if self._shared:
+                self._await_shared()
             data = super().read(size)
             if data is not None:
                 return data
@@ -94,7 +118,12 @@ class GreenFileIO(_io.FileIO):
         """
         Write some of `data` and return how many bytes were taken. Switch point.
         """
+        if self._shared:
+            # More than the system calls a pipe writable for would block.
+            data = memoryview(data).cast("B")[: _select.PIPE_BUF]
         while True:
+            if self._shared:
+                self._await_shared(write=True)
             try:
                 count = super().write(data)
             except OSError as error:
@@ -166,6 +195,16 @@ def GreenPipe(
     return layers.open(
         name, mode, buffering, encoding, errors, newline, closefd, opener
     )
+
+
+def raw_of(file: Any) -> GreenFileIO | None:
+    """
+    Return the raw file at the bottom of `file`, None if it is no green one.
+    """
+    while file is not None and not isinstance(file, GreenFileIO):
+        inner = getattr(file, "buffer", None)
+        file = getattr(file, "raw", None) if inner is None else inner
+    return file
 
 
 def _taken_over(file: Any) -> int:
