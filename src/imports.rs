@@ -2,7 +2,8 @@
 //!
 //! Up to CPython 3.13 the running loop is a property of the OS thread, so a turn hides it
 //! from the green threads it enters. From 3.14 on it lies in the thread state and is saved
-//! with each stack (see `pystate`), so there is nothing to hide.
+//! with each stack (see `pystate`), so turns have nothing to hide: if it is to be visible,
+//! stacks leave it alone.
 
 use std::ptr;
 
@@ -19,15 +20,13 @@ static mut SET_RUNNING_LOOP: *mut PyObject = ptr::null_mut();
 #[cfg(not(Py_3_14))]
 static mut HIDING: bool = true;
 
-/// Chooses whether turns hide the running loop. From CPython 3.14 on there is no choice.
+/// Chooses whether turns hide the running loop.
+#[cfg(not(Py_3_14))]
 pub(crate) fn set_hiding(hiding: bool) {
-    #[cfg(not(Py_3_14))]
     // SAFETY: called with the GIL held.
     unsafe {
         HIDING = hiding;
     }
-    #[cfg(Py_3_14)]
-    let _ = hiding;
 }
 
 /// Prepares the names that are always needed; asyncio is looked up by [`use_asyncio`].

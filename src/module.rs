@@ -85,7 +85,10 @@ fn _stack_statistics() -> std::collections::HashMap<&'static str, usize> {
 /// Choose whether green code sees the hub's event loop as the running one.
 #[pyfunction]
 fn _set_visible_loop(visible: bool) {
+    #[cfg(not(Py_3_14))]
     imports::set_hiding(!visible);
+    #[cfg(Py_3_14)]
+    pystate::share_running_loop(visible);
 }
 
 /// Choose whether green threads start in a copy of the spawner's context.

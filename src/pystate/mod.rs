@@ -56,6 +56,8 @@ use pyo3::ffi::{self, PyObject, PyThreadState, visitproc};
 pub(crate) use context::{current_context, set_current_context};
 pub(crate) use gc_head::being_judged;
 pub(crate) use layout::{check, layout};
+#[cfg(Py_3_14)]
+pub(crate) use private::share_running_loop;
 use version::{ExcItem, Fields, ThreadState};
 
 /// The memory of a C stack.

@@ -19,7 +19,7 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::transmute;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use pyo3::ffi::{self, PyObject, PyThreadState};
 
@@ -39,6 +39,9 @@ static LIMITS: AtomicUsize = AtomicUsize::new(0);
 
 /// Offset of `asyncio_running_loop` in the thread state.
 static ASYNCIO: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether all stacks of an OS thread see the same running loop.
+static SHARED_LOOP: AtomicBool = AtomicBool::new(false);
 
 /// `PyUnstable_ThreadState_SetStackProtection` and `…_ResetStackProtection`, if needed.
 static SET: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
@@ -140,7 +143,8 @@ impl StackLimits {
 /// asyncio's `asyncio_running_loop` and `asyncio_running_task`: strong references.
 ///
 /// They belong to a stack: another green thread is not inside the task that runs on this
-/// one, and may run a loop of its own.
+/// one, and may run a loop of its own. Where the loop is shared it stays in the thread state,
+/// as if this were an older version, and a stack keeps the task alone.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Asyncio {
@@ -174,15 +178,44 @@ impl Asyncio {
         }
     }
 
-    /// Drops what the thread state holds.
+    /// What of the thread state's pair belongs to the running stack.
+    ///
+    /// # Safety
+    /// As `read`.
+    #[inline]
+    unsafe fn own(ts: *mut PyThreadState) -> Self {
+        // SAFETY: by contract.
+        let mut own = unsafe { Self::read(ts) };
+        if SHARED_LOOP.load(Relaxed) {
+            own.running_loop = ptr::null_mut();
+        }
+        own
+    }
+
+    /// Replaces what belongs to a stack.
+    ///
+    /// # Safety
+    /// As `install`; the loop, if it is shared, stays.
+    #[inline]
+    unsafe fn install_own(mut self, ts: *mut PyThreadState) {
+        // SAFETY: by contract.
+        unsafe {
+            if SHARED_LOOP.load(Relaxed) {
+                self.running_loop = Self::read(ts).running_loop;
+            }
+            self.install(ts);
+        }
+    }
+
+    /// Drops what the thread state holds for the running stack.
     ///
     /// # Safety
     /// As `install`.
     unsafe fn drop_current(ts: *mut PyThreadState) {
         // SAFETY: the references were owned by the thread state, which forgets them first.
         unsafe {
-            let old = Self::read(ts);
-            Self::NONE.install(ts);
+            let old = Self::own(ts);
+            Self::NONE.install_own(ts);
             for object in old.references() {
                 ffi::Py_XDECREF(object);
             }
@@ -230,7 +263,7 @@ impl Private {
         // SAFETY: guaranteed by the caller.
         unsafe {
             self.limits.install(ts);
-            Asyncio::NONE.install(ts);
+            Asyncio::NONE.install_own(ts);
         }
     }
 
@@ -239,7 +272,7 @@ impl Private {
     #[inline]
     pub(super) unsafe fn save(&mut self, ts: *mut PyThreadState) {
         // SAFETY: guaranteed by the caller.
-        self.asyncio = unsafe { Asyncio::read(ts) };
+        self.asyncio = unsafe { Asyncio::own(ts) };
     }
 
     /// # Safety
@@ -250,7 +283,7 @@ impl Private {
         unsafe {
             self.limits.install(ts);
             // Only one owner at a time: `traverse` must not count the references twice.
-            std::mem::replace(&mut self.asyncio, Asyncio::NONE).install(ts);
+            std::mem::replace(&mut self.asyncio, Asyncio::NONE).install_own(ts);
         }
     }
 
@@ -270,6 +303,14 @@ impl Private {
     pub(super) fn references(&self) -> [*mut PyObject; 2] {
         self.asyncio.references()
     }
+}
+
+/// Chooses whether all stacks of an OS thread see the same running loop.
+///
+/// A loop that a suspended stack keeps at that moment is not seen by it any more, and
+/// stays referenced.
+pub(crate) fn share_running_loop(shared: bool) {
+    SHARED_LOOP.store(shared, Relaxed);
 }
 
 /// Finds limits and asyncio's state.

@@ -105,6 +105,44 @@ def test_variable_makes_the_loop_visible_in_green_code(run_isolated):
     assert run_isolated(program, env).stdout == "True\n"
 
 
+def test_visible_loop_leaves_tasks_to_their_coroutines_and_references_to_their_owners(
+    run_isolated,
+):
+    """Switching neither shows a task to green code nor takes or loses a reference."""
+    program = """
+import asyncio, gc, sys, eventlet, eventlet.hubs
+from eventlet.asyncio import spawn_for_awaitable
+
+def green():
+    loop = asyncio.get_running_loop()
+    assert asyncio.current_task() is None
+    eventlet.sleep(0)
+    assert asyncio.get_running_loop() is loop
+
+async def coroutine():
+    task = asyncio.current_task()
+    for _ in range(10):
+        await eventlet.spawn(green)
+        assert asyncio.current_task() is task
+
+def round():
+    others = [eventlet.spawn(green) for _ in range(10)]
+    spawn_for_awaitable(coroutine()).wait()
+    for other in others:
+        other.wait()
+    gc.collect()
+    return sys.getrefcount(loop)
+
+loop = eventlet.hubs.get_hub().loop
+round()
+counts = [round() for _ in range(5)]
+assert len(set(counts)) == 1, counts
+print("pass")
+"""
+    env = {"EVENTLET_HUB": "asyncio", "EVENTLET_ASYNCIO_VISIBLE_LOOP": "1"}
+    assert run_isolated(program, env).stdout == "pass\n"
+
+
 def test_hub_and_green_threads_are_no_tasks():
     seen = []
 
