@@ -122,6 +122,8 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
             "eventlet.green.thread",
             (
                 "LockType",
+                "RLock",
+                "_count",
                 "_local",
                 "_set_sentinel",
                 "_ThreadHandle",
@@ -130,6 +132,7 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
                 "allocate",
                 "allocate_lock",
                 "get_ident",
+                "interrupt_main",
                 "lock",
                 "stack_size",
                 "start_joinable_thread",
