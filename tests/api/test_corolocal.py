@@ -6,10 +6,10 @@ import gc
 import threading
 import weakref
 
-import greenlet
 import pytest
 
 import eventlet
+import greenlet
 from eventlet import corolocal
 
 
@@ -156,20 +156,19 @@ def test_local_value_that_refers_to_its_local_is_collected():
 
 def test_local_values_of_green_threads_die_with_the_local_at_once():
     """Without a collection: files and connections are kept in locals."""
-    shared = corolocal.local()
+    holder = [corolocal.local()]
     resume = eventlet.Event()
     dying = []
 
     def worker():
-        local = shared
-        local.value = Value()
-        dying.append(weakref.ref(local.value))
-        del local
+        holder[0].value = Value()
+        dying.append(weakref.ref(holder[0].value))
         resume.wait()
 
     thread = eventlet.spawn(worker)
     eventlet.sleep(0)
-    del shared
+    assert dying[0]() is not None
+    holder.clear()
     assert dying[0]() is None
     resume.send()
     thread.wait()

@@ -7,8 +7,7 @@ semaphores, which wake their waiters across OS threads too.
 
 from __future__ import annotations
 
-from _signal import NSIG as _NSIG
-from _signal import SIGINT as _SIGINT
+import signal as _signal
 from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.originals import original, real_get_ident
@@ -163,7 +162,7 @@ def exit() -> None:
 exit_thread = exit
 
 
-def interrupt_main(signum: int = _SIGINT) -> None:
+def interrupt_main(signum: int = _signal.SIGINT) -> None:
     """
     Have the main thread act as if the signal had arrived.
 
@@ -177,7 +176,7 @@ def interrupt_main(signum: int = _SIGINT) -> None:
     if real_get_ident() != main or getcurrent().parent is None:
         _thread.interrupt_main(signum)
         return
-    if not 0 < signum < _NSIG:
+    if not 0 < signum < _signal.NSIG:
         message = "signal number out of range"
         raise ValueError(message)
     get_hub().schedule_call_global(0, _thread.interrupt_main, signum)
