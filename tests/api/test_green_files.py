@@ -95,6 +95,26 @@ def test_os_write_of_a_blocking_pipe_writes_everything(pipe, in_order):
     assert sorted(log[2:]) == [(0, size), (1, 0)]
 
 
+def test_wrong_end_of_a_pipe_fails_at_once(pipe):
+    """No event would ever end the wait for it."""
+    with pytest.raises(OSError, match="Bad file") as failed:
+        green_os.write(pipe[0], b"x")
+    assert failed.value.errno == errno.EBADF
+    with pytest.raises(OSError, match="Bad file") as failed:
+        green_os.read(pipe[1], 1)
+    assert failed.value.errno == errno.EBADF
+
+
+def test_os_open_takes_its_arguments_by_name(tmp_path):
+    """By the standard names, and by upstream's."""
+    for name in ("path", "file"):
+        fd = green_os.open(
+            **{name: tmp_path / name}, flags=os.O_CREAT | os.O_WRONLY, mode=0o600
+        )
+        assert green_os.write(fd, b"x") == 1
+        os.close(fd)
+
+
 def test_os_waitpid_lets_other_green_threads_run(in_order):
     reading, writing = os.pipe()
     program = "import sys; sys.stdin.read(); sys.exit(3)"

@@ -102,7 +102,6 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
             (
                 "socket",
                 "SocketType",
-                "create_connection",
                 "fromfd",
                 "getaddrinfo",
                 "gethostbyaddr",
@@ -115,7 +114,7 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
         # `SSLContext` stays: see `eventlet.green.ssl`.
         Exchange("ssl", "eventlet.green.ssl", ("SSLSocket", "wrap_socket")),
     ),
-    "subprocess": (Exchange("subprocess", "eventlet.green.subprocess", ("Popen",)),),
+    "subprocess": (Exchange("subprocess", "eventlet.green.subprocess", ()),),
     "thread": (
         Exchange(
             "_thread",
