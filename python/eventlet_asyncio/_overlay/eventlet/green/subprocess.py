@@ -11,7 +11,7 @@ replace in it keeps its effect; from then on this module shows what that one hol
 from __future__ import annotations
 
 from types import ModuleType as _ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.copies import run_copy as _run_copy
 from eventlet._patch.plan import green_module as _green_module
@@ -52,12 +52,13 @@ def _derive() -> None:
         globals()[name] = getattr(standard, name)
 
 
-class _GreenPopen:
-    pid: int
-    args: Any
-    returncode: Any
-    poll: Any
+if TYPE_CHECKING:
+    from subprocess import Popen as _Base
+else:
+    _Base = object
 
+
+class _GreenPopen(_Base):  # type: ignore[type-arg]
     def __init__(self, args: Any, bufsize: int = -1, *argss: Any, **kwds: Any) -> None:
         for file in (*argss[1:4], *map(kwds.get, ("stdin", "stdout", "stderr"))):
             raw = None if isinstance(file, int) else _raw_of(file)
@@ -79,7 +80,7 @@ class _GreenPopen:
         if self.returncode is not None:
             return self.returncode
         if timeout is None:
-            return super().wait()  # type: ignore[misc]
+            return super().wait()
         clock: Any = _green_module("time")
         end = clock.monotonic() + timeout
         while (status := self.poll()) is None:
