@@ -4,7 +4,8 @@ Attributes that each green thread sees for itself: `threading.local`, greened.
 The values belong to the local, in a table by green thread, so that the collector
 sees a value that refers back to its local. A green thread is known there by a token
 that it holds, and that it is relieved of when it ends: so values die with the green
-thread even if one of them refers back to it.
+thread even if one of them refers back to it. Those of the one that used the local last
+stay until another one uses it; upstream's tests count on that.
 
 Attribute access never exchanges the ``__dict__`` of the one shared object for
 the caller's, as the stdlib's Python version does under a lock: another OS
@@ -62,9 +63,11 @@ def _forget(token: ref[_Token]) -> None:
 
 
 class _localbase:
-    __slots__ = ("_local__arguments", "_local__values")
+    __slots__ = ("_local__arguments", "_local__last", "_local__values")
 
     _local__arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    # Who asked last, and what for: asked once, a green thread asks again soon.
+    _local__last: tuple[_TokenRef, dict[str, Any]]
     _local__values: _Table
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -76,36 +79,48 @@ class _localbase:
         object.__setattr__(self, "_local__arguments", (args, kwargs))
         object.__setattr__(self, "_local__values", table)
         # `__init__` is about to be called for this green thread anyway.
-        _enter(table)
+        object.__setattr__(self, "_local__last", _enter(table))
         return self
 
 
-def _enter(table: _Table) -> dict[str, Any]:
-    """Give the calling green thread a dict of its own in `table`."""
+def token_of_current() -> _Token:
+    """Return an object that lives until the calling green thread ends."""
     attributes = getcurrent().__dict__
-    token = attributes.get(_ENTRY)
+    token: _Token | None = attributes.get(_ENTRY)
     if token is None:
         token = attributes[_ENTRY] = _Token()
+    return token
+
+
+def _enter(table: _Table) -> tuple[_TokenRef, dict[str, Any]]:
+    """Give the calling green thread a dict of its own in `table`."""
+    token = token_of_current()
     reference = _TokenRef(token, _forget)
     reference.ident = id(token)
     reference.table = ref(table)
     values: dict[str, Any] = {}
-    table[id(token)] = (reference, values)
-    return values
+    table[id(token)] = entry = (reference, values)
+    return entry
 
 
 def _values(self: local) -> dict[str, Any]:
     """Return the dict of the calling green thread, initialised if it is new."""
-    table: _Table = _get(self, "_local__values")
     token = getcurrent().__dict__.get(_ENTRY)
-    known = None if token is None else table.get(id(token))
-    if known is not None:
-        return known[1]
-    values = _enter(table)
+    table: _Table = _get(self, "_local__values")
+    if token is not None:
+        last: tuple[_TokenRef, dict[str, Any]] = _get(self, "_local__last")
+        if last[0]() is token:
+            return last[1]
+        known = table.get(id(token))
+        if known is not None:
+            _set(self, "_local__last", known)
+            return known[1]
+    last = _enter(table)
+    _set(self, "_local__last", last)
     if type(self).__init__ is not object.__init__:
         args, kwargs = _get(self, "_local__arguments")
         self.__init__(*args, **kwargs)  # type: ignore[misc]
-    return values
+    return last[1]
 
 
 _get = object.__getattribute__

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from eventlet._patch.originals import original, real_get_ident
-from eventlet.corolocal import local
+from eventlet.corolocal import token_of_current
 from eventlet.green import thread as green_thread
+from eventlet.greenthread import GreenThread
 from eventlet.semaphore import Semaphore
 from eventlet.support.greenlets import getcurrent
 
@@ -41,15 +42,6 @@ _THREAD_NAMES = {
 }
 
 
-class _Presence:
-    """Is among the locals of a greenlet, so that it dies when the greenlet ends."""
-
-    __slots__ = ("__weakref__",)
-
-
-_presences = local()
-
-
 class _GreenThread:
     """
     What `current_thread` gives in a greenlet that no `Thread` object started.
@@ -59,28 +51,39 @@ class _GreenThread:
 
     _count = itertools.count(1)
 
-    def __init__(self, active: dict[int, Any]) -> None:
+    def __init__(self, active: dict[int, Any], host: Any) -> None:
         """
         Stand for the calling greenlet, and be in `active` until it ends.
+
+        Args:
+            host: The thread object of the OS thread.
         """
         green = getcurrent()
         self._green: ref[greenlet] = ref(green)
         self._ident = id(green)
         self._name = f"GreenThread-{next(self._count)}"
         self._active = active
+        self._host = host
         self._joining: list[Semaphore] = []
-        presence = _presences.presence = _Presence()
-        self._present = ref(presence, self._end)
+        self._present = ref(token_of_current(), self._end)
         active[self._ident] = self
 
-    def _end(self, _presence: object) -> None:
+    def _end(self, _token: object) -> None:
         if self._active.get(self._ident) is self:
             del self._active[self._ident]
         for semaphore in self._joining:
             semaphore.release()
 
     def __repr__(self) -> str:
-        return f"<_GreenThread({self._name}, {self._green()!r})>"
+        own = f"<_GreenThread({self._name}, {self._g!r})>"
+        if isinstance(self._g, GreenThread):
+            return own
+        # Upstream takes a greenlet that is no `GreenThread` for the main thread.
+        return f"{self._host!r} in {own}"
+
+    @property
+    def _g(self) -> greenlet | None:
+        return self._green()
 
     @property
     def name(self) -> str:
@@ -152,7 +155,7 @@ class _GreenThread:
         Raises:
             RuntimeError: If it is the calling one.
         """
-        if self._green() is getcurrent():
+        if self._g is getcurrent():
             message = "cannot join current thread"
             raise RuntimeError(message)
         ended = Semaphore(0)
@@ -180,6 +183,8 @@ def install(namespace: dict[str, Any]) -> None:
         namespace["_set_name"] = None
     current = _current_thread(namespace)
     namespace["current_thread"] = current
+    if "currentThread" in namespace:
+        namespace["currentThread"] = current
     main = namespace["_main_thread"]
     namespace["_os_threads"] = WeakSet(
         thread for thread in namespace["_active"].values() if thread is not main
@@ -228,12 +233,11 @@ def _current_thread(namespace: dict[str, Any]) -> Any:
         thread = active.get(green_thread.get_ident())
         if thread is not None:
             return thread
-        if getcurrent().parent is not None:
-            return _GreenThread(active)
         threads = original("threading")
-        if real_get_ident() == threads.main_thread().ident:
-            return namespace["_main_thread"]
-        return threads.current_thread()
+        host = threads.current_thread()
+        if host is threads.main_thread():
+            host = namespace["_main_thread"]
+        return host if getcurrent().parent is None else _GreenThread(active, host)
 
     return current_thread
 
