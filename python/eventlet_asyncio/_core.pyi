@@ -397,7 +397,7 @@ class HttpRefusal(Exception): ...
 class HttpReader:
     def __new__(
         cls,
-        fd: int,
+        fileno: Callable[[], int],
         request_line: int,
         header_line: int,
         total: int,
