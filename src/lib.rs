@@ -6,7 +6,10 @@
 //! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload  bridge  module
 //! pure, no interpreter | needs the interpreter (feature `python`)
 //! ```
+//!
+//! Beside them `frames`, which is pure, below `websocket`, its face to Python.
 
+pub mod frames;
 pub mod reactor;
 pub mod sched;
 pub mod stack;
@@ -30,3 +33,5 @@ mod module;
 mod pystate;
 #[cfg(feature = "python")]
 mod sync;
+#[cfg(feature = "python")]
+mod websocket;

@@ -16,7 +16,6 @@ OVERLAY = (
 
 # Modules of upstream that are not written yet, with what keeps them waiting.
 PENDING = {
-    "eventlet.websocket": "needs wsgi",
     "eventlet.wsgi": "the server comes after the green sockets it stands on",
 }
 
