@@ -3,13 +3,15 @@
 //! Layers, from the bottom; each uses only those before it:
 //!
 //! ```text
-//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload  bridge  module
+//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload websocket wsgi  bridge  module
 //! pure, no interpreter | needs the interpreter (feature `python`)
 //! ```
 //!
-//! Beside them `frames`, which is pure, below `websocket`, its face to Python.
+//! `http` and `frames` stand beside them: bytes in, bytes out, each used by one layer alone,
+//! `wsgi` and `websocket`.
 
 pub mod frames;
+pub mod http;
 pub mod reactor;
 pub mod sched;
 pub mod stack;
@@ -35,3 +37,5 @@ mod pystate;
 mod sync;
 #[cfg(feature = "python")]
 mod websocket;
+#[cfg(feature = "python")]
+mod wsgi;
