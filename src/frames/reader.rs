@@ -212,6 +212,9 @@ impl Reader {
             self.head[before..before + more].copy_from_slice(&data[..more]);
             &self.head[..before + more]
         };
+        if let &[first, second, ..] = source {
+            self.check_start(first, second)?;
+        }
         match header::parse(source).map_err(|_| Fault::LengthForm)? {
             Some((header, size)) => {
                 *data = &data[size - before..];
@@ -231,54 +234,53 @@ impl Reader {
         }
     }
 
-    /// Judges a head, and opens its frame.
-    fn admit(&mut self, header: header::Header) -> Result<(), Fault> {
-        match (self.role, header.key) {
-            (Role::Server, None) => return Err(Fault::Unmasked),
-            (Role::Client, Some(_)) => return Err(Fault::Masked),
+    /// Judges the first two bytes of a head, as soon as they are there.
+    fn check_start(&self, first: u8, second: u8) -> Result<(), Fault> {
+        match (self.role, second & 0x80 != 0) {
+            (Role::Server, false) => return Err(Fault::Unmasked),
+            (Role::Client, true) => return Err(Fault::Masked),
             _ => {}
         }
-        let compressed = header.reserved == 4 && self.compression;
-        if header.reserved != 0 && !compressed {
+        let compressed = first & 0x70 == 0x40 && self.compression;
+        if first & 0x70 != 0 && !compressed {
             return Err(Fault::Reserved);
         }
-        match header.opcode {
+        match first & 0x0f {
             opcode::CLOSE | opcode::PING | opcode::PONG => {
-                if !header.fin {
-                    return Err(Fault::ControlFragmented);
+                if first & 0x80 == 0 {
+                    Err(Fault::ControlFragmented)
+                } else if second & 0x7f > 125 {
+                    Err(Fault::ControlTooLong)
+                } else if compressed {
+                    Err(Fault::ControlCompressed)
+                } else {
+                    Ok(())
                 }
-                if header.length > 125 {
-                    return Err(Fault::ControlTooLong);
-                }
-                if compressed {
-                    return Err(Fault::ControlCompressed);
-                }
-                self.control.clear();
             }
-            opcode::CONTINUATION => {
-                if compressed {
-                    // Only a message's first frame says that it is compressed (RFC 7692, 6.1).
-                    return Err(Fault::Reserved);
-                }
-                let Some(begun) = &mut self.begun else {
-                    return Err(Fault::NothingToContinue);
-                };
-                begun.frames += 1;
-            }
-            opcode::TEXT | opcode::BINARY => {
-                if self.begun.is_some() {
-                    return Err(Fault::NotContinued);
-                }
-                self.begun = Some(Begun {
+            // Only a message's first frame says that it is compressed (RFC 7692, 6.1).
+            opcode::CONTINUATION if compressed => Err(Fault::Reserved),
+            opcode::CONTINUATION if self.begun.is_none() => Err(Fault::NothingToContinue),
+            opcode::TEXT | opcode::BINARY if self.begun.is_some() => Err(Fault::NotContinued),
+            opcode::CONTINUATION | opcode::TEXT | opcode::BINARY => Ok(()),
+            _ => Err(Fault::Opcode),
+        }
+    }
+
+    /// Opens a frame whose first bytes have been judged.
+    fn admit(&mut self, header: header::Header) -> Result<(), Fault> {
+        self.check_size(header.opcode, header.length)?;
+        match (header.opcode, &mut self.begun) {
+            (opcode::CONTINUATION, Some(begun)) => begun.frames += 1,
+            (opcode::TEXT | opcode::BINARY, begun) => {
+                *begun = Some(Begun {
                     text: header.opcode == opcode::TEXT,
-                    compressed,
+                    compressed: header.reserved != 0,
                     frames: 1,
                     valid: 0,
                 });
             }
-            _ => return Err(Fault::Opcode),
+            _ => self.control.clear(),
         }
-        self.check_size(header.opcode, header.length)?;
         self.open = Some(Open {
             opcode: header.opcode,
             fin: header.fin,

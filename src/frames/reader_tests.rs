@@ -167,6 +167,8 @@ fn what_the_protocol_forbids_is_a_fault() {
     let data = join(&[(0x01, b"hi"), (0x81, b"hi")]);
     assert_eq!(fault(&data), Fault::NotContinued);
     assert_eq!(fault(b"\x82\xfe\x00\x05"), Fault::LengthForm);
+    // Two bytes of a head are enough.
+    assert_eq!(fault(b"\x07\xff"), Fault::Opcode);
 }
 
 #[test]

@@ -542,11 +542,11 @@ class RFC6455WebSocket(WebSocket):
         Raises:
             OSError: If the connection breaks.
         """
-        event = self._next_event()
-        # The one kind of event that most are.
-        if type(event) is str or type(event) is bytes:
-            return event
-        while event is not None:
+        while True:
+            event = self._next_event()
+            if type(event) is not tuple:
+                # A message, as most events are, or the end.
+                return event
             try:
                 message = self._react(event)
             except FailedConnectionError as error:
@@ -554,8 +554,6 @@ class RFC6455WebSocket(WebSocket):
                 return None
             if message is not None:
                 return message
-            event = self._next_event()
-        return None
 
     def close(self, close_data: tuple[int, str | bytes] | None = None) -> None:
         """

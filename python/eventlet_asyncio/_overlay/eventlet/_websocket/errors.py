@@ -56,3 +56,8 @@ class FailedConnectionError(Exception):
 
 class ProtocolError(ValueError):
     """Something was to be sent that the protocol does not allow."""
+
+
+# By the name under which they are caught, tracebacks show and pickles find them.
+for _class in (BadRequest, ConnectionClosedError, FailedConnectionError, ProtocolError):
+    _class.__module__ = "eventlet.websocket"
