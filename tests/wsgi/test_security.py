@@ -240,7 +240,7 @@ def test_announced_size_costs_no_memory(serve):
 
     def application(environ, start_response):
         with open("/proc/self/status") as file:
-            before = next(line for line in file if line.startswith("VmSize"))
+            before = next(line for line in file if line.startswith("VmPeak"))
         environ["wsgi.input"].read()
         with open("/proc/self/status") as file:
             after = next(line for line in file if line.startswith("VmPeak"))
