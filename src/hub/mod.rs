@@ -21,6 +21,7 @@
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod libuv;
 pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;

@@ -235,7 +235,7 @@ def test_loop_run_by_a_green_thread_lets_others_run(run):
     assert green.wait() == "sent"
 
 
-def test_loops_of_several_green_threads_run_at_the_same_time():
+def test_loops_of_several_green_threads_run_at_the_same_time(run):
     events = [Event() for _ in range(3)]
 
     async def main(i):
@@ -243,11 +243,11 @@ def test_loops_of_several_green_threads_run_at_the_same_time():
         events[i].send(i)
         return await eventlet.spawn(events[(i + 1) % 3].wait)
 
-    greens = [eventlet.spawn(asyncio.run, main(i)) for i in range(3)]
+    greens = [eventlet.spawn(run, main(i)) for i in range(3)]
     assert [green.wait() for green in greens] == [1, 2, 0]
 
 
-def test_tasks_of_the_hubs_loop_go_on_while_green_code_runs_another(gate):
+def test_tasks_of_the_hubs_loop_go_on_while_green_code_runs_another(run, gate):
     log = []
 
     async def beneath():
@@ -262,7 +262,7 @@ def test_tasks_of_the_hubs_loop_go_on_while_green_code_runs_another(gate):
     green = spawn_for_awaitable(beneath())
     eventlet.sleep(0)
     gate.open("opened")
-    assert asyncio.run(main()) == "from beneath"
+    assert run(main()) == "from beneath"
     green.wait()
     assert log == ["waits", "opened"]
 
@@ -282,7 +282,7 @@ def test_blocking_green_call_in_a_coroutine_of_such_a_loop_is_refused(run):
     assert eventlet.spawn(run, main()).wait()
 
 
-def test_other_green_threads_do_not_see_such_a_loop():
+def test_other_green_threads_do_not_see_such_a_loop(run):
     seen = []
 
     def look():
@@ -296,18 +296,18 @@ def test_other_green_threads_do_not_see_such_a_loop():
         asyncio.get_running_loop()
         return True
 
-    assert eventlet.spawn(asyncio.run, main()).wait()
+    assert eventlet.spawn(run, main()).wait()
     assert seen == ["hidden"]
 
 
-def test_future_of_such_a_loop_can_be_set_by_other_green_threads():
+def test_future_of_such_a_loop_can_be_set_by_other_green_threads(run):
     futures = []
 
     async def main():
         futures.append(asyncio.get_running_loop().create_future())
         return await futures[0]
 
-    green = eventlet.spawn(asyncio.run, main())
+    green = eventlet.spawn(run, main())
     while not futures:
         eventlet.sleep(0)
     eventlet.sleep(0)
@@ -315,7 +315,7 @@ def test_future_of_such_a_loop_can_be_set_by_other_green_threads():
     assert green.wait() == "set"
 
 
-def test_killed_green_thread_cancels_the_tasks_of_its_loop():
+def test_killed_green_thread_cancels_the_tasks_of_its_loop(run):
     log = []
 
     async def main():
@@ -325,7 +325,7 @@ def test_killed_green_thread_cancels_the_tasks_of_its_loop():
         finally:
             log.append("cleaned up")
 
-    green = eventlet.spawn(asyncio.run, main())
+    green = eventlet.spawn(run, main())
     while not log:
         eventlet.sleep(0)
     eventlet.sleep(0)
@@ -334,7 +334,7 @@ def test_killed_green_thread_cancels_the_tasks_of_its_loop():
     assert green.dead
 
 
-def test_busy_loop_of_a_green_thread_does_not_starve_others():
+def test_busy_loop_of_a_green_thread_does_not_starve_others(run):
     stop = []
 
     async def main():
@@ -344,7 +344,7 @@ def test_busy_loop_of_a_green_thread_does_not_starve_others():
             await asyncio.sleep(0)
         return turns
 
-    green = eventlet.spawn(asyncio.run, main())
+    green = eventlet.spawn(run, main())
     for _ in range(5):
         eventlet.sleep(0.001)
     stop.append(1)
