@@ -424,7 +424,7 @@ impl Hub {
     /// Wake whoever waits for a descriptor that is about to be closed.
     fn _close_descriptor(&self, fd: c_int) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { io::close_descriptor(self.own()?, fd) }
+        unsafe { io::close_descriptor(self.own()?, fd) };
         Ok(())
     }
 

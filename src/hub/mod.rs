@@ -10,7 +10,8 @@
 //!
 //! Invariants:
 //! - H1: `Core` is touched only with the GIL held, by its own OS thread; other threads post
-//!   to `inbox` and wake the reactor.
+//!   to `inbox` and wake the reactor. But one that closes a descriptor takes its waiters
+//!   out of the reactor itself, unless that is polled without the GIL just then (`polling`).
 //! - H2: no reference into `Core` is alive across a switch or while Python code runs: every
 //!   function takes the raw pointer and borrows for one statement.
 //! - H3: each green thread in `ready`, `timers` and waiter lists is held by an owned reference
@@ -30,6 +31,7 @@ pub(crate) mod run;
 pub(crate) mod socket;
 pub(crate) mod turn;
 
+use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,6 +148,10 @@ pub(crate) struct Core {
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
     pub(crate) looping: looping::Looping,
+    /// This OS thread sleeps in the reactor without the GIL: nobody else may touch that.
+    pub(crate) polling: bool,
+    /// Descriptors that other OS threads have closed meanwhile.
+    pub(crate) gone: Vec<c_int>,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
@@ -182,6 +188,8 @@ impl Core {
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),
+            polling: false,
+            gone: Vec::new(),
             running: false,
             stopping: false,
             closed: false,
