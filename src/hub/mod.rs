@@ -28,6 +28,7 @@ pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod turn;
 
@@ -148,6 +149,9 @@ pub(crate) struct Core {
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
     pub(crate) looping: looping::Looping,
+    /// In asyncio's debug mode, nanoseconds after which a green thread that runs on without a
+    /// switch is reported; else [`looping::NEVER`].
+    pub(crate) slow: u64,
     /// This OS thread sleeps in the reactor without the GIL: nobody else may touch that.
     pub(crate) polling: bool,
     /// Descriptors that other OS threads have closed meanwhile.
@@ -188,6 +192,7 @@ impl Core {
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),
+            slow: looping::NEVER,
             polling: false,
             gone: Vec::new(),
             running: false,
@@ -329,7 +334,8 @@ fn prefetch(address: *const u8) {
 pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract; entries own what they name.
     unsafe {
-        if (*core).budget.spend(crate::reactor::now) {
+        // In debug mode the runner measures each green thread.
+        if (*core).slow == looping::NEVER && (*core).budget.spend(crate::reactor::now) {
             if (*core).ready.len() > CROWD {
                 fetch_ahead(core);
             }

@@ -24,20 +24,18 @@ import asyncio
 import asyncio.base_events
 import asyncio.tasks
 import functools
-import importlib.util
-import sys
 import threading
 from asyncio import events
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from eventlet._patch.isolate import when_imported
 from eventlet.hubs import _nested
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Callable
 
 _installed = False
 # Greenlets that wait for a loop, run by their hub, to be stopped.
@@ -59,10 +57,7 @@ def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None
     base = asyncio.base_events.BaseEventLoop
     _replace(base, nest=_nested.run)
     asyncio.tasks.events = _events_of_tasks(usable_loop)  # type: ignore[attr-defined]
-    if "uvloop" in sys.modules:
-        _install_uvloop(sys.modules["uvloop"])
-    else:
-        sys.meta_path.insert(0, _WhenImported("uvloop", _install_uvloop))
+    when_imported("uvloop", _install_uvloop)
 
 
 def _install_uvloop(uvloop: ModuleType) -> None:
@@ -165,36 +160,3 @@ def _events_of_tasks(
     if hasattr(events, "_get_event_loop"):
         module._get_event_loop = get_event_loop  # type: ignore[attr-defined]
     return module
-
-
-class _WhenImported:
-    """A finder that has something done to a module right after it was imported."""
-
-    def __init__(self, name: str, action: Callable[[ModuleType], None]) -> None:
-        self._name = name
-        self._action = action
-        self._looking = False
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find the module as others do, and wrap its loader."""
-        if name != self._name or self._looking:
-            return None
-        self._looking = True
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._looking = False
-        if spec is None or spec.loader is None:
-            return None
-        load = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            load(module)
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-                self._action(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec

@@ -228,7 +228,7 @@ class _Signals:
             self._outer = self._of_nobody(_wake_by(-1))
 
     def leave(self) -> None:
-        """The loop begins to wait."""
+        """Make way: the loop begins to wait."""
         if self._main:
             self._own = _wake_by(self._outer)
             self.waiting.append(self)
@@ -236,14 +236,14 @@ class _Signals:
                 _wake_by(self._own)
 
     def come_back(self) -> None:
-        """The loop goes on."""
+        """Put its own in place: the loop goes on."""
         if self._main:
             self.waiting.remove(self)
             former = _wake_by(self._own)
             self._outer = -1 if former == self._own else self._of_nobody(former)
 
     def end(self) -> None:
-        """The loop has ended."""
+        """Restore what was there: the loop has ended."""
         if self._main:
             if self._outer == -1 and self.waiting:
                 self._outer = self.waiting[-1]._own

@@ -21,7 +21,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from eventlet.hubs import _loops
+from eventlet.hubs import _ending, _loops, _slow
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
@@ -40,6 +40,10 @@ class Hub(BaseHub):
     """A hub whose turns are callbacks of an asyncio event loop."""
 
     _driver = "asyncio"
+    #: The loop that the hub runs when no other loop runs, once it was needed.
+    _own_loop: asyncio.AbstractEventLoop | None = None
+    #: Whether that is of the hub's making.
+    _made_loop = False
 
     def __init__(self) -> None:
         """Open the hub for the running OS thread; the loop is made when needed."""
@@ -57,22 +61,37 @@ class Hub(BaseHub):
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the hub runs when no other loop runs."""
         named = os.environ.get(LOOP_VARIABLE)
-        self._made_loop = True
+        current = None if named else _current_loop()
+        self._made_loop = current is None
         if named:
-            return _loop_from(named)
-        current = _current_loop()
-        if current is not None:
-            self._made_loop = False
-            return current
-        fresh = asyncio.new_event_loop()
-        # Whoever asks for the thread's loop gets the one that will run.
-        asyncio.set_event_loop(fresh)
-        return fresh
+            current = _loop_from(named)
+        elif current is None:
+            current = asyncio.new_event_loop()
+            # Whoever asks for the thread's loop gets the one that will run.
+            asyncio.set_event_loop(current)
+        self._own_loop = current
+        return current
 
     def _release_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
-        if getattr(self, "_made_loop", False) and not event_loop.is_running():
-            event_loop.close()
+        self._own_loop = None
+        if self._made_loop and not event_loop.is_running():
+            try:
+                _ending.finish(event_loop, event_loop.run_until_complete)
+            finally:
+                event_loop.close()
+
+    def _debug_begins(self) -> None:
+        """Note that the loop is in debug mode from now on."""
+        _slow.begin()
+
+    def _debug_label(self, what: object) -> str:
+        """Name what the hub is about to run."""
+        return _slow.label(what)
+
+    def _debug_slow(self, label: str, what: object, seconds: float) -> None:
+        """Report what ran for long."""
+        _slow.report(label, what, seconds)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
@@ -112,3 +131,4 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
 
 _core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
 _loops.install(_current_loop)
+_ending.install()
