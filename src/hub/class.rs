@@ -460,6 +460,9 @@ impl Hub {
             if core.is_null() {
                 return Ok(());
             }
+            // SAFETY: `Py` is a transparent `NonNull<PyObject>`, and so is an Option of it.
+            let greenlet = &*(&raw const (*core).greenlet).cast::<Option<Py<PyAny>>>();
+            visit.call(greenlet.as_ref())?;
             if let Some(owned) = (*core).looping.owned.as_ref() {
                 visit.call(owned)?;
             }

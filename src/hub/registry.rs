@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, looping, run};
+use super::{Core, Driver, looping, run};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
@@ -203,11 +203,10 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         }
         looping::detach(py, core);
         end_greenlet(core);
-        if let Some(owned) = (*core).looping.owned.take()
-            && object != ffi::Py_None()
-        {
+        drop((*core).looping.owned.take());
+        if (*core).driver == Driver::Asyncio && object != ffi::Py_None() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
-            if let Err(error) = hub.call_method1("_release_loop", (owned,)) {
+            if let Err(error) = hub.call_method0("_release_loop") {
                 error.write_unraisable(py, Some(&hub));
             }
         }
@@ -297,6 +296,11 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         (*core).reactor.rebuild()?;
         (*core).waker = (*core).reactor.waker();
         let looping = std::mem::take(&mut (*core).looping);
+        // The Python side of the hub knows it, too.
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        if (*core).driver == Driver::Asyncio {
+            hub.call_method0("_forget_loop")?;
+        }
         for event_loop in [looping.owned, looping.attached].into_iter().flatten() {
             keep_for_ever(event_loop);
         }

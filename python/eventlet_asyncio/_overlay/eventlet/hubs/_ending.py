@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: How long the cleanup of tasks, and then that of generators, may take.
 SECONDS = 5.0
 
+_finished = False
+
 
 def finish(event_loop: asyncio.AbstractEventLoop, run: Run) -> None:
     """
@@ -38,6 +40,9 @@ def finish(event_loop: asyncio.AbstractEventLoop, run: Run) -> None:
     if event_loop.is_closed():
         return
     tasks = [task for task in asyncio.all_tasks(event_loop) if not task.done()]
+    # At once: those that have not begun never will.
+    for task in tasks:
+        task.cancel()
     # uvloop does not show its generators, and so is asked to close them.
     if tasks or getattr(event_loop, "_asyncgens", True):
         run(_finish(event_loop, tasks))
@@ -46,8 +51,6 @@ def finish(event_loop: asyncio.AbstractEventLoop, run: Run) -> None:
 async def _finish(
     event_loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[Any]]
 ) -> None:
-    for task in tasks:
-        task.cancel()
     if tasks:
         done, left = await asyncio.wait(tasks, timeout=SECONDS)
         for task in left:
@@ -66,10 +69,12 @@ async def _finish(
 
 def _at_exit() -> None:
     """Finish the loop of the main OS thread's hub."""
+    global _finished  # noqa: PLW0603 - the process's
     hub: Any = _core._existing_hub()
     event_loop = getattr(hub, "_own_loop", None)
-    if event_loop is None:
+    if event_loop is None or _finished:
         return
+    _finished = True
 
     def run(coro: Coroutine[Any, Any, None]) -> None:
         _core.spawn_for_awaitable(event_loop.create_task(coro)).wait()

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from eventlet._patch.isolate import when_imported
-from eventlet.hubs import _nested
+from eventlet.hubs import _nested, _wakeups
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
         if not _core._in_green_code():
             # Green threads that wait since before go on under this loop.
             _core._adopt(self)
+            _wakeups.clear()
             try:
                 run_forever(self)
             finally:

@@ -13,13 +13,11 @@ and tasks of the hub's own loop stand still.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from _thread import get_ident
-from threading import main_thread
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from eventlet.hubs import _wakeups
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
@@ -42,12 +40,10 @@ def run(event_loop: Any, run_forever: Run) -> None:
     if selector is None:
         _run_lent(event_loop, run_forever)
         return
-    event_loop._selector = _ParkingSelector(event_loop, selector)
-    marked = _core._mark_in_loop(True)
+    parking = event_loop._selector = _ParkingSelector(event_loop, selector)
     try:
-        run_forever(event_loop)
+        parking.run(run_forever)
     finally:
-        _core._mark_in_loop(marked)
         event_loop._selector = selector
 
 
@@ -67,14 +63,9 @@ def uvloop_runner(uvloop: ModuleType) -> Callable[[Any, Run], None]:
             _run_lent(event_loop, run_forever)
             return
         pause.descriptor = guest.descriptor
-        marked = _core._mark_in_loop(True)
-        signals = pause.signals
-        signals.begin()
         try:
-            run_forever(event_loop)
+            pause.run(run_forever)
         finally:
-            signals.end()
-            _core._mark_in_loop(marked)
             guest.end()
 
     return run_uvloop
@@ -94,10 +85,23 @@ class _Waits:
 
     #: Readable when the loop has something to do.
     descriptor: int | None = None
+    #: Whether the loop puts a descriptor for signals in place whenever it runs.
+    _sets_wakeup = False
 
     def __init__(self, event_loop: Any) -> None:
         self._event_loop = event_loop
         self._outer_hooks = sys.get_asyncgen_hooks()
+        self._wakeup = _wakeups.Share(event_loop, always=self._sets_wakeup)
+
+    def run(self, run_forever: Run) -> None:
+        """Run the loop, marked as one in whose callbacks green code must not block."""
+        marked = _core._mark_in_loop(True)
+        self._wakeup.begin()
+        try:
+            run_forever(self._event_loop)
+        finally:
+            self._wakeup.end()
+            _core._mark_in_loop(marked)
 
     def _yield(self) -> None:
         """Let others run."""
@@ -141,9 +145,11 @@ class _Waits:
         """Wait with the hooks of the code beneath, which other loops rely on."""
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(*self._outer_hooks)
+        self._wakeup.leave()
         try:
             wait(*args)
         finally:
+            self._wakeup.come_back()
             sys.set_asyncgen_hooks(*hooks)
 
 
@@ -183,82 +189,15 @@ class _ParkingSelector(_Waits):
 class _Pause(_Waits):
     """Called by libuv where it would sleep."""
 
-    def __init__(self, event_loop: Any) -> None:
-        super().__init__(event_loop)
-        self.signals = _Signals()
+    _sets_wakeup = True
 
     def __call__(self, milliseconds: int) -> None:
         """Wait for that long; for ever if negative; 0 lets others run. A switch point."""
-        self.signals.leave()
-        try:
-            if milliseconds == 0:
-                self._yield()
-            else:
-                self._park(None if milliseconds < 0 else milliseconds / 1000)
-        finally:
-            self.signals.come_back()
+        if milliseconds == 0:
+            self._yield()
+        else:
+            self._park(None if milliseconds < 0 else milliseconds / 1000)
 
     def _wake(self) -> None:
         # Not call_soon(), which is replaced meanwhile and would wake again.
         self._event_loop.call_soon_threadsafe(int)
-
-
-class _Signals:
-    """
-    The descriptor that signals are written to, while loops of uvloop take turns.
-
-    Each sets its own for as long as it runs and then restores what it found:
-    fine for loops that run one inside the other, and wrong for those of green threads,
-    which begin and end in any order.
-    So each finds none, and has its own in place while it does not wait.
-    While all wait, the one that was there before stays in place, so that
-    the hub's loop gets its signals; without one, the loop that began to wait last has its own.
-    """
-
-    #: Those whose loops wait, in the order in which they began to.
-    waiting: ClassVar[list[_Signals]] = []
-
-    def __init__(self) -> None:
-        self._main = get_ident() == main_thread().ident
-        self._own = self._outer = -1
-
-    def begin(self) -> None:
-        """Make sure that the loop finds none."""
-        if self._main:
-            self._outer = self._of_nobody(_wake_by(-1))
-
-    def leave(self) -> None:
-        """Make way: the loop begins to wait."""
-        if self._main:
-            self._own = _wake_by(self._outer)
-            self.waiting.append(self)
-            if self._outer == -1:
-                _wake_by(self._own)
-
-    def come_back(self) -> None:
-        """Put its own in place: the loop goes on."""
-        if self._main:
-            self.waiting.remove(self)
-            former = _wake_by(self._own)
-            self._outer = -1 if former == self._own else self._of_nobody(former)
-
-    def end(self) -> None:
-        """Restore what was there: the loop has ended."""
-        if self._main:
-            if self._outer == -1 and self.waiting:
-                self._outer = self.waiting[-1]._own
-            _wake_by(self._outer)
-
-    def _of_nobody(self, descriptor: int) -> int:
-        """Return a descriptor that belongs to none of these loops, else -1."""
-        owners = (other for other in self.waiting if other._own == descriptor)
-        return descriptor if next(owners, None) is None else -1
-
-
-def _wake_by(descriptor: int) -> int:
-    """Have signals written to a descriptor; return the former one."""
-    try:
-        return signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
-    except (OSError, ValueError):
-        # It was closed by its owner meanwhile.
-        return signal.set_wakeup_fd(-1)
