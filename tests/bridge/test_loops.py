@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ import eventlet
 from eventlet import hubs
 from eventlet.asyncio import await_, spawn_for_awaitable
 from eventlet.event import Event
+from eventlet.hubs import trampoline
 
 RUNNERS = {"asyncio": asyncio.run}
 if importlib.util.find_spec("uvloop") is not None:
@@ -181,6 +183,47 @@ def test_run_until_complete_of_the_hubs_loop_raises_in_a_coroutine():
         return True
 
     assert spawn_for_awaitable(main()).wait()
+
+
+def test_stop_in_a_coroutine_ends_neither_the_hub_nor_its_tasks(settle):
+    log = []
+
+    async def stops():
+        asyncio.get_running_loop().stop()
+        log.append("stopped")
+        await asyncio.sleep(0)
+        return await eventlet.spawn(lambda: "went on")
+
+    assert await_(stops()) == "went on"
+    assert eventlet.spawn_after(0.001, lambda: "timer").wait() == "timer"
+    assert log == ["stopped"]
+
+
+def test_reader_of_the_loop_and_a_green_wait_share_a_descriptor():
+    event_loop = hubs.get_hub().loop
+    left, right = socket.socketpair()
+    log = []
+
+    def reader():
+        log.append("reader")
+        event_loop.remove_reader(left)
+
+    async def adds():
+        asyncio.get_running_loop().add_reader(left, reader)
+
+    def waits():
+        trampoline(left, read=True)
+        log.append("green")
+
+    green = eventlet.spawn(waits)
+    await_(adds())
+    right.send(b"x")
+    green.wait()
+    while len(log) < 2:
+        eventlet.sleep(0)
+    assert sorted(log) == ["green", "reader"]
+    left.close()
+    right.close()
 
 
 def test_run_forever_of_the_hubs_loop_returns_after_stop():
