@@ -157,7 +157,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::class::Hub>()?;
     module.add_class::<hub::class::TimerHandle>()?;
     module.add_class::<hub::io::Registration>()?;
+    module.add_class::<hub::libuv::_UvGuest>()?;
     module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::io::_close_elsewhere, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_in_green_code, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_mark_in_loop, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_loop_waits, module)?)?;

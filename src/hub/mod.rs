@@ -10,7 +10,8 @@
 //!
 //! Invariants:
 //! - H1: `Core` is touched only with the GIL held, by its own OS thread; other threads post
-//!   to `inbox` and wake the reactor.
+//!   to `inbox` and wake the reactor. But one that closes a descriptor takes its waiters
+//!   out of the reactor itself, unless that is polled without the GIL just then (`polling`).
 //! - H2: no reference into `Core` is alive across a switch or while Python code runs: every
 //!   function takes the raw pointer and borrows for one statement.
 //! - H3: each green thread in `ready`, `timers` and waiter lists is held by an owned reference
@@ -22,14 +23,17 @@ mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod libuv;
 pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod turn;
 
+use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -148,6 +152,13 @@ pub(crate) struct Core {
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
     pub(crate) looping: looping::Looping,
+    /// In asyncio's debug mode, nanoseconds after which a green thread that runs on without a
+    /// switch is reported; else [`looping::NEVER`].
+    pub(crate) slow: u64,
+    /// This OS thread sleeps in the reactor without the GIL: nobody else may touch that.
+    pub(crate) polling: bool,
+    /// Descriptors that other OS threads have closed meanwhile.
+    pub(crate) gone: Vec<c_int>,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
@@ -185,6 +196,9 @@ impl Core {
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),
+            slow: looping::NEVER,
+            polling: false,
+            gone: Vec::new(),
             running: false,
             stopping: false,
             closed: false,
@@ -281,7 +295,8 @@ pub(crate) unsafe fn make_ready(core: *mut Core, item: Ready) {
 pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract; entries own what they name.
     unsafe {
-        if (*core).budget.spend(crate::reactor::now) {
+        // In debug mode the runner measures each green thread.
+        if (*core).slow == looping::NEVER && (*core).budget.spend(crate::reactor::now) {
             if (*core).ready.len() > ahead::CROWD {
                 ahead::fetch(core);
             }
