@@ -1,4 +1,4 @@
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextvars import Context
 from types import FrameType, ModuleType, TracebackType
@@ -22,6 +22,9 @@ __all__ = [
     "TimerHandle",
     "_adopt",
     "_after_fork_in_child",
+    "_after_fork_in_parent",
+    "_before_fork",
+    "_close_offload",
     "_existing_hub",
     "_greenlet",
     "_in_green_code",
@@ -34,13 +37,22 @@ __all__ = [
     "_set_visible_loop",
     "_stack_statistics",
     "_take_back",
+    "await_child",
+    "await_getaddrinfo",
+    "await_getnameinfo",
     "cancel",
     "error",
+    "getaddrinfo",
     "getcurrent",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
     "gettrace",
     "greenlet",
     "greenlet_to_future",
     "kill",
+    "read_now",
     "settrace",
     "sleep",
     "sock_recv",
@@ -238,6 +250,43 @@ def sock_send(
 def sock_sendall(
     fd: int, data: ReadableBuffer, flags: int, timeout: float | None, /
 ) -> None: ...
+
+# Calls in OS threads of the engine
+
+def getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+) -> list[Any]: ...
+def gethostbyname(hostname: str | bytes | bytearray, /) -> str: ...
+def gethostbyname_ex(
+    hostname: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def gethostbyaddr(
+    ip_address: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def getnameinfo(sockaddr: tuple[Any, ...], flags: int, /) -> tuple[str, str]: ...
+def await_getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+) -> Future[list[Any]]: ...
+def await_getnameinfo(
+    sockaddr: tuple[Any, ...], flags: int = 0, /
+) -> Future[tuple[str, str]]: ...
+
+# None: wait until it is readable. NotImplemented: the descriptor cannot be asked.
+def read_now(fd: int, n: int, /) -> Any: ...
+def await_child(pid: int, options: int, /) -> bool: ...
+def _before_fork() -> None: ...
+def _after_fork_in_parent() -> None: ...
+def _close_offload() -> None: ...
 
 # Between green threads and asyncio
 
