@@ -257,7 +257,7 @@ def getaddrinfo(
     host: bytes | str | None,
     port: bytes | str | int | None,
     family: int = 0,
-    type: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
     proto: int = 0,
     flags: int = 0,
 ) -> list[Any]: ...
@@ -273,7 +273,7 @@ def await_getaddrinfo(
     host: bytes | str | None,
     port: bytes | str | int | None,
     family: int = 0,
-    type: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
     proto: int = 0,
     flags: int = 0,
 ) -> Future[list[Any]]: ...

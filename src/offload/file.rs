@@ -38,7 +38,7 @@ enum Attempt {
 
 /// Read up to `n` bytes from `fd` without blocking this OS thread.
 ///
-/// Return None if the descriptor has to become ready first, and NotImplemented if it is of a
+/// Return None if the descriptor has to become ready first, and `NotImplemented` if it is of a
 /// kind that cannot be asked. Switch point if it is a file whose data are not in memory.
 #[pyfunction]
 #[pyo3(signature = (fd, n, /))]

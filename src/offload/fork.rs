@@ -25,9 +25,8 @@ pub(super) fn _before_fork() {
     // SAFETY: the GIL is held, and hooks of one fork run one after the other. Those who hold
     // the lock need no GIL.
     unsafe {
-        if (*&raw const HELD).is_none() {
-            HELD = Some(hold_off());
-        }
+        let held = std::ptr::replace(&raw mut HELD, None);
+        HELD = held.or_else(|| Some(hold_off()));
     }
 }
 
@@ -40,5 +39,5 @@ pub(super) fn _after_fork_in_parent() {
 pub(super) fn release() {
     // SAFETY: as for `_before_fork`; by the thread that holds it, which is also the one that
     // a child begins with.
-    unsafe { drop(std::mem::take(&mut *(&raw mut HELD))) }
+    unsafe { drop(std::ptr::replace(&raw mut HELD, None)) }
 }

@@ -17,6 +17,11 @@ use crate::hub::{Mailbox, Parked, park, registry};
 /// What a job does. A forked child may do it again.
 pub(super) type Work<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
+/// The work panicked; its thread has said why.
+struct Panicked;
+
+type Outcome<T> = Result<T, Panicked>;
+
 enum Receiver {
     Green(Mailbox, Parked),
     Task(Waker),
@@ -25,8 +30,7 @@ enum Receiver {
 enum Slot<T> {
     /// Not done yet. Without a receiver nobody is parked at the moment.
     Open(Option<Receiver>),
-    /// None: the work panicked.
-    Done(Option<T>),
+    Done(Outcome<T>),
     /// Nobody waits any more, or the outcome has been taken.
     Closed,
 }
@@ -57,7 +61,7 @@ impl<T: Send + 'static> Job<T> {
         }
         match std::mem::replace(&mut *slot, Slot::Closed) {
             Slot::Done(outcome) => Received::Now(outcome, receiver),
-            _ => Received::Now(None, receiver),
+            _ => Received::Now(Err(Panicked), receiver),
         }
     }
 
@@ -73,7 +77,7 @@ impl<T: Send + 'static> Job<T> {
 /// What [`Job::receive`] found.
 enum Received<T> {
     /// The outcome, and the receiver, which nobody will wake.
-    Now(Option<T>, Receiver),
+    Now(Outcome<T>, Receiver),
     /// None yet: the former receiver.
     Later(Option<Receiver>),
 }
@@ -83,7 +87,7 @@ impl<T: Send + 'static> Task for Job<T> {
         if matches!(*self.lock(), Slot::Closed) {
             return;
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)())).ok();
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)())).map_err(|_| Panicked);
         let _posting = fork::hold_off();
         let mut slot = self.lock();
         let Slot::Open(receiver) = std::mem::replace(&mut *slot, Slot::Done(outcome)) else {
@@ -99,8 +103,10 @@ impl<T: Send + 'static> Task for Job<T> {
     }
 }
 
-fn panicked() -> PyErr {
-    PyRuntimeError::new_err("a call made in another thread failed; its thread has said why")
+impl From<Panicked> for PyErr {
+    fn from(_: Panicked) -> Self {
+        PyRuntimeError::new_err("a call made in another thread failed; its thread has said why")
+    }
 }
 
 /// Releases what a job has given back.
@@ -134,7 +140,7 @@ pub(super) unsafe fn wait<T: Send + 'static>(
         let job = Job::new(work);
         // SAFETY: by contract.
         if let Some(outcome) = unsafe { wait_for(py, lane, &job) }? {
-            return outcome.ok_or_else(panicked);
+            return Ok(outcome?);
         }
         // This is a forked child: the thread that had the job stayed with the parent.
     }
@@ -148,7 +154,7 @@ unsafe fn wait_for<T: Send + 'static>(
     py: Python<'_>,
     lane: Lane,
     job: &Arc<Job<T>>,
-) -> PyResult<Option<Option<T>>> {
+) -> PyResult<Option<Outcome<T>>> {
     let mut submitted_to = None;
     loop {
         // SAFETY: the GIL is held, as the token shows. Nothing is borrowed across a switch: the
@@ -217,7 +223,7 @@ impl<T: Send + 'static> Future for Awaited<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.0.receive(Receiver::Task(context.waker().clone())) {
-            Received::Now(outcome, _) => Poll::Ready(outcome.ok_or_else(panicked)),
+            Received::Now(outcome, _) => Poll::Ready(outcome.map_err(PyErr::from)),
             Received::Later(_) => Poll::Pending,
         }
     }

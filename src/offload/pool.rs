@@ -198,7 +198,7 @@ pub(crate) unsafe fn after_fork_in_child() {
     // left as it is: they are not here.
     unsafe {
         super::fork::release();
-        let former = std::mem::replace(&mut *(&raw mut POOL), ptr::null_mut());
+        let former = ptr::replace(&raw mut POOL, ptr::null_mut());
         super::awaitable::reset_gate();
         if former.is_null() {
             return;

@@ -400,7 +400,7 @@ async def getaddrinfo(
     Raises:
         OSError: ``socket.gaierror`` if there are none.
     """
-    return await await_getaddrinfo(host, port, family, type, proto, flags)  # type: ignore[no-any-return]
+    return await await_getaddrinfo(host, port, family, type, proto, flags)
 
 
 async def getnameinfo(sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
@@ -412,4 +412,4 @@ async def getnameinfo(sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, s
     Raises:
         OSError: ``socket.gaierror`` if they are not known.
     """
-    return await await_getnameinfo(sockaddr, flags)  # type: ignore[no-any-return]
+    return await await_getnameinfo(sockaddr, flags)
