@@ -9,6 +9,7 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "BoundedSemaphore",
+    "CallQueue",
     "Event",
     "GreenFuture",
     "GreenThread",
@@ -280,6 +281,21 @@ def await_getaddrinfo(
 def await_getnameinfo(
     sockaddr: tuple[Any, ...], flags: int = 0, /
 ) -> Future[tuple[str, str]]: ...
+
+@final
+class CallQueue:
+    def __new__(cls) -> Self: ...
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        /,
+    ) -> Any: ...
+    def serve(self) -> Any: ...
+    def end(self, object: Any, /) -> None: ...
+    @staticmethod
+    def serving() -> bool: ...
 
 # None: wait until it is readable. NotImplemented: the descriptor cannot be asked.
 def read_now(fd: int, n: int, /) -> Any: ...

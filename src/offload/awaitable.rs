@@ -4,9 +4,9 @@
 //! keeps one runtime for ever, which a forked child could not use.
 //!
 //! Futures are driven by one thread, which never takes the GIL. What calls the event loop does,
-//! on a blocking thread of its own, behind a gate: CPython (up to 3.13) ends a foreign thread
-//! that asks for the GIL of an ending interpreter by unwinding its stack, which Rust answers
-//! with an abort. So the gate is closed before, once those within are out.
+//! on a blocking thread of its own, behind a gate: a thread that asks an interpreter for its GIL
+//! while that ends is stopped for good, or panics, by version and moment. So the gate is closed
+//! before, once those within are out.
 
 use std::future::{Future, pending};
 use std::pin::Pin;

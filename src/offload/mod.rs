@@ -1,8 +1,8 @@
 //! Calls that block an OS thread, made on threads of tokio's so that green threads go on.
 //!
 //! Here run name resolution ([`dns`]), reads of files that are not in memory ([`file`]), and
-//! waits for children that no poller serves ([`children`]). Python code does not: that is
-//! what `eventlet.tpool` is for, whose threads keep their thread state.
+//! waits for children that no poller serves ([`children`]). Python code does not: it is called
+//! by threads of `eventlet.tpool`, which keep their thread state; [`calls`] leads there and back.
 //!
 //! Invariants:
 //! - O1: a job runs without the interpreter: plain data in, plain data out. So a thread that is
@@ -18,6 +18,7 @@
 //! to call the event loop; it passes a gate that the interpreter's end closes.
 
 mod awaitable;
+mod calls;
 mod children;
 mod dns;
 mod file;
@@ -32,6 +33,7 @@ pub(crate) use pool::after_fork_in_child;
 
 /// Adds the functions of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<calls::CallQueue>()?;
     module.add_function(wrap_pyfunction!(dns::getaddrinfo, module)?)?;
     module.add_function(wrap_pyfunction!(dns::gethostbyname, module)?)?;
     module.add_function(wrap_pyfunction!(dns::gethostbyname_ex, module)?)?;
