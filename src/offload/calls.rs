@@ -266,10 +266,10 @@ impl CallQueue {
         end
     }
 
-    /// Have one thread leave `serve()` with `object`, after all calls asked for before.
-    #[pyo3(signature = (object, /))]
-    fn end(&self, object: Py<PyAny>) {
-        self.put(Entry::End(object));
+    /// Have one thread leave `serve()` with `last`, after all calls asked for before.
+    #[pyo3(signature = (last, /))]
+    fn end(&self, last: Py<PyAny>) {
+        self.put(Entry::End(last));
     }
 
     /// Whether this OS thread serves a queue.
