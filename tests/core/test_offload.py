@@ -60,8 +60,12 @@ def holding(tmp_path_factory):
 def run_held(holding, run_isolated):
     """Run a program whose lookups are held up; it must reach its end."""
 
-    def run(program, lookups=4):
-        env = {"EVENTLET_HUB": "asyncio", "EVENTLET_ASYNCIO_LOOKUPS": str(lookups)}
+    def run(program, lookups=4, loop=""):
+        env = {
+            "EVENTLET_HUB": "asyncio",
+            "EVENTLET_ASYNCIO_LOOKUPS": str(lookups),
+            "EVENTLET_ASYNCIO_LOOP": loop,
+        }
         done = run_isolated(PRELUDE + program, env | holding)
         assert done.stdout.splitlines()[-1:] == ["pass"], done.stderr
         assert done.stderr == ""
@@ -264,10 +268,14 @@ if os.getpid() == os.getsid(0) or threading.main_thread():
     )
 
 
-def test_awaitable_lookup_answers_and_is_cancellable(run_held):
+@pytest.mark.parametrize("loop", ["asyncio:new_event_loop", "uvloop:new_event_loop"])
+def test_awaitable_lookup_answers_and_is_cancellable(run_held, loop):
     """A task gets the answer; a cancelled one goes on at once."""
-    run_held("""
+    pytest.importorskip(loop.split(":")[0])
+    run_held(
+        """
 import asyncio
+from eventlet import asyncio as green_asyncio
 from eventlet.asyncio import getaddrinfo, getnameinfo
 
 async def main():
@@ -298,11 +306,14 @@ def counted_in_thread():
 
 for _ in range(2):
     asyncio.run(main())
+    green_asyncio.spawn_for_awaitable(main()).wait()
 thread = threading.Thread(target=lambda: asyncio.run(main()))
 thread.start()
 thread.join()
 print("pass")
-""")
+""",
+        loop=loop,
+    )
 
 
 def test_awaitable_lookup_needs_a_running_loop(run_held):
