@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::greenlet::class::{method, noargs};
-use crate::{bridge, greenlet, greenthread, hub, imports, offload, pystate, sync};
+use crate::{bridge, greenlet, greenthread, hub, imports, offload, pystate, sync, websocket, wsgi};
 
 /// Adds functions written on the C API to the module, and to its `__all__`.
 ///
@@ -178,5 +178,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
     sync::register(module)?;
     offload::register(module)?;
+    websocket::register(module)?;
+    wsgi::register(module)?;
     bridge::register(module)
 }

@@ -17,7 +17,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "data" / "held_lookups.c"
 
 PRELUDE = """
-import os, sys, threading, time
+import os, sys, threading, time, warnings
+# What CPython 3.12 and later say of a fork is what is tested here.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded")
 import eventlet
 from eventlet.support import _resolver
 from eventlet_asyncio import _core
