@@ -22,6 +22,7 @@ use pyo3_async_runtimes::generic::{self, ContextExt, JoinError, Runtime};
 use tokio::runtime::Handle;
 
 use super::job::{self, Work};
+use super::os_error;
 use super::pool::{Lane, ended, pool};
 
 /// Lowest bit: closed. Above it: how many threads are within.
@@ -92,7 +93,8 @@ fn begin(py: Python<'_>) -> PyResult<()> {
             let runtime = &(*pool).runtime;
             std::thread::Builder::new()
                 .name("eventlet-driver".into())
-                .spawn(|| runtime.block_on(pending::<()>()))?;
+                .spawn(|| runtime.block_on(pending::<()>()))
+                .map_err(|error| os_error(py, &error))?;
             (*pool).driven = true;
         }
     }

@@ -16,6 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::job::{self, Work};
+use super::os_error;
 use super::pool::Lane;
 
 /// From here on copying takes longer than giving the GIL away and taking it again.
@@ -99,7 +100,7 @@ unsafe fn fill(py: Python<'_>, fd: c_int, start: *mut u8, n: usize) -> PyResult<
                 fetched = true;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => py.check_signals()?,
-            other if done == 0 => return Ok(other?),
+            other if done == 0 => return other.map_err(|error| os_error(py, &error)),
             _ => break,
         }
     }

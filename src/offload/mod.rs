@@ -26,10 +26,21 @@ mod fork;
 mod job;
 mod pool;
 
+use std::io;
+
 use pyo3::prelude::*;
 use pyo3::wrap_pyfunction;
 
+use crate::hub::io::set_os_error;
+
 pub(crate) use pool::after_fork_in_child;
+
+/// The OSError for an error of the system's, with its number: PyO3's conversion leaves it out.
+fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
+    // SAFETY: the GIL is held, as the token shows.
+    unsafe { set_os_error(error.raw_os_error().unwrap_or(libc::EIO)) };
+    PyErr::fetch(py)
+}
 
 /// Adds the functions of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

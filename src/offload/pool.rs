@@ -16,6 +16,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::os_error;
 use crate::greenlet::{Inbound, thread};
 use crate::hub::Parked;
 
@@ -75,24 +76,25 @@ static mut POOL: *mut Pool = ptr::null_mut();
 
 /// The pool of this process, made if need be. Used with the GIL held, one borrow per
 /// statement.
-pub(super) fn pool(_: Python<'_>) -> PyResult<*mut Pool> {
+pub(super) fn pool(py: Python<'_>) -> PyResult<*mut Pool> {
     // SAFETY: the GIL is held, as the token shows; a pool is never freed.
     unsafe {
         // A program may fork without telling the interpreter, hence the comparison.
         if POOL.is_null() || (*POOL).process != std::process::id() {
-            POOL = Box::into_raw(Box::new(Pool::new()?));
+            POOL = Box::into_raw(Box::new(Pool::new(py)?));
         }
         Ok(POOL)
     }
 }
 
 impl Pool {
-    fn new() -> PyResult<Self> {
+    fn new(py: Python<'_>) -> PyResult<Self> {
         let lookups = lookups_allowed()?;
         let runtime = Builder::new_current_thread()
             .thread_name("eventlet-offload")
             .max_blocking_threads(lookups + READS + CHILDREN + DELIVERIES)
-            .build()?;
+            .build()
+            .map_err(|error| os_error(py, &error))?;
         let queue = |limit| Queue {
             limit,
             state: Mutex::default(),

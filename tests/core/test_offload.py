@@ -7,6 +7,7 @@ a name that begins with ``held`` takes a byte from a pipe.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -517,13 +518,15 @@ def test_read_refuses_what_the_system_refuses(tmp_path):
     """Errors are those of os.read."""
     from eventlet.green import os as green_os
 
-    with pytest.raises(OSError, match="Bad file descriptor"):
+    with pytest.raises(OSError, match="Bad file descriptor") as failed:
         green_os.read(99_999, 1)
-    with pytest.raises(IsADirectoryError):
+    assert failed.value.errno == errno.EBADF
+    with pytest.raises(IsADirectoryError) as failed:
         fd = os.open(tmp_path, os.O_RDONLY)
         try:
             green_os.read(fd, 1)
         finally:
             os.close(fd)
+    assert failed.value.errno == errno.EISDIR
     with pytest.raises(OSError, match="Invalid argument"):
         green_os.read(0, -1)

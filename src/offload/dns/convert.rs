@@ -1,6 +1,7 @@
 //! The resolver's answers and failures as Python objects, by the rules of `socketmodule.c`.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use pyo3::exceptions::PyOSError;
@@ -8,6 +9,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use crate::offload::os_error;
 
 use super::system::{Address, Entry, Failure, Host, Result};
 
@@ -62,9 +65,9 @@ impl Failure {
             Self::Address(code) => made(|n| &n.gaierror, code, unsafe { libc::gai_strerror(code) }),
             // SAFETY: as above.
             Self::Host(code) => made(|n| &n.herror, code, unsafe { hstrerror(code) }),
-            Self::System(code) => std::io::Error::from_raw_os_error(code).into(),
+            Self::System(code) => os_error(py, &io::Error::from_raw_os_error(code)),
             Self::Ambiguous => PyOSError::new_err("wildcard resolved to multiple address"),
-            Self::OtherFamily => std::io::Error::from_raw_os_error(libc::EAFNOSUPPORT).into(),
+            Self::OtherFamily => os_error(py, &io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
         }
     }
 }
@@ -155,7 +158,7 @@ fn ip_text(py: Python<'_>, ip: IpAddr) -> PyResult<Bound<'_, PyString>> {
         )
     };
     if written.is_null() {
-        return Err(std::io::Error::last_os_error().into());
+        return Err(os_error(py, &io::Error::last_os_error()));
     }
     // SAFETY: the system ends the text with NUL.
     let text = unsafe { CStr::from_ptr(text.as_ptr()) };
