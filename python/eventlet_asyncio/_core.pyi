@@ -1,4 +1,4 @@
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextvars import Context
 from types import FrameType, ModuleType, TracebackType
@@ -17,6 +17,7 @@ __all__ = [
     "HTTP_NEW",
     "HTTP_OLD_SERVER",
     "BoundedSemaphore",
+    "CallQueue",
     "Event",
     "GreenFuture",
     "GreenThread",
@@ -37,6 +38,9 @@ __all__ = [
     "_adopt",
     "_after_fork_in_child",
     "_close_elsewhere",
+    "_after_fork_in_parent",
+    "_before_fork",
+    "_close_offload",
     "_existing_hub",
     "_greenlet",
     "_in_green_code",
@@ -49,9 +53,17 @@ __all__ = [
     "_set_visible_loop",
     "_stack_statistics",
     "_take_back",
+    "await_child",
+    "await_getaddrinfo",
+    "await_getnameinfo",
     "cancel",
     "error",
+    "getaddrinfo",
     "getcurrent",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
     "gettrace",
     "greenlet",
     "greenlet_to_future",
@@ -60,6 +72,7 @@ __all__ = [
     "http_parse",
     "http_reply",
     "kill",
+    "read_now",
     "settrace",
     "sleep",
     "sock_recv",
@@ -270,6 +283,58 @@ def sock_send(
 def sock_sendall(
     fd: int, data: ReadableBuffer, flags: int, timeout: float | None, /
 ) -> None: ...
+
+# Calls in OS threads of the engine
+
+def getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
+    proto: int = 0,
+    flags: int = 0,
+) -> list[Any]: ...
+def gethostbyname(hostname: str | bytes | bytearray, /) -> str: ...
+def gethostbyname_ex(
+    hostname: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def gethostbyaddr(
+    ip_address: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def getnameinfo(sockaddr: tuple[Any, ...], flags: int, /) -> tuple[str, str]: ...
+def await_getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
+    proto: int = 0,
+    flags: int = 0,
+) -> Future[list[Any]]: ...
+def await_getnameinfo(
+    sockaddr: tuple[Any, ...], flags: int = 0, /
+) -> Future[tuple[str, str]]: ...
+
+@final
+class CallQueue:
+    def __new__(cls) -> Self: ...
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        /,
+    ) -> Any: ...
+    def serve(self) -> Any: ...
+    def end(self, last: Any, /) -> None: ...
+    @staticmethod
+    def serving() -> bool: ...
+
+# None: wait until it is readable. NotImplemented: the descriptor cannot be asked.
+def read_now(fd: int, n: int, /) -> Any: ...
+def await_child(pid: int, options: int, /) -> bool: ...
+def _before_fork() -> None: ...
+def _after_fork_in_parent() -> None: ...
+def _close_offload() -> None: ...
 
 # Between green threads and asyncio
 

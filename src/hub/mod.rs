@@ -45,7 +45,7 @@ use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, thread};
 use crate::reactor::{Reactor, Readiness, Waker};
 use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
-pub(crate) use park::{Parked, Visit};
+pub(crate) use park::{Mailbox, Parked, Visit};
 
 /// Time allowed in one turn, in nanoseconds, before the event loop gets its own turn.
 ///
@@ -86,7 +86,7 @@ pub(crate) enum Watcher {
     Listener(*mut PyObject),
 }
 
-/// A wake-up posted by another OS thread, which held the GIL.
+/// A wake-up posted by another OS thread.
 pub(crate) struct Message(pub(crate) Ready);
 
 impl Clone for Watcher {
@@ -101,7 +101,8 @@ impl Clone for Watcher {
     }
 }
 
-// SAFETY: a message is made, carried and consumed with the GIL held; the inbox only moves it.
+// SAFETY: the inbox only moves a message. Who makes one without the GIL (`Mailbox`) owns what
+// is in it and counts nothing; it is consumed with the GIL held.
 unsafe impl Send for Message {}
 
 /// What drives the turns.
