@@ -308,6 +308,8 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                         if !io::poll_before_leaving(core) {
                             break;
                         }
+                        // What came may be for the runner.
+                        continue;
                     }
                     // The runner deals with these: they run Python code first.
                     Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
