@@ -25,7 +25,9 @@ __all__ = [
     "HttpRefusal",
     "Hub",
     "LightQueue",
+    "Lock",
     "Queue",
+    "RLock",
     "Registration",
     "Semaphore",
     "Timeout",
@@ -351,6 +353,29 @@ class Semaphore:
 
 class BoundedSemaphore(Semaphore): ...
 
+class Lock(Semaphore):
+    def __init__(self) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
+@disjoint_base
+class RLock:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        val: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def _is_owned(self) -> bool: ...
+    def _recursion_count(self) -> int: ...
+    def _release_save(self) -> tuple[int, int]: ...
+    def _acquire_restore(self, state: tuple[int, int], /) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
 @disjoint_base
 class LightQueue:
     queue: Any
@@ -422,7 +447,7 @@ class HttpRefusal(Exception): ...
 class HttpReader:
     def __new__(
         cls,
-        fd: int,
+        fileno: Callable[[], int],
         request_line: int,
         header_line: int,
         total: int,

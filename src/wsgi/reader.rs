@@ -24,7 +24,9 @@ const STEP: usize = 1024 * 1024;
 /// The receiving side of an HTTP connection. Not for several green threads at once.
 #[pyclass(frozen, module = "eventlet_asyncio._core")]
 pub(crate) struct HttpReader {
-    fd: c_int,
+    /// Returns the descriptor, -1 once the socket is closed: the number may belong to another
+    /// file by then.
+    fileno: Py<PyAny>,
     limits: Limits,
     strict: bool,
     /// Never locked while Python code runs or across a switch.
@@ -45,6 +47,7 @@ struct Received {
 /// The bytes while they are in use; puts them back, whatever happens.
 struct Taken<'r> {
     reader: &'r HttpReader,
+    fd: c_int,
     data: Vec<u8>,
     start: usize,
 }
@@ -73,7 +76,7 @@ impl Taken<'_> {
     /// # Switches
     /// If nothing is there.
     fn receive(&mut self, py: Python<'_>, deadline: Option<u64>) -> PyResult<usize> {
-        let fd = self.reader.fd;
+        let fd = self.fd;
         let (data, start) = (&mut self.data, &mut self.start);
         let mut room = 0;
         // SAFETY: the GIL is held. The call writes into spare capacity, of which it tells the
@@ -149,7 +152,8 @@ impl HttpReader {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> PyResult<(Taken<'_>, Option<f64>)> {
+    fn take(&self, py: Python<'_>) -> PyResult<(Taken<'_>, Option<f64>)> {
+        let fd = self.fileno.call0(py)?.extract(py)?;
         let mut received = self.lock();
         if received.taken {
             return Err(PyRuntimeError::new_err(
@@ -160,6 +164,7 @@ impl HttpReader {
         received.taken = true;
         let taken = Taken {
             reader: self,
+            fd,
             data: std::mem::take(&mut received.data),
             start: received.start,
         };
@@ -170,9 +175,9 @@ impl HttpReader {
 #[pymethods]
 impl HttpReader {
     #[new]
-    #[pyo3(signature = (fd, request_line, header_line, total, strict, timeout))]
+    #[pyo3(signature = (fileno, request_line, header_line, total, strict, timeout))]
     fn new(
-        fd: c_int,
+        fileno: Py<PyAny>,
         request_line: usize,
         header_line: usize,
         total: usize,
@@ -184,7 +189,7 @@ impl HttpReader {
             ..Received::default()
         };
         Self {
-            fd,
+            fileno,
             limits: Limits {
                 request_line,
                 header_line,
@@ -217,7 +222,7 @@ impl HttpReader {
         whole: Option<f64>,
     ) -> PyResult<Option<(Bound<'py, PyDict>, u32, i64)>> {
         let py = base.py();
-        let (mut taken, timeout) = self.take()?;
+        let (mut taken, timeout) = self.take(py)?;
         let mut scanner = Scanner::default();
         let mut last = None;
         let length = loop {
@@ -251,7 +256,7 @@ impl HttpReader {
                 "the number of bytes to read from a connection must be known",
             ));
         };
-        let (mut taken, timeout) = self.take()?;
+        let (mut taken, timeout) = self.take(py)?;
         let have = taken.bytes().len();
         if have >= size {
             let bytes = PyBytes::new(py, &taken.bytes()[..size]);
@@ -261,7 +266,7 @@ impl HttpReader {
         let mut body = Vec::with_capacity(size.min(have + STEP));
         body.extend_from_slice(taken.bytes());
         taken.start = taken.data.len();
-        let fd = self.fd;
+        let fd = taken.fd;
         while body.len() < size {
             if body.len() == body.capacity() {
                 body.reserve((size - body.len()).min(body.len().max(STEP)));
@@ -291,7 +296,7 @@ impl HttpReader {
     /// Read what is there, at least one byte and `size` at most; b"" at the end. Switch point.
     #[pyo3(signature = (size, /))]
     fn read1<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let (mut taken, timeout) = self.take()?;
+        let (mut taken, timeout) = self.take(py)?;
         if taken.bytes().is_empty() && size > 0 {
             taken.receive(py, deadline(timeout))?;
         }
@@ -304,7 +309,7 @@ impl HttpReader {
     /// Read up to and including a line feed, `size` bytes at most. Switch point.
     #[pyo3(signature = (size, /))]
     fn readline<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let (mut taken, timeout) = self.take()?;
+        let (mut taken, timeout) = self.take(py)?;
         let mut seen = 0;
         let length = loop {
             let bytes = taken.bytes();
@@ -330,7 +335,7 @@ impl HttpReader {
 
     /// Return the bytes that were received and not read yet, and forget them.
     fn detach(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
-        let (mut taken, _) = self.take()?;
+        let (mut taken, _) = self.take(py)?;
         let bytes = PyBytes::new(py, taken.bytes()).unbind();
         taken.start = taken.data.len();
         Ok(bytes)

@@ -19,11 +19,15 @@ from urllib.parse import unquote
 
 from eventlet._wsgi.exchange import Exchange
 from eventlet._wsgi.protocol import (
+    STATE_CLOSE,
+    STATE_IDLE,
+    STATE_REQUEST,
     FileObjectForHeaders,
     HeaderLineTooLong,
     HeadersTooLarge,
     Input,
     addr_to_host_port,
+    plain,
 )
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
@@ -40,11 +44,6 @@ __all__ = [
 ]
 
 MINIMUM_CHUNK_SIZE = 4096
-
-# The third item of what a server keeps of a connection.
-STATE_IDLE = "idle"
-STATE_REQUEST = "request"
-STATE_CLOSE = "close"
 
 _CLOSE: int = _core.HTTP_CLOSE
 _NEW: int = _core.HTTP_NEW
@@ -109,7 +108,6 @@ class HttpProtocol(_Handler):
     """
 
     protocol_version = "HTTP/1.1"
-    default_request_version = "HTTP/1.0"
     minimum_chunk_size = MINIMUM_CHUNK_SIZE
     capitalize_response_headers = True
     wbufsize = 16 << 10
@@ -123,8 +121,8 @@ class HttpProtocol(_Handler):
     #: Seconds from the first read of a request's body to its end; None: no limit.
     body_timeout: float | None = None
 
-    #: The descriptor that native code may use directly; -1 if there is none.
-    native_fd = -1
+    #: Whether native code may use the descriptor directly.
+    is_native = False
     #: Seconds that sending and receiving may wait.
     timeout: float | None = None
     #: Seconds that an idle connection is kept, where the client is told; else None.
@@ -134,6 +132,8 @@ class HttpProtocol(_Handler):
 
     headers: Any
     command: str
+    _addresses: dict[str, Any] | None = None
+    _requested = False
 
     def __init__(self, conn_state: Any, server: Any) -> None:
         self.request = conn_state[1]
@@ -155,13 +155,14 @@ class HttpProtocol(_Handler):
         """
         Prepare the connection for the first request.
         """
+        self._prepare()
         sock = self.connection = self.request
         if _may_be_native(type(self)) and _is_plain(sock):
             from eventlet import wsgi
 
-            self.native_fd = sock.fileno()
+            self.is_native = True
             self.rfile: Any = _core.HttpReader(
-                self.native_fd,
+                sock.fileno,
                 self.server.url_length_limit,
                 wsgi.MAX_HEADER_LINE,
                 wsgi.MAX_TOTAL_HEADER_SIZE,
@@ -198,7 +199,7 @@ class HttpProtocol(_Handler):
         there already is read.
         """
         sock = self.connection
-        if self.native_fd < 0 or sock.fileno() < 0:
+        if not self.is_native or sock.fileno() < 0:
             return
         try:
             sock.shutdown(_socket.SHUT_WR)
@@ -217,8 +218,7 @@ class HttpProtocol(_Handler):
         Serve requests until one of the two sides closes the connection. Switch point.
         """
         self.close_connection = True
-        self._prepare()
-        if self.native_fd >= 0:
+        if self.is_native:
             self._serve_native()
             return
         while True:
@@ -244,7 +244,6 @@ class HttpProtocol(_Handler):
         elif keepalive is not True:
             self.patience = int(keepalive)
         self.closing = flags
-        self._requested = False
 
     @property
     def _idle(self) -> float | None:
@@ -258,7 +257,7 @@ class HttpProtocol(_Handler):
         """
         Send `data`, all of it. Switch point.
         """
-        if self.native_fd >= 0:
+        if self.is_native:
             self.connection.sendall(data)
         else:
             self.wfile.write(data)
@@ -274,69 +273,76 @@ class HttpProtocol(_Handler):
     def _serve_native(self) -> None:
         server = self.server
         state = self.conn_state
-        read_request = self.rfile.read_request
-        template = None
-        if (
-            type(server).get_environ is _server_class().get_environ
-            and not server.environ
-        ):
-            template = self._environ_of_connection()
+        sock = self.connection
+        reader = self.rfile
+        log_output = server.log_output
+        began = 0.0
+        # What the server says is asked for each time where it may change.
+        fixed = type(server).get_environ is _server_class().get_environ
+        fixed = fixed and not server.environ
+        template = self._of_connection(server.get_environ() if fixed else {})
         while True:
             try:
-                request = read_request(
-                    template or self._environ_of_connection(),
-                    self._idle,
-                    self.header_timeout,
-                )
+                request = reader.read_request(template, self._idle, self.header_timeout)
             except _core.HttpRefusal as refusal:
                 self._refuse(*refusal.args)
                 return
             if request is None or state[2] is STATE_CLOSE:
                 return
             environ, flags, length = request
+            if not fixed:
+                environ = {**server.get_environ(), **environ}
             state[2] = STATE_REQUEST
             self._requested = True
-            body = Input(self.rfile, None if length < 0 else length, self.connection)
-            if flags & (_CHUNKED | _EXPECTS):
-                self._frame_body(body, flags)
-            if self.body_timeout is not None:
-                body.timeout = self.body_timeout
+            body = self._body(flags, length)
             environ["wsgi.input"] = environ["eventlet.input"] = body
             environ["eventlet.posthooks"] = []
             environ["eventlet.set_idle"] = self._set_idle
+            if log_output:
+                self._remember(environ)
+                began = time.time()
             exchange = Exchange(self, environ, body, flags)
-            began = time.time() if server.log_output else 0.0
             close = exchange.run(server.app)
             if environ.get("eventlet.posthooks"):
                 exchange.run_posthooks()
-            if server.log_output:
-                self._remember(environ)
+            if log_output:
                 exchange.log(began)
-            if close or state[2] is STATE_CLOSE:
+            if close or state[2] is STATE_CLOSE or sock.fileno() < 0:
                 return
             state[2] = STATE_IDLE
             # Nothing of this request is held while waiting for the next one.
             request = environ = body = exchange = None  # type: ignore[assignment]
 
-    def _frame_body(self, body: Input, flags: int) -> None:
-        """Tell `body` what is not in its usual arguments."""
-        if flags & _CHUNKED:
-            body.__init__(  # type: ignore[misc]
-                self.rfile, body.content_length, self.connection, chunked_input=True
-            )
+    def _body(self, flags: int, length: int) -> Input:
+        """Return the body of a request; -1 is no length."""
+        body = Input(
+            self.rfile,
+            None if length < 0 else length,
+            self.connection,
+            None,
+            None,
+            flags & _CHUNKED != 0,
+        )
         if flags & _EXPECTS:
             body.wfile = self.wfile
             body.wfile_line = b"HTTP/1.1 100 Continue\r\n"
+        if self.body_timeout is not None:
+            body.timeout = self.body_timeout
+        return body
 
     def _remember(self, environ: dict[str, Any]) -> None:
-        """Set what the methods that write logs look at."""
-        self.command = environ.get("REQUEST_METHOD") or ""
-        path = environ.get("RAW_PATH_INFO") or ""
+        """Set what the methods that write the log look at."""
+        self.command = environ["REQUEST_METHOD"]
+        path = environ["RAW_PATH_INFO"]
         query = environ.get("QUERY_STRING")
         self.path = path if query is None else f"{path}?{query}"
-        self.request_version = environ.get("SERVER_PROTOCOL") or ""
+        self.request_version = environ["SERVER_PROTOCOL"]
         self.requestline = f"{self.command} {self.path} {self.request_version}"
-        self.headers = self._message(environ.get("headers_raw") or ())
+        asked = (
+            "HTTP_X_FORWARDED_FOR" in environ
+            or type(self).get_client_address is not HttpProtocol.get_client_address
+        )
+        self.headers = self._message(environ["headers_raw"] if asked else ())
 
     def _message(self, headers: Any) -> Any:
         message = self.MessageClass()
@@ -344,15 +350,15 @@ class HttpProtocol(_Handler):
             message.set_raw(name, value)
         return message
 
-    def _environ_of_connection(self) -> dict[str, Any]:
-        """Return the part of ``environ`` that does not depend on the request."""
-        environ: dict[str, Any] = self.server.get_environ()
-        host, port = addr_to_host_port(self.request.getsockname())
-        environ["SERVER_NAME"] = host
-        environ["SERVER_PORT"] = str(port)
-        host, port = addr_to_host_port(self.client_address)
-        environ["REMOTE_ADDR"] = host
-        environ["REMOTE_PORT"] = str(port)
+    def _of_connection(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """Add to ``environ`` what is the same for all requests of the connection."""
+        if self._addresses is None:
+            host, port = addr_to_host_port(self.request.getsockname())
+            addresses = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
+            host, port = addr_to_host_port(self.client_address)
+            addresses.update(REMOTE_ADDR=host, REMOTE_PORT=str(port))
+            self._addresses = addresses
+        environ.update(self._addresses)
         environ["GATEWAY_INTERFACE"] = "CGI/1.1"
         environ["SCRIPT_NAME"] = ""
         environ["CONTENT_TYPE"] = "text/plain"
@@ -487,7 +493,7 @@ class HttpProtocol(_Handler):
         """
         Return ``environ`` for the request that was read.
         """
-        environ = self._environ_of_connection()
+        environ = self._of_connection(self.server.get_environ())
         environ["REQUEST_METHOD"] = self.command
         path, question, query = self.path.partition("?")
         environ["RAW_PATH_INFO"] = path
@@ -506,20 +512,14 @@ class HttpProtocol(_Handler):
             (name, value.strip(" \t\r\n")) for name, value in self.headers.items()
         )
         environ["headers_raw"] = raw
+        given: dict[str, str] = {}
         for name, value in raw:
             key = self.formalize_key_naming(name)
-            if not key or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-                continue
-            key = f"HTTP_{key}"
-            if key in environ:
-                environ[key] = f"{environ[key]},{value}"
-            else:
-                environ[key] = value
-        body = Input(
-            self.rfile, None if self._length < 0 else self._length, self.connection
-        )
-        self._frame_body(body, self._flags)
-        body.timeout = self.body_timeout
+            if key and key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+                given[key] = f"{given[key]},{value}" if key in given else value
+        environ.update(given)
+        body = self._body(self._flags, self._length)
         environ["wsgi.input"] = environ["eventlet.input"] = body
         environ["eventlet.posthooks"] = []
         environ["eventlet.set_idle"] = self._set_idle
@@ -575,12 +575,10 @@ class HttpProtocol(_Handler):
         """
         Write a line to the server's log.
         """
-        message = (format % args).translate(_CONTROLS)
+        message = plain(format % args)
         date = self.log_date_time_string()
         self.server.log.info(f"{self.address_string()} - - [{date}] {message}")
 
-
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 _ORIGINAL = {name: getattr(HttpProtocol, name) for name in _HOOKS}
 

@@ -13,7 +13,12 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from eventlet._wsgi.protocol import ChunkReadError, encode_header_line
+from eventlet._wsgi.protocol import (
+    STATE_CLOSE,
+    ChunkReadError,
+    encode_header_line,
+    plain,
+)
 from eventlet.corolocal import local
 from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
@@ -171,14 +176,13 @@ class Exchange:
         if type(data) is not bytes:
             data = _encoded(data)
         protocol = self.protocol
-        fd = protocol.native_fd
-        if fd < 0:
+        if not protocol.is_native:
             self._send((data,), known=len(data), last=True)
             return
         self._check_started()
         try:
             total, self.close = _core.http_reply(
-                fd, protocol.timeout, self.status, self.headers,
+                protocol.connection.fileno(), protocol.timeout, self.status, self.headers,
                 self._head_flags(), protocol.patience, data,
             )  # fmt: skip
         except OSError:
@@ -202,12 +206,10 @@ class Exchange:
             parts = [_encoded(part) for part in result if part]
             self._send(parts, known=sum(map(len, parts)), last=True)
             return
-        least = self.environ.get(
-            "eventlet.minimum_write_chunk_size", self.protocol.minimum_chunk_size
-        )
         known = None
         if not self.sent and self.status is not None and hasattr(result, "__len__"):
             known = sum(map(len, result))
+        environ, usual = self.environ, self.protocol.minimum_chunk_size
         held: list[bytes] = []
         size = 0
         for part in result:
@@ -216,6 +218,8 @@ class Exchange:
             data = _encoded(part)
             held.append(data)
             size += len(data)
+            # Asked each time: a generator sets it when its first piece is asked for.
+            least = environ.get("eventlet.minimum_write_chunk_size", usual)
             if size >= least:
                 self._send(held, known=known)
                 held, size = [], 0
@@ -236,7 +240,10 @@ class Exchange:
                 flags |= _CLOSE
             # From here on it would come too late.
             body.wfile = None
-        return flags | self.protocol.closing
+        protocol = self.protocol
+        if protocol.conn_state[2] is STATE_CLOSE:
+            flags |= _CLOSE
+        return flags | protocol.closing
 
     def _begin(self, known: int | None) -> bytes:
         """Make the head."""
@@ -306,15 +313,20 @@ class Exchange:
             traceback.format_exception(type(error), error, error.__traceback__)
         )
         server.log.info(text.rstrip("\n"))
+        body = text.encode("utf-8", "backslashreplace") if server.debug else b""
+        self._answer("500 Internal Server Error", body)
+
+    def _answer(self, status: str, body: bytes) -> None:
+        """Send a response in place of the application's, if there is still time."""
         if self.sent:
             return
-        body = text.encode("utf-8", "backslashreplace") if server.debug else b""
-        self.status = "500 Internal Server Error"
+        self.status = status
         self.headers = [("Content-Type", "text/plain; charset=utf-8")]
         self.flags |= _CLOSE
         try:
             self._send((body,), known=len(body), last=True)
         except OSError as lost:
+            server = self.protocol.server
             server.log.debug(f"({server.pid}) connection lost: {lost!r}")
         self.close = True
 
@@ -344,10 +356,10 @@ class Exchange:
         server = protocol.server
         host, port = protocol.get_client_address()
         line = server.log_format % {
-            "client_ip": host,
+            "client_ip": plain(host),
             "client_port": port,
             "date_time": protocol.log_date_time_string(),
-            "request_line": protocol.requestline,
+            "request_line": plain(protocol.requestline),
             "status_code": (self.status or "-").split()[0],
             "body_length": self.total,
             "wall_seconds": time.time() - began,

@@ -14,9 +14,12 @@ from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
+    "STATE_CLOSE",
+    "STATE_IDLE",
+    "STATE_REQUEST",
     "ChunkReadError",
     "FileObjectForHeaders",
     "HeaderLineTooLong",
@@ -26,7 +29,13 @@ __all__ = [
     "encode_header_line",
     "format_date_time",
     "parse_chunk_size",
+    "plain",
 ]
+
+# The third item of what a server keeps of a connection.
+STATE_IDLE = "idle"
+STATE_REQUEST = "request"
+STATE_CLOSE = "close"
 
 # Of the line that opens a chunk, with the extensions that nobody uses.
 _LONGEST_CHUNK_LINE = 4096
@@ -146,6 +155,8 @@ class Input:
     hundred_continue_headers: list[tuple[str, str]] | None = None
     hundred_continue_capitalize = True
     _deadline: float | None = None
+    #: Whether reading was given up since the client was too slow.
+    timed_out = False
 
     @property
     def position(self) -> int:
@@ -290,13 +301,19 @@ class Input:
             size -= len(data) if size > 0 else 0
         return b"".join(parts)
 
-    def _in_time(self, read: Any, size: int) -> bytes:
-        now = time.monotonic()
-        if self._deadline is None:
-            self._deadline = now + (self.timeout or 0)
-        error = TimeoutError("timed out: the client sends the body too slowly")
-        with Timeout(max(0.0, self._deadline - now), error):
-            data: bytes = read(size)
+    def _in_time(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            if self.timeout is None:
+                return read(size)
+            now = time.monotonic()
+            if self._deadline is None:
+                self._deadline = now + self.timeout
+            error = TimeoutError("timed out: the client sends the body too slowly")
+            with Timeout(max(0.0, self._deadline - now), error):
+                data = read(size)
+        except TimeoutError:
+            self.timed_out = True
+            raise
         return data
 
     def read(self, length: int | None = None) -> bytes:
@@ -309,8 +326,6 @@ class Input:
             TimeoutError: If the client is too slow.
         """
         size = -1 if length is None else length
-        if self.timeout is None:
-            return self._read(size)
         return self._in_time(self._read, size)
 
     def readline(self, size: int | None = None) -> bytes:
@@ -320,8 +335,6 @@ class Input:
         Raises the same exceptions as `read`.
         """
         length = -1 if size is None else size
-        if self.timeout is None:
-            return self._readline(length)
         return self._in_time(self._readline, length)
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
@@ -380,6 +393,17 @@ class Input:
         """
         while self.read(buffer_size):
             pass
+
+
+def plain(text: Any) -> str:
+    r"""
+    Return text from a client for a log: control characters as ``\xNN``.
+    """
+    text = str(text)
+    return text if text.isascii() and text.isprintable() else text.translate(_CONTROLS)
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
 def addr_to_host_port(addr: Any) -> tuple[Any, Any]:
