@@ -139,6 +139,27 @@ def rust(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """
+    Run each fuzz target for a minute; takes the toolchain nightly and cargo-fuzz.
+
+    Arguments are names of targets. FUZZ_SECONDS says how long each of them runs.
+    """
+    cargo_fuzz = ["cargo", "+nightly", "fuzz"]
+    folder = ["--fuzz-dir", "fuzz"]
+    listed = session.run(
+        *cargo_fuzz, "list", *folder, external=True, silent=True
+    ).split()  # fmt: skip
+    seconds = os.environ.get("FUZZ_SECONDS", "60")
+    for target in session.posargs or listed:
+        session.run(
+            *cargo_fuzz, "run", *folder, target,
+            "--", f"-max_total_time={seconds}", "-max_len=4096",
+            external=True,
+        )  # fmt: skip
+
+
+@nox.session
 def pythons(session: nox.Session) -> None:
     """
     Run the tests on every CPython found here; arguments go to pytest.
