@@ -27,9 +27,11 @@ class Dribble(io.RawIOBase):
         self.data, self.step = io.BytesIO(data), step
 
     def readable(self):
+        """Say that there is something to read."""
         return True
 
     def readinto(self, buffer):
+        """Read one piece."""
         data = self.data.read(min(self.step, len(buffer)))
         buffer[: len(data)] = data
         return len(data)
