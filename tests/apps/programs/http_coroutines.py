@@ -13,6 +13,7 @@ import os
 import aiohttp
 import aiohttp.web
 import httpx
+import trio  # httpx would do it in a coroutine, and it runs a program then
 
 import eventlet.asyncio
 from eventlet.green import urllib
