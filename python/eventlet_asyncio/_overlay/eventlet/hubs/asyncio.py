@@ -15,15 +15,19 @@ from eventlet._patch.isolate import protect
 protect()
 
 import asyncio
+import asyncio.log
 import contextlib
 import os
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlet.hubs import _loops
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Hub", "is_available"]
 
@@ -59,12 +63,14 @@ class Hub(BaseHub):
         named = os.environ.get(LOOP_VARIABLE)
         self._made_loop = True
         if named:
-            return _loop_from(named)
+            with _unlogged():
+                return _loop_from(named)
         current = _current_loop()
         if current is not None:
             self._made_loop = False
             return current
-        fresh = asyncio.new_event_loop()
+        with _unlogged():
+            fresh = asyncio.new_event_loop()
         # Whoever asks for the thread's loop gets the one that will run.
         asyncio.set_event_loop(fresh)
         return fresh
@@ -73,6 +79,21 @@ class Hub(BaseHub):
         """Close the loop that the hub made; one that the user set is left alone."""
         if getattr(self, "_made_loop", False) and not event_loop.is_running():
             event_loop.close()
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """
+    Keep asyncio from logging that it makes a loop.
+
+    A handler whose lock is green would need the hub that is just being made.
+    """
+    logger = asyncio.log.logger
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
