@@ -3,10 +3,13 @@
 //! Layers, from the bottom; each uses only those before it:
 //!
 //! ```text
-//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload  bridge  module
+//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload wsgi  bridge  module
 //! pure, no interpreter | needs the interpreter (feature `python`)
 //! ```
+//!
+//! `http` stands beside them: bytes in, bytes out, used by `wsgi` alone.
 
+pub mod http;
 pub mod reactor;
 pub mod sched;
 pub mod stack;
@@ -30,3 +33,5 @@ mod module;
 mod pystate;
 #[cfg(feature = "python")]
 mod sync;
+#[cfg(feature = "python")]
+mod wsgi;

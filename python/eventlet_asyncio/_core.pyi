@@ -2,17 +2,27 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextvars import Context
 from types import FrameType, GenericAlias, ModuleType, TracebackType
-from typing import Any, ClassVar, TypeAlias, final
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "HTTP_CAPITALIZE",
+    "HTTP_CHUNKED",
+    "HTTP_CLOSE",
+    "HTTP_EXPECTS",
+    "HTTP_HEAD",
+    "HTTP_KEEP_ALIVE",
+    "HTTP_NEW",
+    "HTTP_OLD_SERVER",
     "BoundedSemaphore",
     "Event",
     "GreenFuture",
     "GreenThread",
     "GreenletExit",
+    "HttpReader",
+    "HttpRefusal",
     "Hub",
     "LightQueue",
     "Queue",
@@ -40,6 +50,10 @@ __all__ = [
     "gettrace",
     "greenlet",
     "greenlet_to_future",
+    "http_date",
+    "http_head",
+    "http_parse",
+    "http_reply",
     "kill",
     "settrace",
     "sleep",
@@ -368,3 +382,59 @@ class Queue(LightQueue):
 
 def _layout() -> dict[str, int]: ...
 def _stack_statistics() -> dict[str, int]: ...
+
+HTTP_CAPITALIZE: Final[int]
+HTTP_CHUNKED: Final[int]
+HTTP_CLOSE: Final[int]
+HTTP_EXPECTS: Final[int]
+HTTP_HEAD: Final[int]
+HTTP_KEEP_ALIVE: Final[int]
+HTTP_NEW: Final[int]
+HTTP_OLD_SERVER: Final[int]
+
+class HttpRefusal(Exception): ...
+
+@final
+class HttpReader:
+    def __new__(
+        cls,
+        fileno: Callable[[], int],
+        request_line: int,
+        header_line: int,
+        total: int,
+        strict: bool,
+        timeout: float | None,
+    ) -> Self: ...
+    @property
+    def pending(self) -> int: ...
+    def read_request(
+        self, base: dict[str, Any], idle: float | None, whole: float | None, /
+    ) -> tuple[dict[str, Any], int, int] | None: ...
+    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
+    def readline(self, size: int, /) -> bytes: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def detach(self) -> bytes: ...
+
+def http_date(seconds: int, /) -> str: ...
+def http_parse(
+    head: bytes, strict: bool, /
+) -> tuple[str, str, int, list[tuple[str, str]], int, int]: ...
+def http_head(
+    status: Any,
+    headers: Any,
+    flags: int,
+    known: int | None,
+    patience: int | None,
+    /,
+) -> tuple[bytes, int, bool]: ...
+def http_reply(
+    fd: int,
+    timeout: float | None,
+    status: Any,
+    headers: Any,
+    flags: int,
+    patience: int | None,
+    body: bytes,
+    /,
+) -> tuple[int, bool]: ...
