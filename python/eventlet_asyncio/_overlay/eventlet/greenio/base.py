@@ -30,10 +30,9 @@ from eventlet.greenio.real import (
     RealSocket,
     check_timeout,
     connect_waiting,
-    family_of,
     forget,
+    kind_of,
     os_module,
-    proto_of,
     resolved,
     set_nonblocking,
     shutdown_safe,
@@ -42,7 +41,6 @@ from eventlet.greenio.real import (
     socket_connect,
     socket_module,
     socket_timeout,
-    type_of,
 )
 from eventlet_asyncio import _core
 
@@ -238,9 +236,7 @@ class GreenSocket:
         return 0
 
     def _resolved(self, address: Any) -> Any:
-        return resolved(
-            address, family_of(self.fd), type_of(self.fd), proto_of(self.fd)
-        )
+        return resolved(address, *kind_of(self.fd))
 
     # Bytes in
 
@@ -455,9 +451,7 @@ class GreenSocket:
         Return a socket of its own for the same connection, with the same timeout.
         """
         fd = os_module.dup(self.fileno(), *args, **kw)
-        real = HubSocket(
-            family_of(self.fd), type_of(self.fd), proto_of(self.fd), fileno=fd
-        )
+        real = HubSocket(*kind_of(self.fd), fileno=fd)
         new = self._green(real)
         new.settimeout(self.gettimeout())
         return new
