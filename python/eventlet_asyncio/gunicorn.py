@@ -59,11 +59,13 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         """Prepare the forked process and serve until the worker ends."""
         self.patch()
         import eventlet
-        from eventlet import hubs
+        from eventlet import hubs, wsgi
 
         # What the master's hub had, if it had one, is the master's.
         hubs.use_hub()
         self._stopping = eventlet.Event()
+        # Where websockets say, in their green thread, that they have answered.
+        self._local = wsgi.WSGI_LOCAL
         self._places = eventlet.Semaphore(self.worker_connections)
         # Of each connection, by green thread: the wait for its next request.
         self._idle: dict[Any, Any] = {}
@@ -134,9 +136,7 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         Raises:
             StopIteration: If it has, as Eventlet's websockets do: the connection ends.
         """
-        from eventlet import wsgi
-
-        if getattr(wsgi.WSGI_LOCAL, "already_handled", None):
+        if self._local.already_handled:
             raise StopIteration
         return super().is_already_handled(respiter)  # type: ignore[no-any-return]
 
@@ -175,10 +175,7 @@ class Worker(AsyncWorker):  # type: ignore[misc]
 
     def _serve(self, listener: Any, client: Any, address: Any) -> None:
         """Serve one connection to its end."""
-        from eventlet import wsgi
-
-        # Of green threads before this one that had the same storage.
-        wsgi.WSGI_LOCAL.already_handled = False
+        self._local.already_handled = False
         client.setblocking(True)
         if self.cfg.is_ssl:
             try:

@@ -86,7 +86,7 @@ class Server:
         (folder / "application.py").write_text(APPLICATION)
         self.log = folder / "log"
         command = [
-            sys.executable, "-m", "gunicorn", "-k", worker, "-w", "2",
+            sys.executable, f"{where}/bin/gunicorn", "-k", worker, "-w", "2",
             "-b", bind or f"127.0.0.1:{self.port}", "--pid", str(folder / "pid"),
             "--error-logfile", str(self.log), "--graceful-timeout", "20",
             *options, "application:app",
