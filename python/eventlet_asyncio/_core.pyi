@@ -30,6 +30,7 @@ __all__ = [
     "Semaphore",
     "Timeout",
     "TimerHandle",
+    "WebSocketReader",
     "_adopt",
     "_after_fork_in_child",
     "_existing_hub",
@@ -66,6 +67,7 @@ __all__ = [
     "spawn_for_awaitable",
     "spawn_n",
     "trampoline",
+    "websocket_frame",
 ]
 
 # Greenlets
@@ -377,6 +379,28 @@ class Queue(LightQueue):
     unfinished_tasks: int
     def join(self) -> None: ...
     def task_done(self) -> None: ...
+
+# WebSocket frames
+
+@final
+class WebSocketReader:
+    compression: bool
+    max_frame_length: int
+    max_message_length: int
+    def __new__(
+        cls, client: bool, max_frame_length: int, max_message_length: int
+    ) -> Self: ...
+    def feed(self, data: bytes) -> None: ...
+    def missing(self) -> int: ...
+    def next(self) -> str | bytes | tuple[int, Any, int] | None: ...
+
+def websocket_frame(
+    opcode: int,
+    payload: str | bytes,
+    fin: bool = True,
+    compressed: bool = False,
+    key: bytes | None = None,
+) -> bytes: ...
 
 # For tests
 
