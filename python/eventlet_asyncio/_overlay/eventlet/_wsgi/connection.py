@@ -277,25 +277,21 @@ class HttpProtocol(_Handler):
         reader = self.rfile
         log_output = server.log_output
         began = 0.0
-        template = None
-        if (
-            type(server).get_environ is _server_class().get_environ
-            and not server.environ
-        ):
-            template = self._environ_of_connection()
+        # What the server says is asked for each time where it may change.
+        fixed = type(server).get_environ is _server_class().get_environ
+        fixed = fixed and not server.environ
+        template = self._of_connection(server.get_environ() if fixed else {})
         while True:
             try:
-                request = reader.read_request(
-                    self._environ_of_connection() if template is None else template,
-                    self._idle,
-                    self.header_timeout,
-                )
+                request = reader.read_request(template, self._idle, self.header_timeout)
             except _core.HttpRefusal as refusal:
                 self._refuse(*refusal.args)
                 return
             if request is None or state[2] is STATE_CLOSE:
                 return
             environ, flags, length = request
+            if not fixed:
+                environ = {**server.get_environ(), **environ}
             state[2] = STATE_REQUEST
             self._requested = True
             body = self._body(flags, length)
@@ -354,9 +350,8 @@ class HttpProtocol(_Handler):
             message.set_raw(name, value)
         return message
 
-    def _environ_of_connection(self) -> dict[str, Any]:
-        """Return the part of ``environ`` that does not depend on the request."""
-        environ: dict[str, Any] = self.server.get_environ()
+    def _of_connection(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """Add to ``environ`` what is the same for all requests of the connection."""
         if self._addresses is None:
             host, port = addr_to_host_port(self.request.getsockname())
             addresses = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
@@ -498,7 +493,7 @@ class HttpProtocol(_Handler):
         """
         Return ``environ`` for the request that was read.
         """
-        environ = self._environ_of_connection()
+        environ = self._of_connection(self.server.get_environ())
         environ["REQUEST_METHOD"] = self.command
         path, question, query = self.path.partition("?")
         environ["RAW_PATH_INFO"] = path
@@ -517,15 +512,13 @@ class HttpProtocol(_Handler):
             (name, value.strip(" \t\r\n")) for name, value in self.headers.items()
         )
         environ["headers_raw"] = raw
+        given: dict[str, str] = {}
         for name, value in raw:
             key = self.formalize_key_naming(name)
-            if not key or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-                continue
-            key = f"HTTP_{key}"
-            if key in environ:
-                environ[key] = f"{environ[key]},{value}"
-            else:
-                environ[key] = value
+            if key and key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+                given[key] = f"{given[key]},{value}" if key in given else value
+        environ.update(given)
         body = self._body(self._flags, self._length)
         environ["wsgi.input"] = environ["eventlet.input"] = body
         environ["eventlet.posthooks"] = []

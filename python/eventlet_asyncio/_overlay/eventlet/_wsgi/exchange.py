@@ -206,12 +206,10 @@ class Exchange:
             parts = [_encoded(part) for part in result if part]
             self._send(parts, known=sum(map(len, parts)), last=True)
             return
-        least = self.environ.get(
-            "eventlet.minimum_write_chunk_size", self.protocol.minimum_chunk_size
-        )
         known = None
         if not self.sent and self.status is not None and hasattr(result, "__len__"):
             known = sum(map(len, result))
+        environ, usual = self.environ, self.protocol.minimum_chunk_size
         held: list[bytes] = []
         size = 0
         for part in result:
@@ -220,6 +218,8 @@ class Exchange:
             data = _encoded(part)
             held.append(data)
             size += len(data)
+            # Asked each time: a generator sets it when its first piece is asked for.
+            least = environ.get("eventlet.minimum_write_chunk_size", usual)
             if size >= least:
                 self._send(held, known=known)
                 held, size = [], 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from eventlet import greenio
@@ -276,14 +277,12 @@ def server(
             state[2] = STATE_CLOSE
             if idle:
                 greenio.shutdown_safe(state[1])
-        pool.waitall()
-        serv.log.info(f"({serv.pid}) wsgi exited, is_accepting={serv.is_accepting}")
         try:
+            pool.waitall()
+            serv.log.info(f"({serv.pid}) wsgi exited, is_accepting={serv.is_accepting}")
+        finally:
             # Other copies of the socket stay open.
             sock.close()
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
 
 
 def _accept(
@@ -317,7 +316,7 @@ def _accept(
         key = id(state)
         connections[key] = state
         try:
-            thread = pool.spawn(serv.process_request, state)
+            thread = pool.spawn(_serve, serv, state)
         except BaseException:
             connections.pop(key, None)
             client.close()
@@ -325,3 +324,11 @@ def _accept(
         thread.link(done, key)
         # Held by the connection's green thread alone.
         del client, state, thread
+
+
+def _serve(serv: Server, state: list[Any]) -> None:
+    """Serve a connection; what nobody expected goes to the log."""
+    try:
+        serv.process_request(state)
+    except Exception:
+        serv.log.info(traceback.format_exc().rstrip("\n"))
