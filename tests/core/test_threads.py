@@ -293,7 +293,7 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
     left, right = socket.socketpair()
     other, peer = socket.socketpair()
     number, listened = left.fileno(), right.fileno()
-    waits = threading.Semaphore(0)
+    waits, gone = threading.Semaphore(0), threading.Event()
 
     def read():
         try:
@@ -308,6 +308,8 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
         hubs.get_hub().add(hubs.hub.READ, listened, print, listener.append)
         eventlet.spawn_n(waits.release)
         closed = green.wait()
+        # Waiters are woken before the file is closed.
+        assert gone.wait(20)
         # The number names another file, which may be waited for at once.
         hubs.notify_opened(os.dup2(other.fileno(), number))
         eventlet.spawn_n(waits.release)
@@ -323,6 +325,7 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
     right.close()
     hubs.notify_close(number)
     left.close()
+    gone.set()
     assert own.wait() == errno.EBADF
     assert waits.acquire(timeout=20)
     peer.send(b"x")
