@@ -290,9 +290,10 @@ def test_every_primitive_wakes_across_threads(name, driver):
 @pytest.mark.parametrize("driver", ["asyncio", "poll"])
 def test_close_wakes_the_waiters_of_all_threads(driver):
     """Whoever waits for a descriptor, in whichever OS thread, learns that it is closed."""
-    left, right = socket.socketpair()
+    # Three pairs: the end of a peer is not what is waited for here.
+    (left, right), (heard, third) = socket.socketpair(), socket.socketpair()
     other, peer = socket.socketpair()
-    number, listened = left.fileno(), right.fileno()
+    number, listened = left.fileno(), heard.fileno()
     waits, gone = threading.Semaphore(0), threading.Event()
 
     def read():
@@ -322,7 +323,7 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
     assert waits.acquire(timeout=20)
     eventlet.sleep(0)
     hubs.notify_close(listened)
-    right.close()
+    heard.close()
     hubs.notify_close(number)
     left.close()
     gone.set()
@@ -331,8 +332,8 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
     peer.send(b"x")
     join(thread)
     assert outcome == [(errno.EBADF, [hubs.IOClosed])]
-    other.close()
-    peer.close()
+    for sock in (right, third, other, peer):
+        sock.close()
 
 
 def test_timer_of_another_threads_hub_can_be_cancelled():
