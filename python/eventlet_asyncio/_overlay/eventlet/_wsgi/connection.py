@@ -32,6 +32,7 @@ from eventlet._wsgi.protocol import (
 )
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
+from eventlet.greenio import GreenSocket
 from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
 
@@ -171,7 +172,7 @@ class HttpProtocol(_Handler):
         there already is read.
         """
         sock = self.connection
-        if not self.is_native or sock.fileno() < 0:
+        if not isinstance(sock, GreenSocket) or sock.fileno() < 0:
             return
         try:
             sock.shutdown(_socket.SHUT_WR)
