@@ -3,12 +3,14 @@
 //! Layers, from the bottom; each uses only those before it:
 //!
 //! ```text
-//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload wsgi  bridge  module
+//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload websocket wsgi  bridge  module
 //! pure, no interpreter | needs the interpreter (feature `python`)
 //! ```
 //!
-//! `http` stands beside them: bytes in, bytes out, used by `wsgi` alone.
+//! `http` and `frames` stand beside them: bytes in, bytes out, each used by one layer alone,
+//! `wsgi` and `websocket`.
 
+pub mod frames;
 pub mod http;
 pub mod reactor;
 pub mod sched;
@@ -30,8 +32,12 @@ mod imports;
 #[cfg(feature = "python")]
 mod module;
 #[cfg(feature = "python")]
+mod offload;
+#[cfg(feature = "python")]
 mod pystate;
 #[cfg(feature = "python")]
 mod sync;
+#[cfg(feature = "python")]
+mod websocket;
 #[cfg(feature = "python")]
 mod wsgi;

@@ -19,6 +19,7 @@ PURE = {"sched", "stack", "switch"}
 TO_GREENLET = PURE | {"pystate", "greenlet"}
 TO_GREENTHREAD = TO_GREENLET | {"reactor", "hub", "greenthread"}
 LAYERS = {
+    "frames": set(),
     "http": set(),
     "sched": set(),
     "stack": {"sched"},
@@ -30,13 +31,14 @@ LAYERS = {
     "greenthread": TO_GREENLET | {"reactor", "hub"},
     "sync": TO_GREENTHREAD,
     "offload": TO_GREENTHREAD,
+    "websocket": {"frames"},
     "wsgi": TO_GREENTHREAD | {"http"},
     "bridge": TO_GREENTHREAD | {"sync", "offload"},
 }
 LAYERS["module"] = set(LAYERS)
 # Open to every layer that has an interpreter.
 SHARED = {"error", "imports"}
-WITHOUT_PYTHON = PURE | {"http", "reactor"}
+WITHOUT_PYTHON = PURE | {"frames", "http", "reactor"}
 
 # What only certain files may name, and why nobody else does.
 CONFINED = {
@@ -51,7 +53,7 @@ CONFINED = {
     ),
     r"\bhttparse\b": (r"(http|wsgi)/", "requests are read in one place"),
     r"\bpyo3\b": (
-        r"(?!(http|sched|stack|switch|reactor)/)",
+        r"(?!(frames|http|sched|stack|switch|reactor)/)",
         "the lower layers build without an interpreter",
     ),
 }
@@ -78,7 +80,7 @@ NATIVE = (
     *("queue", "semaphore", "support", "timeout", "tpool"),
     # Locks of the import system, which may import nothing when they are used.
     "_patch.hybrid",
-    "_wsgi",
+    *("_websocket", "_wsgi"),
 )
 
 

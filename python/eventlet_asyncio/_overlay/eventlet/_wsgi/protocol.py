@@ -371,8 +371,19 @@ class Input:
         if isinstance(rfile, _core.HttpReader):
             return rfile.detach()
         peek = getattr(rfile, "peek", None)
-        # The buffered reader of a makefile(): what it holds comes without a wait.
-        held: bytes = b"" if peek is None else peek(0)
+        if peek is None:
+            return b""
+        # The buffered reader of a makefile(). If it holds nothing, the look at it reads
+        # from the socket, which must not wait.
+        sock = self._sock
+        timeout = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            held: bytes = peek(0)
+        except OSError:
+            held = b""
+        finally:
+            sock.settimeout(timeout)
         return bytes(rfile.read(len(held))) if held else b""
 
     def discard(self, buffer_size: int = 16 << 10) -> None:
