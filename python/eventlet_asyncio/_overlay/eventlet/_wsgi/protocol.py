@@ -155,6 +155,7 @@ class Input:
     hundred_continue_headers: list[tuple[str, str]] | None = None
     hundred_continue_capitalize = True
     _deadline: float | None = None
+    _lost = 0
     #: Whether reading was given up since the client was too slow.
     timed_out = False
 
@@ -163,7 +164,7 @@ class Input:
         """
         How many bytes of a body whose size was told have been read.
         """
-        return (self.content_length or 0) - self._left
+        return (self.content_length or 0) - self._left - self._lost
 
     @property
     def is_read(self) -> bool:
@@ -266,8 +267,8 @@ class Input:
             if self.chunked_input:
                 msg = "the connection ended in the middle of a chunk"
                 raise OSError(msg)
-            # Nothing more will come; what was announced is not kept waiting for.
-            self._left = 0
+            # Nothing more will come; what was announced is not waited for.
+            self._lost, self._left = self._left, 0
         return data
 
     def _read(self, length: int) -> bytes:
