@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import zlib
 from pathlib import Path
@@ -57,9 +58,8 @@ class Server:
                 listener, certfile=tls[0], keyfile=tls[1], server_side=True
             )
         self.socks = []
-        self.green = eventlet.spawn(
-            wsgi.server, listener, self._serve, log_output=False, keepalive=False
-        )
+        self.log = io.StringIO()
+        self.green = eventlet.spawn(wsgi.server, listener, self._serve, log=self.log)
 
     def _serve(self, environ, start_response):
         try:
@@ -429,6 +429,26 @@ def test_nothing_follows_the_close_frame(serve):
     server = serve(handle)
     sock, _, rest = server.ask(HEAD.format(path="/", more="").encode())
     assert rest + read_all(sock) == b"\x88\x17\x03\xf3Internal Server Error"
+
+
+def test_connection_behind_a_generator_is_served(serve):
+    """An application may pass on another one's result; nothing is sent after it."""
+
+    def app(environ, start_response):
+        yield from websocket.WebSocketWSGI(echo)(environ, start_response)
+
+    server = serve(echo)
+    server.app = app
+    for _ in range(2):
+        client = server.connect()
+        client.send("hi")
+        assert client.wait() == "hi"
+        client.socket.sendall(masked(b"", control_code=8))
+        assert read_all(client.socket) == b"\x88\x02\x03\xe8"
+    server.app = lambda environ, start_response: start_response("200 OK", []) and []
+    _, head, _ = server.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert "Traceback" not in server.log.getvalue()
 
 
 def test_killed_handler_says_that_it_goes_away(pair):
