@@ -260,6 +260,36 @@ def test_connection_over_tls(serve):
     client.close()
 
 
+def test_limits_can_be_changed(pair):
+    """They hold for the frames that come from then on."""
+    ws, peer = pair
+    ws.max_frame_length, ws.max_message_length = 5, 8
+    assert (ws.max_frame_length, ws.max_message_length) == (5, 8)
+    peer.sendall(masked(b"12345", final=False) + masked(b"678", continuation=True))
+    assert ws.wait() == b"12345678"
+    peer.sendall(masked(b"123456"))
+    peer.shutdown(socket.SHUT_WR)
+    assert ws.wait() is None
+    assert ws.websocket_closed
+
+
+def test_message_can_be_taken_as_it_came(pair):
+    """`_recv_frame` gives text, data and compressed messages, and says the end."""
+    ws, peer = pair
+    ws.extensions = DEFLATE
+    client = Session(client=True, extensions=DEFLATE)
+    for message in ("text", b"data"):
+        peer.sendall(masked(message) + masked(b"?", control_code=9))
+        peer.sendall(client.message_frame(message, masked=True))
+        assert ws._recv_frame().getvalue() == message
+        taken = ws._recv_frame()
+        assert taken.decompressor is not None
+        assert taken.getvalue() == message
+    peer.sendall(masked(b"", control_code=8))
+    with pytest.raises(websocket.ConnectionClosedError):
+        ws._recv_frame()
+
+
 # Control frames and the end
 
 
@@ -560,6 +590,23 @@ def test_hixie_76_key_may_come_late(serve):
     while not data.endswith(b"\xff"):
         data += sock.recv(1000)
     assert data.endswith(b"\r\n\r\nfQJ,fN/4F4!~K~MH\x00early\xff")
+
+
+def test_hixie_76_is_spoken_where_the_server_holds_the_key(pair):
+    """A server that is not ours gives the bytes behind the head by `wsgi.input`."""
+    _, peer = pair
+    environ = {
+        "HTTP_CONNECTION": "Upgrade",
+        "HTTP_UPGRADE": "WebSocket",
+        "HTTP_HOST": "localhost",
+        "HTTP_ORIGIN": "http://localhost",
+        "HTTP_SEC_WEBSOCKET_KEY1": "18x 6]8vM;54 *(5:  {   U1]8  z [  8",
+        "HTTP_SEC_WEBSOCKET_KEY2": "1_ tx7X d  <  nw  334J702) 7]o}` 0",
+        "wsgi.input": io.BytesIO(KEY3),
+        "gunicorn.socket": pair[0].socket,
+    }
+    eventlet.spawn(websocket.WebSocketWSGI(lambda ws: ws.send("hi")), environ, None)
+    assert read_all(peer).endswith(b"fQJ,fN/4F4!~K~MH\x00hi\xff\xff\x00")
 
 
 def test_hixie_message_has_a_limit(serve):
