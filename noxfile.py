@@ -119,9 +119,31 @@ def stress(session: nox.Session) -> None:
             "EVENTLET_HUB": "asyncio",
             "STRESS_SECONDS": "60",
             "STRESS_SPAWNS": "1000000",
+            "STRESS_CONNECTIONS": "10000",
         },
         external=True,
     )  # fmt: skip
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed the parsers what nobody meant to send, a minute each; or as many seconds."""
+    if shutil.which("cargo-fuzz") is None:
+        session.error(
+            "cargo-fuzz is missing: cargo install cargo-fuzz --locked, and"
+            " rustup toolchain install nightly"
+        )
+    seconds = session.posargs[0] if session.posargs else "60"
+    for target in sorted(path.stem for path in (ROOT / "fuzz").glob("*.rs")):
+        corpus = ROOT / "fuzz" / "corpus" / target
+        corpus.mkdir(parents=True, exist_ok=True)
+        words = ["-dict=fuzz/http.dict"] if target.endswith("_head") else []
+        session.run(
+            "cargo", "+nightly", "fuzz", "run", target,
+            str(corpus), f"fuzz/seeds/{target}",
+            "--", f"-max_total_time={seconds}", *words,
+            external=True,
+        )  # fmt: skip
 
 
 @nox.session

@@ -14,7 +14,7 @@ use pyo3::ffi::PyObject;
 use super::class::{self, Definition, Head, arguments, define, given};
 use super::wake;
 use crate::greenlet::Inbound;
-use crate::greenlet::class::{FAST, fast, free, method, noargs, property, slot};
+use crate::greenlet::class::{FAST, fast, free, method, noargs, one_argument, property, slot};
 use crate::hub::{Parked, park, registry};
 use crate::sched::WaiterList;
 
@@ -130,20 +130,11 @@ unsafe extern "C" fn initialize(
     kwargs: *mut PyObject,
 ) -> c_int {
     let me = op.cast::<Semaphore>();
-    let mut value = ptr::null_mut::<PyObject>();
-    let names = [c"value".as_ptr(), ptr::null()];
     // SAFETY: called by CPython; the format names one optional object.
     unsafe {
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c"|O:Semaphore".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-            &raw mut value,
-        );
-        if ok == 0 {
+        let Some(value) = one_argument(args, kwargs, c"value", c"|O:Semaphore") else {
             return -1;
-        }
+        };
         let mut units = 1;
         if !value.is_null() {
             let Some(number) = whole(value) else {
@@ -476,14 +467,7 @@ unsafe extern "C" fn get_balance(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
 
 unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython on a Semaphore.
-    unsafe {
-        class::list_of(
-            (*op.cast::<Semaphore>())
-                .waiters
-                .iter()
-                .map(|p| p.greenlet().cast()),
-        )
-    }
+    unsafe { class::greenlets_of(&raw const (*op.cast::<Semaphore>()).waiters) }
 }
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {

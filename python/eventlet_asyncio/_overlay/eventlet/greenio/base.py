@@ -29,10 +29,9 @@ from eventlet.greenio.real import (
     HubSocket,
     RealSocket,
     connect_waiting,
-    family_of,
     forget,
+    kind_of,
     os_module,
-    proto_of,
     resolved,
     set_nonblocking,
     shutdown_safe,
@@ -41,7 +40,6 @@ from eventlet.greenio.real import (
     socket_connect,
     socket_module,
     socket_timeout,
-    type_of,
 )
 from eventlet.greenio.sendfile import Sendfile
 from eventlet.greenio.timeouts import Timeouts
@@ -236,9 +234,7 @@ class GreenSocket(Timeouts, Sendfile):
         return 0
 
     def _resolved(self, address: Any) -> Any:
-        return resolved(
-            address, family_of(self.fd), type_of(self.fd), proto_of(self.fd)
-        )
+        return resolved(address, *kind_of(self.fd))
 
     # Bytes in
 
@@ -391,9 +387,7 @@ class GreenSocket(Timeouts, Sendfile):
         Return a socket of its own for the same connection, with the same timeout.
         """
         fd = os_module.dup(self.fileno(), *args, **kw)
-        real = HubSocket(
-            family_of(self.fd), type_of(self.fd), proto_of(self.fd), fileno=fd
-        )
+        real = HubSocket(*kind_of(self.fd), fileno=fd)
         new = self._green(real)
         new.settimeout(self.gettimeout())
         return new
