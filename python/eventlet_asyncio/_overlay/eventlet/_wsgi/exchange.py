@@ -309,6 +309,10 @@ class Exchange:
         if self.gone and isinstance(error, OSError):
             server.log.debug(f"({server.pid}) connection lost: {error!r}")
             return
+        if self.body.timed_out and isinstance(error, TimeoutError):
+            server.log.debug(f"({server.pid}) the body of a request timed out")
+            self._answer("408 Request Timeout", b"")
+            return
         text = "".join(
             traceback.format_exception(type(error), error, error.__traceback__)
         )
