@@ -149,12 +149,16 @@ def _report(function: Any) -> None:
     _type, value, traceback = sys.exc_info()
     from types import SimpleNamespace
 
+    message = "Exception ignored in thread started by"
+    if sys.version_info >= (3, 13):
+        # The object would be kept alive by whoever keeps the report.
+        message, function = f"{message} {function!r}", None
     hook(
         SimpleNamespace(
             exc_type=_type,
             exc_value=value,
             exc_traceback=traceback,
-            err_msg="Exception ignored in thread started by",
+            err_msg=message,
             object=function,
         )
     )
