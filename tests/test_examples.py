@@ -44,7 +44,9 @@ def test_example_is_shown_whole(program):
     pages = [page] if page.exists() else list(program.parent.glob("*.md"))
     text = "".join(path.read_text() for path in pages)
     assert program.name in text
-    shown = re.findall(rf"```{{literalinclude}} {program.name}\n(.*?)```", text, re.DOTALL)
+    shown = re.findall(
+        rf"```{{literalinclude}} {program.name}\n(.*?)```", text, re.DOTALL
+    )
     marks = {mark for block in shown for mark in re.findall(r'"(# --- .*)"', block)}
     lines = program.read_text().splitlines()
     assert marks <= set(lines)

@@ -6,7 +6,7 @@ It submits twenty jobs, some of which fail at first, and waits for them all.
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import eventlet
@@ -48,20 +48,18 @@ class Jobs:
             outcome, job, args = self._queue.get()
             try:
                 outcome.send(self._try(job, args))
-            except Exception as error:  # a job's failure is its submitter's
+            except Exception as error:  # noqa: BLE001 - a failure is the submitter's
                 outcome.send_exception(error)
             finally:
                 self._queue.task_done()
 
     def _try(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        for attempt in itertools.count(1):
-            try:
-                with eventlet.Timeout(5):
-                    return job(*args)
-            except (Exception, eventlet.Timeout):
-                if attempt == self._attempts:
-                    raise
-                eventlet.sleep(0.01 * 2**attempt)
+        for attempt in range(1, self._attempts):
+            with contextlib.suppress(Exception, eventlet.Timeout), eventlet.Timeout(5):
+                return job(*args)
+            eventlet.sleep(0.01 * 2**attempt)
+        with eventlet.Timeout(5):
+            return job(*args)
 
 
 # --- main
@@ -72,7 +70,7 @@ def main() -> None:
     def job(number: int) -> int:
         tries[number] = tries.get(number, 0) + 1
         eventlet.sleep(0.02)
-        if number == 13 or number % 5 == 0 and tries[number] < 2:
+        if number == 13 or (number % 5 == 0 and tries[number] < 2):
             message = f"job {number}, attempt {tries[number]}"
             raise OSError(message)
         return number * number

@@ -16,6 +16,7 @@ import eventlet
 # --- handle
 def handle(connection: Any, address: tuple[str, int]) -> None:
     """Send each line back until the client ends the stream."""
+    print(f"serving {address[0]}:{address[1]}")
     with connection, connection.makefile("rwb") as stream:
         for line in stream:
             stream.write(line)
@@ -26,13 +27,12 @@ def handle(connection: Any, address: tuple[str, int]) -> None:
 def talk(address: tuple[str, int], name: str) -> str:
     """Say three lines, with a pause after each, and return what came back."""
     heard = []
-    with eventlet.connect(address) as connection:
-        with connection.makefile("rwb") as stream:
-            for number in range(3):
-                stream.write(f"{name} {number}\n".encode())
-                stream.flush()
-                heard.append(stream.readline().decode().strip())
-                eventlet.sleep(0.05)
+    with eventlet.connect(address) as connection, connection.makefile("rwb") as stream:
+        for number in range(3):
+            stream.write(f"{name} {number}\n".encode())
+            stream.flush()
+            heard.append(stream.readline().decode().strip())
+            eventlet.sleep(0.05)
     return ", ".join(heard)
 
 

@@ -26,6 +26,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+HUB = os.environ.get("APPS_HUB", "asyncio")
+"""What applications run on: this distribution on ``asyncio``, else upstream's hub."""
+
 PATIENCE = 90.0
 """Seconds that a server may take to answer; a Java or Erlang start on a busy machine."""
 

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.apps.test_applications import HUB
+from tests.apps.servers import HUB
 
 # How many tests there are at least, and which of them fail on upstream as well.
 SUITES = {

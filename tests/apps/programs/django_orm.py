@@ -2,7 +2,7 @@
 
 # server: postgresql
 # needs: Django psycopg2-binary
-# ruff: noqa: E402 (patched before anything is imported)
+# upstream: asynchronous views fail in green threads
 
 import eventlet
 
@@ -47,8 +47,13 @@ django.setup()
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import cache
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, connection, connections, models
-from django.db import transaction
+from django.db import (
+    close_old_connections,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from django.http import JsonResponse, StreamingHttpResponse
 from django.urls import path
 

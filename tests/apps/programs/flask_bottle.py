@@ -1,7 +1,6 @@
 """Flask and bottle on eventlet.wsgi: requests overlap, streams stream, contexts stay apart."""
 
 # needs: Flask bottle
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 

@@ -1,7 +1,7 @@
 """requests, urllib3 and httpx wait in their own green thread, trio installed or not."""
 
 # needs: requests urllib3 httpx trio
-# ruff: noqa: E402 (patched before anything is imported)
+# upstream: trio cannot be imported after monkey_patch
 
 import eventlet
 

@@ -2,7 +2,6 @@
 
 # server: rabbitmq
 # needs: oslo.messaging
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 

@@ -2,7 +2,6 @@
 
 # server: postgresql
 # needs: psycopg2-binary
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 

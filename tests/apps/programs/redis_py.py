@@ -2,7 +2,6 @@
 
 # server: redis
 # needs: redis
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
