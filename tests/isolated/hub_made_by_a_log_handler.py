@@ -5,7 +5,6 @@ import logging
 
 import eventlet.asyncio
 
-
 seen = []
 
 

@@ -7,7 +7,6 @@ import eventlet
 
 eventlet.monkey_patch()
 
-import itertools
 import os
 import time
 from urllib.parse import urlsplit
@@ -82,24 +81,10 @@ def pool(driver, kind):
     connections.clear()
 
 
-ticks = []
-
-
-def tick():
-    while True:
-        ticks.append(time.monotonic())
-        eventlet.sleep(0.01)
-
-
-ticker = eventlet.spawn(tick)
 overlap(pymysql)
 rows(pymysql, "by_pymysql")
 pool(pymysql, db_pool.RawConnectionPool)
 overlap(MySQLdb)
 rows(MySQLdb, "by_mysqlclient")
 pool(MySQLdb, db_pool.TpooledConnectionPool)
-ticker.kill()
-gaps = [later - sooner for sooner, later in itertools.pairwise(ticks)]
-# Nothing held the process for as long as one of the queries slept.
-assert max(gaps) < 0.45, max(gaps)
 print("pass")
