@@ -104,7 +104,7 @@ def orm(using):
 
 def late(request, number):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(0.3), %s", [number])
+        cursor.execute("SELECT pg_sleep(1), %s", [number])
         number = cursor.fetchone()[1]
     cache.set(f"late-{number}", number)
     connection.close()
@@ -148,7 +148,7 @@ def views():
     urls = [f"{root}/late/{number}" for number in range(10)]
     answers = list(map(json.loads, eventlet.GreenPool().imap(ask, urls)))
     assert answers == [{"number": number} for number in range(10)]
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 8
     assert cache.get("late-7") == 7
     assert ask(root + "/stream") == b"".join(b"%d," % n for n in range(100))
     request = urllib.request.Request(root + "/size", b"x" * 1_000_000)

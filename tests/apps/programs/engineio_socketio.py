@@ -2,7 +2,7 @@
 
 # server: redis
 # needs: python-socketio python-engineio websocket-client requests redis
-# upstream: does not end
+# upstream: a polling client waits for its end in vain
 
 import eventlet
 
