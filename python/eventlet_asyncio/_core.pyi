@@ -1,4 +1,4 @@
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextvars import Context
 from types import FrameType, GenericAlias, ModuleType, TracebackType
@@ -17,6 +17,7 @@ __all__ = [
     "HTTP_NEW",
     "HTTP_OLD_SERVER",
     "BoundedSemaphore",
+    "CallQueue",
     "Event",
     "GreenFuture",
     "GreenThread",
@@ -25,14 +26,21 @@ __all__ = [
     "HttpRefusal",
     "Hub",
     "LightQueue",
+    "Lock",
     "Queue",
+    "RLock",
     "Registration",
     "Semaphore",
     "Timeout",
     "TimerHandle",
     "WebSocketReader",
+    "_UvGuest",
     "_adopt",
     "_after_fork_in_child",
+    "_close_elsewhere",
+    "_after_fork_in_parent",
+    "_before_fork",
+    "_close_offload",
     "_existing_hub",
     "_greenlet",
     "_in_green_code",
@@ -45,9 +53,17 @@ __all__ = [
     "_set_visible_loop",
     "_stack_statistics",
     "_take_back",
+    "await_child",
+    "await_getaddrinfo",
+    "await_getnameinfo",
     "cancel",
     "error",
+    "getaddrinfo",
     "getcurrent",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
     "gettrace",
     "greenlet",
     "greenlet_to_future",
@@ -56,6 +72,7 @@ __all__ = [
     "http_parse",
     "http_reply",
     "kill",
+    "read_now",
     "settrace",
     "sleep",
     "sock_recv",
@@ -132,6 +149,7 @@ class GreenThread(greenlet):
     def __init__(self, parent: greenlet | None) -> None: ...
     def __await__(self) -> Generator[Any, Any, Any]: ...
     def wait(self) -> Any: ...
+    def _function(self) -> Callable[..., Any] | None: ...
     def kill(self, *throw_args: Any) -> None: ...
     def cancel(self, *throw_args: Any) -> None: ...
     def link(
@@ -232,6 +250,17 @@ def _existing_hub() -> Any: ...
 def _in_green_code() -> bool: ...
 def _mark_in_loop(value: bool) -> bool: ...
 def _loop_waits(fd: int | None = None, seconds: float | None = None) -> None: ...
+
+@final
+class _UvGuest:
+    def __new__(
+        cls, capsule: object, library: str, pause: Callable[[int], object]
+    ) -> Self: ...
+    @property
+    def descriptor(self) -> int: ...
+    def end(self) -> None: ...
+
+def _close_elsewhere(fd: int) -> list[Hub] | None: ...
 def _adopt(event_loop: Any) -> None: ...
 def _lend() -> None: ...
 def _take_back() -> None: ...
@@ -254,6 +283,58 @@ def sock_send(
 def sock_sendall(
     fd: int, data: ReadableBuffer, flags: int, timeout: float | None, /
 ) -> None: ...
+
+# Calls in OS threads of the engine
+
+def getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
+    proto: int = 0,
+    flags: int = 0,
+) -> list[Any]: ...
+def gethostbyname(hostname: str | bytes | bytearray, /) -> str: ...
+def gethostbyname_ex(
+    hostname: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def gethostbyaddr(
+    ip_address: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def getnameinfo(sockaddr: tuple[Any, ...], flags: int, /) -> tuple[str, str]: ...
+def await_getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
+    proto: int = 0,
+    flags: int = 0,
+) -> Future[list[Any]]: ...
+def await_getnameinfo(
+    sockaddr: tuple[Any, ...], flags: int = 0, /
+) -> Future[tuple[str, str]]: ...
+
+@final
+class CallQueue:
+    def __new__(cls) -> Self: ...
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        /,
+    ) -> Any: ...
+    def serve(self) -> Any: ...
+    def end(self, last: Any, /) -> None: ...
+    @staticmethod
+    def serving() -> bool: ...
+
+# None: wait until it is readable. NotImplemented: the descriptor cannot be asked.
+def read_now(fd: int, n: int, /) -> Any: ...
+def await_child(pid: int, options: int, /) -> bool: ...
+def _before_fork() -> None: ...
+def _after_fork_in_parent() -> None: ...
+def _close_offload() -> None: ...
 
 # Between green threads and asyncio
 
@@ -351,6 +432,29 @@ class Semaphore:
 
 class BoundedSemaphore(Semaphore): ...
 
+class Lock(Semaphore):
+    def __init__(self) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
+@disjoint_base
+class RLock:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        val: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def _is_owned(self) -> bool: ...
+    def _recursion_count(self) -> int: ...
+    def _release_save(self) -> tuple[int, int]: ...
+    def _acquire_restore(self, state: tuple[int, int], /) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
 @disjoint_base
 class LightQueue:
     queue: Any
@@ -393,6 +497,7 @@ class WebSocketReader:
     def feed(self, data: bytes) -> None: ...
     def missing(self) -> int: ...
     def next(self) -> str | bytes | tuple[int, Any, int] | None: ...
+    def read(self, data: bytes) -> str | bytes | tuple[int, Any, int] | None: ...
 
 def websocket_frame(
     opcode: int,

@@ -45,6 +45,7 @@ pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
         method(c"cancel", fast(cancel_method), FAST, c"cancel($self, /, *throw_args)\n--\n\nKill the green thread if it has not started yet; otherwise do nothing."),
         method(c"link", fast(link), FAST, c"link($self, func, /, *curried_args, **curried_kwargs)\n--\n\nCall func(green_thread, *curried_args, **curried_kwargs) at its end.\n\nCalled at once if it has ended already."),
         method(c"unlink", fast(unlink), FAST, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
+        method(c"_function", noargs(function), ffi::METH_NOARGS, c"_function($self, /)\n--\n\nReturn what it will call, or None once it has been entered."),
         method(c"main", fast(main), FAST, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
     ];
     methods.push(ffi::PyMethodDef::zeroed());
@@ -130,24 +131,28 @@ unsafe extern "C" fn initialize(
     args: *mut PyObject,
     kwargs: *mut PyObject,
 ) -> c_int {
-    let mut parent = ptr::null_mut::<PyObject>();
-    let names = [c"parent".as_ptr(), ptr::null()];
     // SAFETY: called by CPython; the format names one object.
     unsafe {
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c"O:GreenThread".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-            &raw mut parent,
-        );
-        if ok == 0 {
+        let Some(parent) = class::one_argument(args, kwargs, c"parent", c"O:GreenThread") else {
             return -1;
-        }
+        };
         if parent == ffi::Py_None() {
             return 0;
         }
         class::set_parent(op, parent, ptr::null_mut())
+    }
+}
+
+unsafe extern "C" fn function(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<GreenThread>();
+    // SAFETY: called by CPython on a green thread; the slot owns what it names.
+    unsafe {
+        let known = (*me).base.resumes == 0 && !(*me).function.is_null();
+        ffi::Py_NewRef(if known {
+            (*me).function
+        } else {
+            ffi::Py_None()
+        })
     }
 }
 

@@ -410,6 +410,21 @@ unsafe extern "C" fn recv_into(
     }
 }
 
+/// What `send` and `sendall` are given: descriptor, data, flags, timeout (borrowed). None with
+/// an exception set.
+unsafe fn outgoing(
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> Option<(c_int, Buffer, c_int, *mut PyObject)> {
+    // SAFETY: arguments as CPython passes them; the GIL is held.
+    unsafe {
+        let [fd, data, flags, timeout] = arguments(args, count)?;
+        let (fd, flags) = (int(fd)?, int(flags)?);
+        let view = Buffer::get(data, ffi::PyBUF_SIMPLE)?;
+        Some((fd, view, flags, timeout))
+    }
+}
+
 unsafe extern "C" fn send(
     _: *mut PyObject,
     args: *const *mut PyObject,
@@ -418,13 +433,7 @@ unsafe extern "C" fn send(
 ) -> *mut PyObject {
     // SAFETY: as for `recv_into`.
     unsafe {
-        let Some([fd, data, flags, timeout]) = arguments(args, count) else {
-            return ptr::null_mut();
-        };
-        let (Some(fd), Some(flags)) = (int(fd), int(flags)) else {
-            return ptr::null_mut();
-        };
-        let Some(view) = Buffer::get(data, ffi::PyBUF_SIMPLE) else {
+        let Some((fd, view, flags, timeout)) = outgoing(args, count) else {
             return ptr::null_mut();
         };
         let start = view.start().cast::<c_void>();
@@ -447,13 +456,7 @@ unsafe extern "C" fn sendall(
 ) -> *mut PyObject {
     // SAFETY: as for `recv_into`.
     unsafe {
-        let Some([fd, data, flags, timeout]) = arguments(args, count) else {
-            return ptr::null_mut();
-        };
-        let (Some(fd), Some(flags)) = (int(fd), int(flags)) else {
-            return ptr::null_mut();
-        };
-        let Some(view) = Buffer::get(data, ffi::PyBUF_SIMPLE) else {
+        let Some((fd, view, flags, timeout)) = outgoing(args, count) else {
             return ptr::null_mut();
         };
         let mut patience = Patience::new(timeout);

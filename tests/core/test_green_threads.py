@@ -337,6 +337,21 @@ def test_error_that_somebody_takes_is_not_printed(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_greenlet_exit_is_never_printed(capsys):
+    """A green thread that ends by GreenletExit is no error, whoever raised it."""
+
+    def leaves():
+        raise greenlet.GreenletExit
+
+    for start in (eventlet.spawn, eventlet.spawn_n):
+        start(leaves)
+        victim = start(eventlet.sleep, 60)
+        eventlet.sleep(0)
+        eventlet.kill(victim)
+        eventlet.sleep(0)
+    assert capsys.readouterr().err == ""
+
+
 def test_finished_green_thread_frees_all_but_its_outcome():
     """Function, arguments and stack are gone although the object is kept."""
 

@@ -17,6 +17,7 @@ class Showing:
     """An application that keeps its `environ` for the test to look at."""
 
     def __call__(self, environ, start_response):
+        """Answer, showing the path."""
         self.environ = environ
         path = environ["PATH_INFO"]
         start_response("200 OK", [("X-Path", path)] if path.isprintable() else [])
@@ -212,9 +213,7 @@ def test_server_may_be_subclassed(serve):
     listener = eventlet.listen(("127.0.0.1", 0))
     server = Server(listener, listener.getsockname(), application, log_output=False)
     thread = eventlet.spawn(
-        lambda: server.process_request(
-            [*reversed(listener.accept()), wsgi.STATE_IDLE]
-        )
+        lambda: server.process_request([*reversed(listener.accept()), wsgi.STATE_IDLE])
     )
     with eventlet.Timeout(5):
         client = eventlet.connect(listener.getsockname())
@@ -234,7 +233,18 @@ NAMES = [
     "Host", "Accept", "content-type", "X-One", "x-one", "X_One", "COOKIE", "Cookie",
     "X-Forwarded-For", "a", "Path-Info", "!#$%&'*+.^`|~", "Content-Length", "Date",
 ]  # fmt: skip
-VALUES = ["", "a", " b ", "\tc\t", "d, e", "\xe9", "\xff", "a b", "*/*; q=0.8", "x" * 300]
+VALUES = [
+    "",
+    "a",
+    " b ",
+    "\tc\t",
+    "d, e",
+    "\xe9",
+    "\xff",
+    "a b",
+    "*/*; q=0.8",
+    "x" * 300,
+]
 TARGETS = [
     "/", "/a", "/a%20b", "/%e4%bd%a0", "/%zz%4", "//a//b", "/a?b", "/a?", "/a?b?c",
     "/a;b#c", "*", "http://a/b", "a", "?", "/%2e%2e/%00", "/a+b", "/?%41",

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
-__all__ = ["READ", "WRITE", "BaseHub", "DebugListener", "FdListener"]
+__all__ = [
+    "READ",
+    "WRITE",
+    "BaseHub",
+    "DebugListener",
+    "FdListener",
+    "g_prevent_multiple_readers",
+    "monotonic",
+]
 
 READ = "read"
 WRITE = "write"
@@ -151,6 +159,10 @@ class BaseHub(_NativeHub):
         self._open("custom" if overridden else self._driver)
         self._one_reader = g_prevent_multiple_readers
 
+    def get_timers_count(hub) -> int:
+        """Return how many timers are scheduled."""
+        return super().get_timers_count()
+
     # Descriptors
 
     def add(
@@ -255,6 +267,18 @@ class BaseHub(_NativeHub):
             listener.defang()
             self._wake_listener(listener)
         self._close_descriptor(fileno)
+
+    def _close_from_elsewhere(self, fileno: int) -> None:
+        """Forget a descriptor that another OS thread closes; tell its listeners."""
+        found = self._gone(fileno)
+
+        def tell() -> None:
+            for listener in found:
+                listener.defang()
+                self._wake_listener(listener)
+
+        if found:
+            self._call_soon(tell)
 
     def close_one(self) -> None:
         """Do nothing: whoever waits for a closed descriptor is woken at once."""
