@@ -103,7 +103,7 @@ def _announce(function: Any, ident: int) -> None:
     the coroutine has let it. So what the thread would say is said for it.
     """
     events = sys.modules.get("asyncio.events")
-    thread = getattr(function, "__self__", None)
+    thread: Any = getattr(function, "__self__", None)
     started = getattr(thread, "_started", None)
     if events is None or started is None or events._get_running_loop() is None:
         return
