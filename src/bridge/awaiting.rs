@@ -14,7 +14,8 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::cycle;
+use super::coroutine::{self, Coroutine};
+use super::{coroutine_class, cycle, face, tasks};
 use super::names::{NAMES, asyncio};
 use crate::greenlet::class::{method, noargs};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch, thread};
@@ -115,7 +116,55 @@ unsafe fn spawn(
             set_hub_error();
             return Err(PyErr::fetch(py));
         };
-        let work = work_for(py, &event_loop, awaitable)?;
+        let (work, coroutine) = work_for(py, core, &event_loop, awaitable)?;
+        let w: *mut Coroutine = coroutine
+            .as_ref()
+            .map_or(ptr::null_mut(), |w| w.as_ptr().cast());
+        if !w.is_null() && !(*w).face.is_null() {
+            // An eager task: its first step has asked for it already.
+            let g = (*w).face;
+            (*g).onlooker = false;
+            greenlet::incref(g.cast());
+            return Ok(g);
+        }
+        let g = make(py, core, Some((&event_loop, &work)))?;
+        if !w.is_null() && (*w).state != coroutine::State::Done {
+            greenlet::incref(g.cast());
+            face::put_on(w, g, work.into_ptr());
+        }
+        Ok(g)
+    }
+}
+
+/// A green thread that stands for a task which others look after, or for none.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn stand_for(
+    py: Python<'_>,
+    core: *mut Core,
+    task: Option<&Bound<'_, PyAny>>,
+) -> PyResult<*mut GreenThread> {
+    // SAFETY: by contract.
+    unsafe {
+        let event_loop = match task {
+            Some(task) => loop_of(py, task)?,
+            None => None,
+        };
+        let g = make(py, core, event_loop.as_ref().zip(task))?;
+        (*g).onlooker = true;
+        Ok(g)
+    }
+}
+
+/// A green thread for work that is done on an event loop.
+unsafe fn make(
+    py: Python<'_>,
+    core: *mut Core,
+    work: Option<(&Bound<'_, PyAny>, &Bound<'_, PyAny>)>,
+) -> PyResult<*mut GreenThread> {
+    // SAFETY: contract of `spawn_for_awaitable`.
+    unsafe {
         let g = class::alloc(class::green_thread_type());
         if g.is_null() {
             return Err(PyErr::fetch(py));
@@ -124,18 +173,22 @@ unsafe fn spawn(
         (*g).scheduled = true;
         greenlet::class::adopt(g.cast(), (*core).thread, (*core).greenlet);
         let owned: Bound<'_, PyAny> = Bound::from_owned_ptr(py, g.cast());
-        watch(py, g, &event_loop, &work)?;
-        (*g).function = work.into_ptr();
+        if let Some((event_loop, work)) = work {
+            watch(py, g, event_loop, work)?;
+            (*g).function = work.clone().into_ptr();
+        }
         Ok(owned.into_ptr().cast())
     }
 }
 
-/// The future that does the work: a task of `event_loop`, or the future that was given.
+/// The future that does the work: a task of `event_loop`, with the green coroutine that it
+/// steps, or the future that was given.
 unsafe fn work_for<'py>(
     py: Python<'py>,
+    core: *mut Core,
     event_loop: &Bound<'py, PyAny>,
     awaitable: *mut PyObject,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
     // SAFETY: contract of `spawn_for_awaitable`.
     unsafe {
         let Some(asyncio) = asyncio() else {
@@ -149,7 +202,7 @@ unsafe fn work_for<'py>(
                 .call1((&awaitable,))?
                 .is_truthy()?
             {
-                return Ok(awaitable);
+                return Ok((awaitable, None));
             }
             if !asyncio
                 .is_coroutine
@@ -165,22 +218,32 @@ unsafe fn work_for<'py>(
                         .ensure_future
                         .bind(py)
                         .call((&awaitable,), Some(&options))
-                });
+                })
+                .map(|work| (work, None));
             }
         }
-        with_loop(event_loop, || {
+        tasks::spread(py, core, event_loop)?;
+        let coroutine = if coroutine_class::check(awaitable.as_ptr()) {
+            awaitable
+        } else {
+            let coroutine = coroutine_class::wrap(awaitable.as_ptr());
+            Bound::from_owned_ptr_or_err(py, coroutine.cast())?
+        };
+        let task = with_loop(event_loop, || {
             let task = ffi::PyObject_CallMethodOneArg(
                 event_loop.as_ptr(),
                 NAMES.create_task,
-                awaitable.as_ptr(),
+                coroutine.as_ptr(),
             );
             Bound::from_owned_ptr_or_err(py, task)
-        })
+        })?;
+        Ok((task, Some(coroutine)))
     }
 }
 
 /// Makes a task. A task factory may be an eager one, which runs the coroutine's first step at
-/// once: so the loop is visible meanwhile, and green calls that block are refused.
+/// once: so the loop is visible meanwhile. Green calls that block are refused unless the
+/// coroutine is a green one.
 unsafe fn with_loop<'py>(
     event_loop: &Bound<'py, PyAny>,
     create: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
@@ -352,7 +415,12 @@ unsafe extern "C" fn deliver(pair: *mut PyObject, _: *mut PyObject) -> *mut PyOb
 unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
     // SAFETY: contract of `done`.
     unsafe {
-        let outcome = switch::outcome(ffi::PyObject_CallMethodNoArgs(work, NAMES.result));
+        let result = if (*g).onlooker && !is_awaited(g) {
+            peek(work)
+        } else {
+            ffi::PyObject_CallMethodNoArgs(work, NAMES.result)
+        };
+        let outcome = switch::outcome(result);
         if (*g).base.phase == Phase::Dead {
             match outcome {
                 Outcome::Value(object) | Outcome::Error(object) => ffi::Py_DECREF(object),
@@ -361,6 +429,36 @@ unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
         }
         (*g).base.phase = Phase::Dead;
         conclude(g, killed_if_cancelled(g, outcome));
+    }
+}
+
+/// Somebody waits for the outcome.
+unsafe fn is_awaited(g: *mut GreenThread) -> bool {
+    // SAFETY: `g` is live.
+    unsafe { !(*g).waiters.is_empty() || !(*g).awaiters.is_empty() || !(*g).links.is_null() }
+}
+
+/// The result of a future that is done, or its exception raised, without taking it: if nobody
+/// does, asyncio reports it.
+unsafe fn peek(work: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `done`.
+    unsafe {
+        let cancelled = ffi::PyObject_CallMethodNoArgs(work, NAMES.cancelled);
+        if cancelled.is_null() {
+            return cancelled;
+        }
+        ffi::Py_DECREF(cancelled);
+        if cancelled == ffi::Py_True() {
+            return ffi::PyObject_CallMethodNoArgs(work, NAMES.result);
+        }
+        let error = ffi::PyObject_GetAttr(work, NAMES.exception);
+        if error.is_null() || ffi::PyExceptionInstance_Check(error) == 0 {
+            ffi::Py_XDECREF(error);
+            ffi::PyErr_Clear();
+            return ffi::PyObject_GetAttr(work, NAMES.outcome);
+        }
+        errors::raise(error);
+        ptr::null_mut()
     }
 }
 
@@ -401,6 +499,7 @@ unsafe fn conclude(g: *mut GreenThread, outcome: Outcome) {
         let taken = greenthread::settle(g, outcome);
         if let Fate::Error(error) = (*g).fate
             && !taken
+            && !(*g).onlooker
             && !(*g).killed
             && !errors::is_a(error, errors::GREENLET_EXIT)
             && !is_cancelled(error)

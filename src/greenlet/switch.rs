@@ -221,11 +221,14 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
         let context = std::mem::replace(&mut (*g).context, ptr::null_mut());
         let state: *mut StackState = &raw mut (*g).state;
         (*state).begin(ts, &(*g).bounds, context);
+        if (*g).kind == Kind::Plain && !(*thread).origin.is_null() {
+            (*state).share_task(ts, &(*(*thread).origin).state);
+        }
         (*g).resumes = (*g).resumes.wrapping_add(1);
         let inbound = arrive(thread, g);
         // `release` may run Python code and even switch: it comes before the successor is
         // chosen, so that nothing runs between that choice and the switch.
-        let next = if (*g).kind == Kind::Scheduled {
+        let next = if (*g).kind != Kind::Plain {
             let hooks = &*(*g).hooks;
             let outcome = (hooks.run)(g, inbound);
             (hooks.finish)(g, outcome);
@@ -310,6 +313,16 @@ pub(crate) unsafe fn hand_to_parent(g: *mut Greenlet, outcome: Outcome) -> *mut 
         };
         let mut parent = (*g).parent;
         loop {
+            if (*parent).needs_step()
+                && let Some(steps) = super::STEPS
+            {
+                let next = (steps.route)(parent, &mut inbound, true);
+                if !matches!(inbound, Inbound::Nothing) {
+                    (*(*g).thread).throwing = matches!(inbound, Inbound::Error(_));
+                    std::mem::replace(&mut (*next).inbound, inbound).discard();
+                }
+                return next;
+            }
             match (*parent).phase {
                 Phase::Active => break,
                 Phase::Dead => {}
@@ -432,6 +445,16 @@ pub(crate) unsafe fn transfer(
             return ptr::null_mut();
         }
         loop {
+            if (*target).needs_step()
+                && let Some(steps) = super::STEPS
+            {
+                (*thread).throwing = throwing;
+                target = (steps.route)(target, &mut inbound, false);
+                if matches!(inbound, Inbound::Nothing) {
+                    return switch_to(thread, target).into_result();
+                }
+                break;
+            }
             match (*target).phase {
                 Phase::Active => break,
                 Phase::New => {

@@ -24,6 +24,8 @@ pub(crate) struct Looping {
     pub(crate) owned: Option<Py<PyAny>>,
     /// The loop that has our reader.
     pub(crate) attached: Option<Py<PyAny>>,
+    /// The loop, not owned, on which green coroutines make green tasks.
+    pub(crate) spread: Option<Py<PyAny>>,
     /// Pending `call_later` on the attached loop, and its deadline.
     handle: Option<Py<PyAny>>,
     pub(super) scheduled: u64,
@@ -37,6 +39,7 @@ impl Default for Looping {
         Self {
             owned: None,
             attached: None,
+            spread: None,
             handle: None,
             scheduled: NEVER,
             failure: None,
@@ -145,6 +148,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             let _ = handle.call_method0(py, "cancel");
         }
         (*core).looping.scheduled = NEVER;
+        drop((*core).looping.spread.take());
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);

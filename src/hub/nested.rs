@@ -14,7 +14,7 @@ use std::ffi::c_int;
 
 use pyo3::prelude::*;
 
-use super::{Core, io, looping, park, registry};
+use super::{Core, io, looping, park, registry, step};
 use crate::greenlet::Inbound;
 use crate::imports;
 use crate::reactor::{Direction, now};
@@ -30,7 +30,10 @@ pub(crate) fn _in_green_code() -> bool {
     // SAFETY: the hub of this OS thread; the GIL is held.
     unsafe {
         let me = (*(*core).thread).current;
-        (*core).in_turn && me != (*core).runner && !(*me).in_loop
+        (*core).in_turn
+            && me != (*core).runner
+            && !(*me).in_loop
+            && step::innermost((*core).thread).is_null()
     }
 }
 

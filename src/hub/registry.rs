@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, looping, run};
+use super::{Core, looping, run, step};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
@@ -122,13 +122,15 @@ pub(crate) unsafe fn refuse_running(core: *mut Core) -> PyResult<()> {
         let current = (*(*core).thread).current;
         let in_turn = (*core).in_turn;
         (
-            current == (*core).greenlet || in_turn && current == (*core).runner,
+            current == (*core).greenlet
+                || in_turn && current == (*core).runner
+                || !step::innermost((*core).thread).is_null(),
             in_turn && (*core).runner != (*core).greenlet,
         )
     };
     if by_itself {
         return Err(PyRuntimeError::new_err(
-            "a hub cannot be closed or replaced by its own callback: spawn a green thread that \
+            "a hub cannot be closed or replaced by its own callback or a coroutine: spawn a green thread that \
              does it",
         ));
     }
@@ -173,6 +175,9 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         }
         looping::detach(py, core);
         end_greenlet(core);
+        while let Some(g) = (*core).steppers.pop() {
+            greenlet::decref(g);
+        }
         if let Some(owned) = (*core).looping.owned.take()
             && object != ffi::Py_None()
         {
@@ -258,7 +263,10 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         let looping = std::mem::take(&mut (*core).looping);
         // Their descriptors are shared with the parent: neither may be closed or
         // changed through the poller that is shared.
-        for object in [looping.owned, looping.attached].into_iter().flatten() {
+        for object in [looping.owned, looping.attached, looping.spread]
+            .into_iter()
+            .flatten()
+        {
             let _kept_for_ever = object.into_ptr();
         }
         // The hub greenlet is suspended inside the parent's loop: it is left as it is, and

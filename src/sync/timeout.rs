@@ -229,7 +229,11 @@ unsafe fn begin(me: *mut Timeout) -> bool {
         if core.is_null() {
             return false;
         }
-        let g = (*(*core).thread).current;
+        // In a coroutine the task's own, not the one whose stack serves this step.
+        let g = greenlet::identity((*core).thread);
+        if g.is_null() {
+            return false;
+        }
         greenlet::incref(g);
         (*me).greenlet = g;
         ffi::Py_INCREF(me.cast());

@@ -56,6 +56,15 @@ class Hub(BaseHub):
 
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the hub runs when no other loop runs."""
+        event_loop = self._find_loop()
+        # Green calls may block in all tasks of a loop that is the hub's own. A loop
+        # whose class leaves no room for this has plain tasks.
+        with contextlib.suppress(AttributeError):
+            event_loop.create_task = _core._green_tasks(event_loop.create_task)  # type: ignore[method-assign]
+        return event_loop
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that is named or set, or a new one."""
         named = os.environ.get(LOOP_VARIABLE)
         self._made_loop = True
         if named:
@@ -71,6 +80,7 @@ class Hub(BaseHub):
 
     def _release_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
+        vars(event_loop).pop("create_task", None)
         if getattr(self, "_made_loop", False) and not event_loop.is_running():
             event_loop.close()
 
