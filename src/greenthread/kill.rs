@@ -7,9 +7,7 @@ use pyo3::ffi::PyObject;
 
 use super::{GreenThread, class};
 use crate::greenlet::class::make_exception;
-use crate::greenlet::{
-    Greenlet, Inbound, Kind, Outcome, Phase, errors, known_identity, switch_to, thread,
-};
+use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
 use crate::hub::{Core, Parked, Ready, discard, make_ready, park, registry, step, turn};
 
 /// Raises GreenletExit, or what `args` say, in a greenlet, before it returns; the caller goes on
@@ -65,11 +63,6 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             return ffi::Py_NewRef(ffi::Py_None());
         }
         if (*g).phase == Phase::New && thread::same(g, thread::existing()) {
-            if g == known_identity((*g).thread) {
-                // A coroutine ends itself.
-                errors::raise(error);
-                return ptr::null_mut();
-            }
             return if end_unstarted(g, error) {
                 ffi::Py_NewRef(ffi::Py_None())
             } else {

@@ -63,14 +63,21 @@ def test_await_refuses_what_cannot_be_awaited():
         await_(3)
 
 
-def test_await_in_a_coroutine_is_refused_without_leaving_anything():
+def test_await_in_a_plain_task_is_refused_without_leaving_anything():
     async def main():
         with pytest.raises(RuntimeError, match="await"):
             await_(double(1))
         await asyncio.sleep(0)
         return True
 
-    assert run(main())
+    assert asyncio.run(main())
+
+
+def test_await_in_a_green_coroutine_suspends_that_coroutine():
+    async def main():
+        return await_(double(1))
+
+    assert run(main()) == 2
 
 
 # run
