@@ -15,8 +15,8 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::coroutine::{self, Coroutine};
-use super::{coroutine_class, cycle, face, tasks};
 use super::names::{NAMES, asyncio};
+use super::{coroutine_class, cycle, face, tasks};
 use crate::greenlet::class::{method, noargs};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch, thread};
 use crate::greenthread::{self, Fate, GreenThread, class};

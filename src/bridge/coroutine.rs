@@ -25,7 +25,7 @@ use super::stepper::{self, Job};
 use crate::greenlet::{self, Greenlet, Inbound, errors, switch_to, thread};
 use crate::greenthread::GreenThread;
 use crate::hub::step::{self, Step};
-use crate::hub::registry;
+use crate::hub::{Core, registry};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -154,7 +154,7 @@ unsafe fn once(
             ffi::Py_XDECREF(error);
             return PySendResult::PYGEN_ERROR;
         }
-        let core = registry::existing();
+        let core: *mut Core = (*thread).hub.cast();
         let target = match (*w).state {
             State::Running => return refuse(error, c"coroutine already executing"),
             State::Parked if (*(*w).parked).thread != thread => {
@@ -368,8 +368,7 @@ unsafe fn make_blocker() -> *mut PyObject {
         }
         let blocker = ffi::PyObject_CallMethodNoArgs(event_loop, NAMES.create_future);
         ffi::Py_DECREF(event_loop);
-        if !blocker.is_null()
-            && ffi::PyObject_SetAttr(blocker, NAMES.blocking, ffi::Py_True()) < 0
+        if !blocker.is_null() && ffi::PyObject_SetAttr(blocker, NAMES.blocking, ffi::Py_True()) < 0
         {
             ffi::Py_DECREF(blocker);
             return ptr::null_mut();
@@ -550,4 +549,3 @@ pub(super) unsafe fn close(w: *mut Coroutine) -> bool {
         }
     }
 }
-

@@ -289,12 +289,7 @@ unsafe extern "C" fn get_attribute(op: *mut PyObject, name: *mut PyObject) -> *m
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; the format takes one object.
-    unsafe {
-        ffi::PyUnicode_FromFormat(
-            c"<green %R>".as_ptr(),
-            (*op.cast::<Coroutine>()).inner,
-        )
-    }
+    unsafe { ffi::PyUnicode_FromFormat(c"<green %R>".as_ptr(), (*op.cast::<Coroutine>()).inner) }
 }
 
 unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {

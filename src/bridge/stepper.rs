@@ -14,8 +14,8 @@ use crate::greenlet::{
     self, Greenlet, Hooks, Inbound, Kind, Outcome, Thread, call, class, errors, switch, switch_to,
 };
 use crate::greenthread;
+use crate::hub::Core;
 use crate::hub::step::Step;
-use crate::hub::{Core, registry};
 
 /// How many Steppers without work a hub keeps.
 const SPARE: usize = 16;
@@ -92,8 +92,8 @@ unsafe fn make(thread: *mut Thread) -> *mut Greenlet {
 pub(super) unsafe fn give_back(g: *mut Greenlet) {
     // SAFETY: by contract.
     unsafe {
-        let core = registry::existing();
-        if !core.is_null() && (*core).thread == (*g).thread && (*core).steppers.len() < SPARE {
+        let core: *mut Core = (*(*g).thread).hub.cast();
+        if !core.is_null() && (*core).steppers.len() < SPARE {
             (*core).steppers.push(g);
         } else {
             greenlet::decref(g);

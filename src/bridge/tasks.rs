@@ -147,6 +147,8 @@ unsafe fn place_of_coroutine(
     }
     // SAFETY: contract of `create_always`.
     (0..named)
-        .find(|&i| unsafe { ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, i), NAMES.coro) == 0 })
+        .find(|&i| unsafe {
+            ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, i), NAMES.coro) == 0
+        })
         .map(|i| i as usize)
 }

@@ -98,9 +98,8 @@ pub(crate) unsafe fn call_method(
 ) -> *mut PyObject {
     let guard = Stop;
     // SAFETY: by contract; NULL ends the arguments.
-    let result = unsafe {
-        PyObject_CallMethodObjArgs(object, name, arg, std::ptr::null_mut::<PyObject>())
-    };
+    let result =
+        unsafe { PyObject_CallMethodObjArgs(object, name, arg, std::ptr::null_mut::<PyObject>()) };
     std::mem::forget(guard);
     result
 }
