@@ -15,7 +15,7 @@ use super::coroutine_class;
 use super::names::NAMES;
 use crate::greenlet::class::{FAST, fast, method};
 use crate::greenlet::thread;
-use crate::hub::{Core, step};
+use crate::hub::{Core, registry, step};
 
 static mut ALWAYS: ffi::PyMethodDef = method(
     c"create_task",
@@ -31,6 +31,13 @@ static mut INSIDE: ffi::PyMethodDef = method(
     c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block if they may in the caller.",
 );
 
+static mut CURRENT: ffi::PyMethodDef = method(
+    c"current_task",
+    fast(current_task),
+    FAST,
+    c"current_task($self, /, loop=None)\n--\n\nReturn the running task, or None: in callbacks, and in green code.",
+);
+
 /// Most arguments that `create_task` is given.
 const MOST: usize = 12;
 
@@ -41,12 +48,45 @@ pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
         ffi::PyMethodDefPointer { PyCFunction: green_tasks },
         ffi::METH_O,
         c"_green_tasks($module, create_task, /)\n--\n\nReturn a create_task() whose coroutines may make blocking green calls.",
+    ), method(
+        c"_current_task_beside",
+        ffi::PyMethodDefPointer { PyCFunction: current_task_beside },
+        ffi::METH_O,
+        c"_current_task_beside($module, current_task, /)\n--\n\nReturn a current_task() that gives None in green code.",
     )]
 }
 
 unsafe extern "C" fn green_tasks(_: *mut PyObject, create_task: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; the definition is never written.
     unsafe { ffi::PyCFunction_NewEx(&raw mut ALWAYS, create_task, ptr::null_mut()) }
+}
+
+unsafe extern "C" fn current_task_beside(
+    _: *mut PyObject,
+    current_task: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: as for `green_tasks`.
+    unsafe { ffi::PyCFunction_NewEx(&raw mut CURRENT, current_task, ptr::null_mut()) }
+}
+
+/// asyncio's own raises RuntimeError where no loop runs, which in green code is always so.
+unsafe extern "C" fn current_task(
+    own: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; arguments as for a fast function.
+    unsafe {
+        if count == 0 && names.is_null() && !registry::existing().is_null() {
+            let running = crate::imports::visible_loop();
+            if running.is_null() {
+                return ffi::Py_NewRef(ffi::Py_None());
+            }
+            ffi::Py_DECREF(running);
+        }
+        ffi::PyObject_Vectorcall(own, args, count as usize, names)
+    }
 }
 
 /// Has tasks that green coroutines make on a loop the hub does not own be green as well.

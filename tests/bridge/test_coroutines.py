@@ -676,6 +676,16 @@ def test_current_task_and_loop_are_right_after_a_green_call(loop_kind):
     run(main())
 
 
+def test_green_code_runs_in_no_task():
+    async def main():
+        return await eventlet.spawn(asyncio.current_task)
+
+    assert run(main()) is None
+    assert asyncio.current_task() is None
+    assert asyncio.tasks.current_task() is None
+    assert asyncio.current_task(hubs.get_hub().loop) is None
+
+
 # Greenlets inside
 
 

@@ -65,17 +65,32 @@ def test_create_task_ensure_future_and_gather_use_the_hubs_loop_in_green_code():
         assert [await_(future) for future in futures] == [2, 4, [6, 8]]
 
 
-def test_create_task_in_main_before_any_hub_use(run_isolated):
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import asyncio, eventlet",
+        "import eventlet, asyncio",
+        "import eventlet; eventlet.monkey_patch(); import asyncio",
+        "import asyncio, eventlet, eventlet.asyncio",
+    ],
+)
+def test_create_task_in_main_before_any_hub_use(run_isolated, imports):
     done = run_isolated(
-        "import asyncio, eventlet, eventlet.asyncio\n"
+        f"{imports}\n"
         "async def work(): return 12\n"
         "task = asyncio.create_task(work())\n"
         "future = asyncio.ensure_future(work())\n"
+        "from eventlet.asyncio import spawn_for_awaitable\n"
         "for f in (task, future):\n"
-        "    print(eventlet.asyncio.spawn_for_awaitable(f).wait())\n",
+        "    print(spawn_for_awaitable(f).wait())\n",
         {"EVENTLET_HUB": "asyncio"},
     )
     assert (done.stdout, done.stderr) == ("12\n12\n", "")
+
+
+def test_importing_eventlet_loads_no_asyncio(run_isolated):
+    program = "import sys, eventlet\nprint('asyncio' in sys.modules)\n"
+    assert run_isolated(program, {"EVENTLET_HUB": "asyncio"}).stdout == "False\n"
 
 
 def test_create_task_in_an_os_thread_without_green_threads_is_refused():

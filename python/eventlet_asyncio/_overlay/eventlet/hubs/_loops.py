@@ -5,7 +5,7 @@ asyncio takes for granted that an OS thread runs one loop at a time,
 and that whoever calls ``run_forever`` has the thread for itself.
 Green threads break both: many may call ``asyncio.run`` at once,
 and the hub's loop runs beneath them all the while.
-So three things of asyncio behave differently in green code;
+So some things of asyncio behave differently in green code;
 in coroutines, and in OS threads without green threads, nothing changes.
 
 - ``run_forever`` of another loop waits cooperatively:
@@ -18,6 +18,7 @@ in coroutines, and in OS threads without green threads, nothing changes.
   They find their loop through the module's global ``events``,
   so that is replaced in ``asyncio.tasks`` alone:
   the function objects stay, also where they were imported by name.
+- ``current_task`` gives None where no loop is running, instead of raising.
 
 uvloop offers no selector to replace.
 While green code runs such a loop, it runs the hub's turns as well,
@@ -70,6 +71,8 @@ def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None
     base = asyncio.base_events.BaseEventLoop
     _replace(base, nest=_run_nested)
     asyncio.tasks.events = _events_of_tasks(usable_loop)  # type: ignore[attr-defined]
+    current_task = _core._current_task_beside(asyncio.tasks.current_task)
+    asyncio.current_task = asyncio.tasks.current_task = current_task
     if "uvloop" in sys.modules:
         _install_uvloop(sys.modules["uvloop"])
     else:
