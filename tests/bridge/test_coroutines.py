@@ -112,6 +112,7 @@ def test_loop_that_the_hub_releases_makes_plain_tasks_again():
     own = type(event_loop).create_task
     try:
         hub._made_loop = False
+        hub._green_loop = event_loop
         event_loop.create_task = None
         hub._release_loop(event_loop)
         assert event_loop.create_task.__func__ is own

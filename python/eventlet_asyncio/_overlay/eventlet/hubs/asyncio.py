@@ -21,7 +21,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from eventlet.hubs import _loops
+from eventlet.hubs import _libraries, _loops
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
@@ -40,6 +40,9 @@ class Hub(BaseHub):
     """A hub whose turns are callbacks of an asyncio event loop."""
 
     _driver = "asyncio"
+
+    #: The loop whose tasks are all green: the hub's own.
+    _green_loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self) -> None:
         """Open the hub for the running OS thread; the loop is made when needed."""
@@ -60,6 +63,7 @@ class Hub(BaseHub):
         # Green calls may block in all tasks of a loop that is the hub's own. A loop
         # whose class leaves no room for this has plain tasks.
         with contextlib.suppress(AttributeError):
+            self._green_loop = event_loop
             event_loop.create_task = _core._green_tasks(event_loop.create_task)  # type: ignore[method-assign]
         return event_loop
 
@@ -80,7 +84,9 @@ class Hub(BaseHub):
 
     def _release_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
-        vars(event_loop).pop("create_task", None)
+        if self._green_loop is event_loop:
+            self._green_loop = None
+            vars(event_loop).pop("create_task", None)
         if getattr(self, "_made_loop", False) and not event_loop.is_running():
             event_loop.close()
 
@@ -122,3 +128,4 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
 
 _core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
 _loops.install(_current_loop)
+_libraries.install()
