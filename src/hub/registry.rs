@@ -227,6 +227,7 @@ unsafe fn forget_all(core: *mut Core) {
         let mut messages = Vec::new();
         (*core).inbox.drain_into(&mut messages);
         items.extend(messages.into_iter().map(|message| message.0));
+        let releasing = (*core).looping.releasing.take();
         let due = (*core).timers.drain();
         let fds: Vec<_> = (*core).reactor.iter().map(|(fd, ..)| fd).collect();
         let mut watchers = Vec::new();
@@ -241,6 +242,9 @@ unsafe fn forget_all(core: *mut Core) {
         }
         for watcher in watchers {
             watcher.release();
+        }
+        if let Some(parked) = releasing {
+            parked.release();
         }
     }
 }

@@ -198,6 +198,29 @@ def test_run_until_complete_of_the_hubs_loop_raises_in_a_coroutine():
     assert spawn_for_awaitable(main()).wait()
 
 
+def test_closing_the_hubs_loop_in_green_code_has_the_hub_take_another():
+    event_loop = hubs.get_hub().loop
+    green = eventlet.spawn_after(0.01, lambda: "later")
+    eventlet.sleep(0)
+    event_loop.close()
+    assert event_loop.is_closed()
+    assert green.wait() == "later"
+    assert hubs.get_hub().loop is not event_loop
+    other = hubs.get_hub().loop
+    eventlet.spawn(other.close).wait()
+    assert other.is_closed()
+    assert await_(double(2)) == 4
+
+
+def test_closing_the_hubs_loop_in_a_coroutine_is_refused():
+    async def main():
+        with pytest.raises(RuntimeError, match="Cannot close a running event loop"):
+            asyncio.get_running_loop().close()
+        return True
+
+    assert spawn_for_awaitable(main()).wait()
+
+
 def test_run_forever_of_the_hubs_loop_returns_after_stop():
     event_loop = hubs.get_hub().loop
     log = []

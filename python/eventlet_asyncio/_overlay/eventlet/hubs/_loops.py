@@ -12,7 +12,7 @@ in coroutines, and in OS threads without green threads, nothing changes.
   where the loop would sleep in its selector, the green thread parks
   on the selector's descriptor.
 - ``run_until_complete`` and ``run_forever`` of the hub's own loop,
-  which runs already, wait for it instead of raising.
+  which runs already, wait for it instead of raising; ``close`` stops it first.
 - ``create_task``, ``ensure_future`` and ``gather`` use the hub's loop
   where no loop is running.
   They find their loop through the module's global ``events``,
@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.base_events
+import asyncio.selector_events
 import asyncio.tasks
 import functools
 import importlib.util
@@ -70,6 +71,7 @@ def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None
     _installed = True
     base = asyncio.base_events.BaseEventLoop
     _replace(base, nest=_run_nested)
+    _replace_close(asyncio.selector_events.BaseSelectorEventLoop)
     asyncio.tasks.events = _events_of_tasks(usable_loop)  # type: ignore[attr-defined]
     current_task = _core._current_task_beside(asyncio.tasks.current_task)
     asyncio.current_task = asyncio.tasks.current_task = current_task
@@ -81,6 +83,7 @@ def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None
 
 def _install_uvloop(uvloop: ModuleType) -> None:
     _replace(uvloop.Loop, nest=_run_lent)
+    _replace_close(uvloop.Loop)
 
 
 def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
@@ -110,6 +113,20 @@ def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
 
     cls.run_forever = forever
     cls.run_until_complete = until_complete
+
+
+def _replace_close(cls: type[Any]) -> None:
+    """Replace the method of a loop class that refuses to close a running loop."""
+    close = cls.close
+
+    @functools.wraps(close)
+    def stop_and_close(self: Any) -> None:
+        if self.is_running() and self is _hub_loop():
+            # Where green code calls, the hub runs it beneath: it takes another one.
+            _core._release(self)
+        close(self)
+
+    cls.close = stop_and_close
 
 
 def _hub_loop() -> asyncio.AbstractEventLoop | None:
