@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::greenlet::class::{method, noargs};
-use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync};
+use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync, websocket, wsgi};
 
 /// Adds functions written on the C API to the module, and to its `__all__`.
 ///
@@ -174,5 +174,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_copy_context, module)?)?;
     module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
     sync::register(module)?;
+    websocket::register(module)?;
+    wsgi::register(module)?;
     bridge::register(module)
 }

@@ -2,24 +2,37 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextvars import Context
 from types import FrameType, ModuleType, TracebackType
-from typing import Any, ClassVar, TypeAlias, final
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "HTTP_CAPITALIZE",
+    "HTTP_CHUNKED",
+    "HTTP_CLOSE",
+    "HTTP_EXPECTS",
+    "HTTP_HEAD",
+    "HTTP_KEEP_ALIVE",
+    "HTTP_NEW",
+    "HTTP_OLD_SERVER",
     "BoundedSemaphore",
     "Event",
     "GreenFuture",
     "GreenThread",
     "GreenletExit",
+    "HttpReader",
+    "HttpRefusal",
     "Hub",
     "LightQueue",
+    "Lock",
     "Queue",
+    "RLock",
     "Registration",
     "Semaphore",
     "Timeout",
     "TimerHandle",
+    "WebSocketReader",
     "_adopt",
     "_after_fork_in_child",
     "_existing_hub",
@@ -40,6 +53,10 @@ __all__ = [
     "gettrace",
     "greenlet",
     "greenlet_to_future",
+    "http_date",
+    "http_head",
+    "http_parse",
+    "http_reply",
     "kill",
     "settrace",
     "sleep",
@@ -52,6 +69,7 @@ __all__ = [
     "spawn_for_awaitable",
     "spawn_n",
     "trampoline",
+    "websocket_frame",
 ]
 
 # Greenlets
@@ -335,6 +353,29 @@ class Semaphore:
 
 class BoundedSemaphore(Semaphore): ...
 
+class Lock(Semaphore):
+    def __init__(self) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
+@disjoint_base
+class RLock:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        val: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def _is_owned(self) -> bool: ...
+    def _recursion_count(self) -> int: ...
+    def _release_save(self) -> tuple[int, int]: ...
+    def _acquire_restore(self, state: tuple[int, int], /) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
 @disjoint_base
 class LightQueue:
     queue: Any
@@ -363,7 +404,85 @@ class Queue(LightQueue):
     def join(self) -> None: ...
     def task_done(self) -> None: ...
 
+# WebSocket frames
+
+@final
+class WebSocketReader:
+    compression: bool
+    max_frame_length: int
+    max_message_length: int
+    def __new__(
+        cls, client: bool, max_frame_length: int, max_message_length: int
+    ) -> Self: ...
+    def feed(self, data: bytes) -> None: ...
+    def missing(self) -> int: ...
+    def next(self) -> str | bytes | tuple[int, Any, int] | None: ...
+
+def websocket_frame(
+    opcode: int,
+    payload: str | bytes,
+    fin: bool = True,
+    compressed: bool = False,
+    key: bytes | None = None,
+) -> bytes: ...
+
 # For tests
 
 def _layout() -> dict[str, int]: ...
 def _stack_statistics() -> dict[str, int]: ...
+
+HTTP_CAPITALIZE: Final[int]
+HTTP_CHUNKED: Final[int]
+HTTP_CLOSE: Final[int]
+HTTP_EXPECTS: Final[int]
+HTTP_HEAD: Final[int]
+HTTP_KEEP_ALIVE: Final[int]
+HTTP_NEW: Final[int]
+HTTP_OLD_SERVER: Final[int]
+
+class HttpRefusal(Exception): ...
+
+@final
+class HttpReader:
+    def __new__(
+        cls,
+        fileno: Callable[[], int],
+        request_line: int,
+        header_line: int,
+        total: int,
+        strict: bool,
+        timeout: float | None,
+    ) -> Self: ...
+    @property
+    def pending(self) -> int: ...
+    def read_request(
+        self, base: dict[str, Any], idle: float | None, whole: float | None, /
+    ) -> tuple[dict[str, Any], int, int] | None: ...
+    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
+    def readline(self, size: int, /) -> bytes: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def detach(self) -> bytes: ...
+
+def http_date(seconds: int, /) -> str: ...
+def http_parse(
+    head: bytes, strict: bool, /
+) -> tuple[str, str, int, list[tuple[str, str]], int, int]: ...
+def http_head(
+    status: Any,
+    headers: Any,
+    flags: int,
+    known: int | None,
+    patience: int | None,
+    /,
+) -> tuple[bytes, int, bool]: ...
+def http_reply(
+    fd: int,
+    timeout: float | None,
+    status: Any,
+    headers: Any,
+    flags: int,
+    patience: int | None,
+    body: bytes,
+    /,
+) -> tuple[int, bool]: ...

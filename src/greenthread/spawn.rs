@@ -94,6 +94,18 @@ unsafe fn need_function(count: ffi::Py_ssize_t, least: ffi::Py_ssize_t) -> bool 
     false
 }
 
+/// The hub to spawn on, for so many arguments; NULL with an exception set.
+unsafe fn hub_for(count: ffi::Py_ssize_t, least: ffi::Py_ssize_t) -> *mut Core {
+    // SAFETY: the GIL is held by the callers.
+    unsafe {
+        if need_function(count, least) {
+            registry::hub()
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
 unsafe extern "C" fn spawn(
     _: *mut PyObject,
     args: *const *mut PyObject,
@@ -102,10 +114,7 @@ unsafe extern "C" fn spawn(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if !need_function(count, 1) {
-            return ptr::null_mut();
-        }
-        let core = registry::hub();
+        let core = hub_for(count, 1);
         if core.is_null() {
             return ptr::null_mut();
         }
@@ -126,10 +135,7 @@ unsafe extern "C" fn spawn_n(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if !need_function(count, 1) {
-            return ptr::null_mut();
-        }
-        let core = registry::hub();
+        let core = hub_for(count, 1);
         if core.is_null() {
             return ptr::null_mut();
         }

@@ -18,6 +18,7 @@
 //! - H4: references are never released where the successor has been chosen already: they go
 //!   to `litter`, which the turn empties.
 
+mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
@@ -142,6 +143,8 @@ pub(crate) struct Core {
     pub(crate) steppers: Vec<*mut Greenlet>,
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
+    /// So many of the next green threads have their stacks' addresses looked up.
+    fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
     /// Reused by each turn.
@@ -181,6 +184,7 @@ impl Core {
             greenlet: ptr::null_mut(),
             steppers: Vec::new(),
             litter: Vec::new(),
+            fetched: 0,
             polled: false,
             events: Vec::new(),
             messages: Vec::new(),
@@ -271,49 +275,6 @@ pub(crate) unsafe fn make_ready(core: *mut Core, item: Ready) {
     }
 }
 
-/// From this many ready green threads on, those to come are fetched into the cache ahead.
-const CROWD: usize = 512;
-
-/// Fetches what a switch will touch of green threads that run soon: first the objects, and
-/// nearer to their turn the tops of their stacks, whose places the objects tell. With very
-/// many green threads nothing of the next one is in a cache, and a switch waits for memory.
-#[inline]
-unsafe fn fetch_ahead(core: *mut Core) {
-    // SAFETY: contract of `successor`; entries own the greenlets they name, and a prefetch
-    // reads nothing.
-    unsafe {
-        if let Some(Ready::Resume(parked, _)) = (*core).ready.peek(8) {
-            let object = parked.greenlet().cast::<u8>();
-            for line in 0..6 {
-                prefetch(object.wrapping_add(line * 64));
-            }
-        }
-        if let Some(Ready::Resume(parked, _)) = (*core).ready.peek(4) {
-            let g = parked.greenlet();
-            let stack = ptr::with_exposed_provenance::<u8>((*g).left_at);
-            for line in 0..6 {
-                prefetch(stack.wrapping_add(line * 64).wrapping_sub(192));
-            }
-            let chunk = (*g).bounds.chunk.cast_const();
-            for line in 0..4 {
-                prefetch(chunk.wrapping_add(line * 64));
-            }
-        }
-    }
-}
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch has no effect but on caches, whatever the address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 /// Chooses who runs next: the first ready green thread while the turn's budget lasts, else
 /// the runner. What it is sent lies in its inbound slot. Runs no Python code.
 ///
@@ -325,8 +286,8 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract; entries own what they name.
     unsafe {
         if (*core).budget.spend(crate::reactor::now) {
-            if (*core).ready.len() > CROWD {
-                fetch_ahead(core);
+            if (*core).ready.len() > ahead::CROWD {
+                ahead::fetch(core);
             }
             loop {
                 match (*core).ready.peek(0) {

@@ -369,11 +369,14 @@ def test_queue_join_waits_until_each_item_is_done():
 def test_queue_join_interrupted_leaves_the_queue_usable():
     queue = Queue()
     queue.put(1)
+    log = []
     with eventlet.Timeout(0, False):
         queue.join()
-    queue.get()
+        log.append("joined early")
+    log.append(queue.get())
     queue.task_done()
     queue.join()
+    assert (log, queue.unfinished_tasks) == ([1], 0)
 
 
 def test_light_queue_counts_no_tasks():

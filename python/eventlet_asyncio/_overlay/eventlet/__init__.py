@@ -58,7 +58,13 @@ _NAMES = {
     "use_hub": ("hubs", "use_hub"),
 }
 
-__all__ = sorted(_NAMES)  # noqa: PLE0605 - a list of the table's names
+# Upstream loads these when it is imported, so that `from eventlet import *` has them.
+_STARRED = (
+    *("convenience", "event", "green", "greenio", "greenpool", "greenthread", "hubs"),
+    *("patcher", "queue", "semaphore", "support", "timeout"),
+)
+
+__all__ = sorted({*_NAMES, *_STARRED})  # noqa: PLE0605 - a list of the tables' names
 
 
 class EventletDeprecationWarning(Warning):

@@ -72,6 +72,8 @@ def monkey_patch(**on: bool | None) -> None:
         _patch_threads(threads)
     if "socket" in fresh:
         _patch_ssl()
+    if "subprocess" in fresh:
+        _patch_subprocess()
     if "select" in fresh:
         _replace_captured_selectors()
     if "psycopg" in fresh:
@@ -161,6 +163,14 @@ def _patch_ssl() -> None:
     from eventlet.green.ssl import GreenSSLSocket
 
     ssl.SSLContext.sslsocket_class = GreenSSLSocket
+
+
+def _patch_subprocess() -> None:
+    import subprocess
+
+    from eventlet.green import subprocess as green
+
+    green._install(vars(subprocess))
 
 
 def _replace_captured_selectors() -> None:

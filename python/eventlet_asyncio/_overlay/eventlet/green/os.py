@@ -8,6 +8,8 @@ processes may share. On a blocking one, readiness is asked for first.
 from __future__ import annotations
 
 import stat as _stat
+from fcntl import F_GETFL as _F_GETFL
+from fcntl import fcntl as _fcntl
 from typing import Any
 
 from eventlet import hubs
@@ -61,7 +63,14 @@ def read(fd: int, n: int) -> bytes:
                 return _os.read(fd, n)
             except BlockingIOError:
                 pass
+        elif _is_opened_for(fd, _os.O_WRONLY):
+            return _os.read(fd, n)  # fails: nothing will ever be ready
         hubs.trampoline(fd, read=True)
+
+
+def _is_opened_for(fd: int, mode: int) -> bool:
+    flags: int = _fcntl(fd, _F_GETFL)
+    return flags & _os.O_ACCMODE == mode
 
 
 def write(fd: int, st: Any) -> int:
@@ -87,6 +96,8 @@ def _write_to_blocking(fd: int, st: Any) -> int:
     if not (_stat.S_ISFIFO(mode) or _stat.S_ISSOCK(mode)):
         _await_writable(fd)
         return _os.write(fd, st)
+    if _is_opened_for(fd, _os.O_RDONLY):
+        return _os.write(fd, st)  # fails: nothing will ever be ready
     data = memoryview(st).cast("B")
     total = 0
     while True:
@@ -144,13 +155,19 @@ def _await_exit(pid: int) -> bool:
     return True
 
 
-def open(file: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+def open(*args: Any, **kwargs: Any) -> int:
     """
     Open a file and return its descriptor.
 
     Its number may have belonged to a socket before; the hub forgets that one.
+
+    Args:
+        args: What `os.open` takes.
+        kwargs: The same by name; upstream's name of the path is `file`.
     """
-    fd = _os.open(file, flags, mode, dir_fd=dir_fd)
+    if "file" in kwargs:
+        kwargs["path"] = kwargs.pop("file")
+    fd = _os.open(*args, **kwargs)
     hubs.notify_opened(fd)
     return fd
 

@@ -58,6 +58,11 @@ class HubSocket(RealSocket):  # type: ignore[misc,valid-type]
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        # Of the kind that programs know: they see it when one is dropped unclosed.
+        inner = super().__repr__().partition(" ")[2]
+        return f"<eventlet.greenio.base.GreenSocket {inner}"
+
     def _real_close(self, _ss: Any = _plain) -> None:
         forget(self)
         super()._real_close(_ss)
