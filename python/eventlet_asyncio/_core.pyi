@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import Context
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, ClassVar, Final, TypeAlias, final
@@ -18,6 +18,7 @@ __all__ = [
     "HTTP_OLD_SERVER",
     "BoundedSemaphore",
     "Event",
+    "GreenCoroutine",
     "GreenFuture",
     "GreenThread",
     "GreenletExit",
@@ -35,13 +36,16 @@ __all__ = [
     "WebSocketReader",
     "_adopt",
     "_after_fork_in_child",
+    "_current_task_beside",
     "_existing_hub",
+    "_green_tasks",
     "_greenlet",
     "_in_green_code",
     "_layout",
     "_lend",
     "_loop_waits",
     "_mark_in_loop",
+    "_release",
     "_set_copy_context",
     "_set_hub_factory",
     "_set_visible_loop",
@@ -237,6 +241,7 @@ def _loop_waits(fd: int | None = None, seconds: float | None = None) -> None: ..
 def _adopt(event_loop: Any) -> None: ...
 def _lend() -> None: ...
 def _take_back() -> None: ...
+def _release(event_loop: AbstractEventLoop) -> bool: ...
 def _set_visible_loop(visible: bool) -> None: ...
 
 # Sockets
@@ -285,6 +290,29 @@ class GreenFuture:
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
+@final
+class GreenCoroutine(Coroutine[Any, Any, Any]):
+    @property
+    def __wrapped__(self) -> Any: ...
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_running(self) -> bool: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: Any = None,
+        tb: TracebackType | None = None,
+        /,
+    ) -> Any: ...
+    def close(self) -> None: ...
+    def __await__(self) -> Generator[Any, None, Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+def _green_tasks(create_task: Callable[..., Any], /) -> Callable[..., Any]: ...
+def _current_task_beside(current_task: Callable[..., Any], /) -> Callable[..., Any]: ...
 def greenlet_to_future(green_thread: GreenThread, /) -> GreenFuture: ...
 def spawn_for_awaitable(awaitable: Awaitable[Any], /) -> GreenThread: ...
 

@@ -4,7 +4,7 @@
 //! does, but takes each step on the stack of a Stepper (see `stepper`). Where a green call
 //! blocks, the step ends for the task as if the coroutine had awaited a future, the *blocker*. The
 //! wake-up completes the blocker, and the task's next step goes on in the green call.
-//! Cancelling the task cancels the blocker, so the next step raises CancelledError there. All
+//! Cancelling the task cancels the blocker, so the next step raises `CancelledError` there. All
 //! that asyncio does with tasks that await futures holds for them.
 //!
 //! ```text
@@ -26,6 +26,11 @@ use crate::greenlet::{self, Greenlet, Inbound, errors, switch_to, thread};
 use crate::greenthread::GreenThread;
 use crate::hub::step::{self, Step};
 use crate::hub::{Core, registry};
+
+/// Before CPython 3.11 a task does not count.
+const UNCOUNTED: c_longlong = -1;
+/// The task was about to go on anyway.
+const UNASKED: c_longlong = -2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -58,7 +63,7 @@ pub(super) struct Coroutine {
     pub(super) state: State,
     /// Owned exceptions to raise at the next `await`, in place of a cancellation.
     pub(super) thrown: Vec<*mut PyObject>,
-    /// How often the task was asked to cancel before we asked.
+    /// How often the task was asked to cancel before we asked; see also `UNCOUNTED`, `UNASKED`.
     pub(super) cancelling: c_longlong,
     /// Owned or NULL: the green thread that code in the coroutine takes itself for.
     pub(super) face: *mut GreenThread,
@@ -105,34 +110,36 @@ pub(super) unsafe fn advance(
 unsafe fn due(w: *mut Coroutine, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: contract of `advance`.
     unsafe {
-        let ours = !error.is_null()
+        let cancelled = !error.is_null()
             && asyncio().is_some_and(|a| errors::is_a(error, a.cancelled_error.as_ptr()));
-        if !error.is_null() && !ours {
+        if !error.is_null() && !cancelled {
             return error;
         }
-        if (*w).cancelling >= 0 {
-            let left = count((*w).task, NAMES.uncancel);
-            if ours && left > (*w).cancelling {
-                // Somebody else has cancelled it too, which comes first.
-                for late in std::mem::take(&mut (*w).thrown) {
-                    ffi::Py_DECREF(late);
-                }
-                return error;
+        let others = match (*w).cancelling {
+            UNASKED => cancelled,
+            UNCOUNTED => false,
+            before => count((*w).task, NAMES.uncancel) > before,
+        };
+        if cancelled && others {
+            // Somebody else has cancelled it, which comes first.
+            for late in std::mem::take(&mut (*w).thrown) {
+                ffi::Py_DECREF(late);
             }
+            return error;
         }
         ffi::Py_XDECREF(error);
         (*w).thrown.remove(0)
     }
 }
 
-/// A number that a method of the task returns; -1 where there is no such method.
+/// A number that a method of the task returns; `UNCOUNTED` where there is no such method.
 unsafe fn count(task: *mut PyObject, name: *mut PyObject) -> c_longlong {
     // SAFETY: contract of `advance`.
     unsafe {
         let number = ffi::PyObject_CallMethodNoArgs(task, name);
         if number.is_null() {
             ffi::PyErr_Clear();
-            return -1;
+            return UNCOUNTED;
         }
         let found = ffi::PyLong_AsLongLong(number);
         ffi::Py_DECREF(number);
@@ -438,7 +445,7 @@ unsafe fn late(w: *mut Coroutine, inbound: Inbound) -> bool {
                 (*w).inbound = Inbound::Error(error);
             }
             Inbound::Error(error) => {
-                (*w).cancelling = -1;
+                (*w).cancelling = UNASKED;
                 (*w).thrown.push(error);
             }
             other => other.discard(),
@@ -483,23 +490,59 @@ pub(super) unsafe fn raise_in(w: *mut Coroutine, error: *mut PyObject) -> bool {
         match (*w).state {
             State::Parked => wake(w.cast(), (*w).parked, Inbound::Error(error)),
             State::Idle if !(*w).task.is_null() => {
-                if !(*w).thrown.is_empty() {
-                    (*w).thrown.push(error);
-                    return true;
-                }
-                (*w).cancelling = count((*w).task, NAMES.cancelling);
-                let task = ffi::Py_NewRef((*w).task);
                 (*w).thrown.push(error);
-                let asked = ffi::PyObject_CallMethodNoArgs(task, NAMES.cancel);
-                ffi::Py_DECREF(task);
-                ffi::Py_XDECREF(asked);
-                !asked.is_null()
+                (*w).thrown.len() > 1 || interrupt(w)
             }
             State::Idle | State::Running | State::Done => {
                 ffi::Py_DECREF(error);
                 true
             }
         }
+    }
+}
+
+/// Has the task take its next step soon, with a cancellation that [`due`] replaces. One that
+/// does so anyway, perhaps with a cancellation by others, is left alone.
+unsafe fn interrupt(w: *mut Coroutine) -> bool {
+    // SAFETY: contract of `raise_in`; the task is held while Python code runs.
+    unsafe {
+        let task = ffi::Py_NewRef((*w).task);
+        let fine = if awaits_something(task) {
+            (*w).cancelling = count(task, NAMES.cancelling);
+            let asked = ffi::PyObject_CallMethodNoArgs(task, NAMES.cancel);
+            ffi::Py_XDECREF(asked);
+            !asked.is_null()
+        } else {
+            (*w).cancelling = UNASKED;
+            true
+        };
+        ffi::Py_DECREF(task);
+        fine
+    }
+}
+
+/// The task waits for a future that is not done.
+unsafe fn awaits_something(task: *mut PyObject) -> bool {
+    // SAFETY: contract of `raise_in`.
+    unsafe {
+        let waiter = ffi::PyObject_GetAttr(task, NAMES.fut_waiter);
+        if waiter.is_null() {
+            // A task of another make tells nothing.
+            ffi::PyErr_Clear();
+            return true;
+        }
+        let mut awaits = false;
+        if waiter != ffi::Py_None() {
+            let done = ffi::PyObject_CallMethodNoArgs(waiter, NAMES.done);
+            awaits = done != ffi::Py_True();
+            if done.is_null() {
+                ffi::PyErr_Clear();
+            } else {
+                ffi::Py_DECREF(done);
+            }
+        }
+        ffi::Py_DECREF(waiter);
+        awaits
     }
 }
 

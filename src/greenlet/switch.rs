@@ -228,15 +228,7 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
         let inbound = arrive(thread, g);
         // `release` may run Python code and even switch: it comes before the successor is
         // chosen, so that nothing runs between that choice and the switch.
-        let next = if (*g).kind != Kind::Plain {
-            let hooks = &*(*g).hooks;
-            let outcome = (hooks.run)(g, inbound);
-            (hooks.finish)(g, outcome);
-            forget_locals(g);
-            (*state).release(ts);
-            (*g).phase = Phase::Dead;
-            (hooks.next)(g)
-        } else {
+        let next = if (*g).kind == Kind::Plain {
             let outcome = call_run(g, inbound);
             // A dead greenlet still answers for the context it ran in.
             let context = ffi::Py_XNewRef(pystate::current_context(ts));
@@ -246,6 +238,14 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
             let next = hand_to_parent(g, outcome);
             (*g).phase = Phase::Dead;
             next
+        } else {
+            let hooks = &*(*g).hooks;
+            let outcome = (hooks.run)(g, inbound);
+            (hooks.finish)(g, outcome);
+            forget_locals(g);
+            (*state).release(ts);
+            (*g).phase = Phase::Dead;
+            (hooks.next)(g)
         };
         (*state).end(ts);
         incref(next);

@@ -217,6 +217,7 @@ impl StackState {
     /// # Safety
     /// As for [`work_for`](Self::work_for).
     #[inline]
+    #[expect(clippy::unused_self, reason = "the caller names the stack that runs")]
     pub(crate) unsafe fn stop_working(&mut self, ts: *mut PyThreadState, home: &mut Self) {
         // SAFETY: P1; the reference moves out of the thread state.
         unsafe {

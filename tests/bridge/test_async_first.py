@@ -55,7 +55,9 @@ print(run(main("first")), run(main("second")))
     assert run_program(program) == ["FIRST", "SECOND"]
 
 
-def test_green_threads_stay_suspended_between_runs_and_go_on_under_the_next(run_program):
+def test_green_threads_stay_suspended_between_runs_and_go_on_under_the_next(
+    run_program,
+):
     program = """
 from eventlet.event import Event
 event, log = Event(), []

@@ -187,7 +187,9 @@ def test_sqlalchemys_asyncio_layer_beside_green_calls(tmp_path):
     async def count(number):
         async with engine.connect() as connection:
             eventlet.sleep(0.001)
-            result = await connection.execute(text(f"select {number} + count(*) from t"))
+            result = await connection.execute(
+                text(f"select {number} + count(*) from t")
+            )
             eventlet.sleep(0)
             return result.scalar()
 

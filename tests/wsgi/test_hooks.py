@@ -212,9 +212,7 @@ def test_server_may_be_subclassed(serve):
     listener = eventlet.listen(("127.0.0.1", 0))
     server = Server(listener, listener.getsockname(), application, log_output=False)
     thread = eventlet.spawn(
-        lambda: server.process_request(
-            [*reversed(listener.accept()), wsgi.STATE_IDLE]
-        )
+        lambda: server.process_request([*reversed(listener.accept()), wsgi.STATE_IDLE])
     )
     with eventlet.Timeout(5):
         client = eventlet.connect(listener.getsockname())
@@ -234,7 +232,18 @@ NAMES = [
     "Host", "Accept", "content-type", "X-One", "x-one", "X_One", "COOKIE", "Cookie",
     "X-Forwarded-For", "a", "Path-Info", "!#$%&'*+.^`|~", "Content-Length", "Date",
 ]  # fmt: skip
-VALUES = ["", "a", " b ", "\tc\t", "d, e", "\xe9", "\xff", "a b", "*/*; q=0.8", "x" * 300]
+VALUES = [
+    "",
+    "a",
+    " b ",
+    "\tc\t",
+    "d, e",
+    "\xe9",
+    "\xff",
+    "a b",
+    "*/*; q=0.8",
+    "x" * 300,
+]
 TARGETS = [
     "/", "/a", "/a%20b", "/%e4%bd%a0", "/%zz%4", "//a//b", "/a?b", "/a?", "/a?b?c",
     "/a;b#c", "*", "http://a/b", "a", "?", "/%2e%2e/%00", "/a+b", "/?%41",

@@ -132,7 +132,9 @@ def test_malformed_chunks_end_the_connection(serve, protocol, name, read):
     """Whoever reads the body, the application or the server that skips it."""
     application = Recorder(read)
     client = serve(application, protocol=protocol, debug=False).connect()
-    client.send(post(b"Transfer-Encoding: chunked", body=BROKEN_CHUNKS[name]) + SMUGGLED)
+    client.send(
+        post(b"Transfer-Encoding: chunked", body=BROKEN_CHUNKS[name]) + SMUGGLED
+    )
     status, _, _ = client.response()
     assert status.split()[1] == ("500" if read else "200")
     assert client.is_closed()
@@ -152,7 +154,7 @@ def test_trailers_are_dropped(serve, protocol):
 def test_chunk_extensions_are_dropped(serve, protocol):
     application = Recorder()
     client = serve(application, protocol=protocol).connect()
-    client.ask(post(b"Transfer-Encoding: chunked", body=b"1;a=\"b\"\r\na\r\n0;c\r\n\r\n"))
+    client.ask(post(b"Transfer-Encoding: chunked", body=b'1;a="b"\r\na\r\n0;c\r\n\r\n'))
     assert client.ask(SMUGGLED)[0] == "HTTP/1.1 200 OK"
     assert application.paths == ["/", "/smuggled"]
 
@@ -203,7 +205,9 @@ def test_header_names_with_underscores_are_dropped(serve, protocol):
 def test_target_cannot_name_another_host(serve, protocol):
     """`//host/path`, echoed in a redirect, would lead there."""
     application = Recorder()
-    serve(application, protocol=protocol).ask(b"GET //evil.example/%2f/a HTTP/1.1\r\n\r\n")
+    serve(application, protocol=protocol).ask(
+        b"GET //evil.example/%2f/a HTTP/1.1\r\n\r\n"
+    )
     assert application.environ["PATH_INFO"] == "/evil.example///a"
     assert application.environ["RAW_PATH_INFO"] == "/evil.example/%2f/a"
 
@@ -228,7 +232,9 @@ def test_long_headers_are_refused(serve, protocol, monkeypatch):
         "HTTP/1.0 400 Header Line Too Long"
     )
     # Before the line has ended.
-    assert server.ask(b"GET / HTTP/1.1\r\nA: " + b"b" * 60)[0].startswith("HTTP/1.0 400")
+    assert server.ask(b"GET / HTTP/1.1\r\nA: " + b"b" * 60)[0].startswith(
+        "HTTP/1.0 400"
+    )
     assert server.ask(b"GET / HTTP/1.1\r\n" + b"A: bcd\r\n" * 30 + b"\r\n")[0] == (
         "HTTP/1.0 400 Headers Too Large"
     )

@@ -57,7 +57,7 @@ class _Finder:
             loader = spec.loader
 
             def exec_module(module: ModuleType) -> None:
-                del loader.exec_module  # type: ignore[method-assign]
+                del loader.exec_module
                 loader.exec_module(module)
                 _meet()
 

@@ -375,7 +375,9 @@ class WebSocket:
         try:
             data: bytes = self.socket.recv(size)
         except OSError as error:
-            expected = _CLOSED_HERE if self.websocket_closed else ACCEPTABLE_CLIENT_ERRORS
+            expected = (
+                _CLOSED_HERE if self.websocket_closed else ACCEPTABLE_CLIENT_ERRORS
+            )
             if error.errno not in expected:
                 raise
             return b""

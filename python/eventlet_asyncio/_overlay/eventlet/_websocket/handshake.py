@@ -219,9 +219,7 @@ def answer_legacy(
         return Accepted(_head(head), 75, environ.get("HTTP_WEBSOCKET_PROTOCOL"))
     if len(key3) != KEY3_LENGTH:
         raise _refusal(reason="the handshake ended before its last eight bytes")
-    numbers = [
-        _number(environ[f"HTTP_SEC_WEBSOCKET_KEY{which}"]) for which in (1, 2)
-    ]
+    numbers = [_number(environ[f"HTTP_SEC_WEBSOCKET_KEY{which}"]) for which in (1, 2)]
     digest = md5(struct.pack(">II", *numbers) + key3, usedforsecurity=False)
     protocol = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL")
     head = [

@@ -37,9 +37,7 @@ def pack(message: Any) -> bytes:
     return _START + data + _END
 
 
-def parse(
-    data: bytes, messages: deque[str | None], version: int, limit: int
-) -> bytes:
+def parse(data: bytes, messages: deque[str | None], version: int, limit: int) -> bytes:
     """
     Add the messages that are complete to `messages`; None for the end.
 

@@ -121,9 +121,10 @@ def _replace_close(cls: type[Any]) -> None:
 
     @functools.wraps(close)
     def stop_and_close(self: Any) -> None:
-        if self.is_running() and self is _hub_loop():
+        event_loop = _hub_loop()
+        if event_loop is not None and self is event_loop and self.is_running():
             # Where green code calls, the hub runs it beneath: it takes another one.
-            _core._release(self)
+            _core._release(event_loop)
         close(self)
 
     cls.close = stop_and_close
