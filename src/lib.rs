@@ -32,6 +32,8 @@ mod imports;
 #[cfg(feature = "python")]
 mod module;
 #[cfg(feature = "python")]
+mod offload;
+#[cfg(feature = "python")]
 mod pystate;
 #[cfg(feature = "python")]
 mod sync;

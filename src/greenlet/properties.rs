@@ -66,8 +66,11 @@ pub(super) unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> 
     // SAFETY: called by CPython on a greenlet with the GIL held.
     unsafe {
         let g = stack_of(g);
-        // A greenlet whose OS thread has ended is suspended for good; a main one is gone.
-        let started = (*g).phase == Phase::Active && (!(*g).is_main() || (*(*g).thread).alive);
+        // One that has a stack but was not entered yet has no frame. A greenlet whose OS thread
+        // has ended is suspended for good; a main one is gone.
+        let entered = (*g).resumes > 0 || (*g).is_main();
+        let started =
+            entered && (*g).phase == Phase::Active && (!(*g).is_main() || (*(*g).thread).alive);
         let frame = if started && (*(*g).thread).current != g {
             (*g).state.frame(ffi::PyThreadState_Get())
         } else {
@@ -160,7 +163,8 @@ pub(super) unsafe extern "C" fn get_run(op: *mut PyObject, _: *mut c_void) -> *m
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet.
     unsafe {
-        if (*g).phase != Phase::New || (*g).run.is_null() {
+        let entered = (*g).phase != Phase::New && (*g).resumes > 0;
+        if entered || (*g).run.is_null() {
             attribute_error(c"run");
             return ptr::null_mut();
         }

@@ -45,6 +45,7 @@ pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
         method(c"cancel", fast(cancel_method), FAST, c"cancel($self, /, *throw_args)\n--\n\nKill the green thread if it has not started yet; otherwise do nothing."),
         method(c"link", fast(link), FAST, c"link($self, func, /, *curried_args, **curried_kwargs)\n--\n\nCall func(green_thread, *curried_args, **curried_kwargs) at its end.\n\nCalled at once if it has ended already."),
         method(c"unlink", fast(unlink), FAST, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
+        method(c"_function", noargs(function), ffi::METH_NOARGS, c"_function($self, /)\n--\n\nReturn what it will call, or None once it has been entered."),
         method(c"main", fast(main), FAST, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
     ];
     methods.push(ffi::PyMethodDef::zeroed());
@@ -143,6 +144,19 @@ unsafe extern "C" fn initialize(
             return 0;
         }
         class::set_parent(op, parent, ptr::null_mut())
+    }
+}
+
+unsafe extern "C" fn function(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let me = op.cast::<GreenThread>();
+    // SAFETY: called by CPython on a green thread; the slot owns what it names.
+    unsafe {
+        let known = (*me).base.resumes == 0 && !(*me).function.is_null();
+        ffi::Py_NewRef(if known {
+            (*me).function
+        } else {
+            ffi::Py_None()
+        })
     }
 }
 

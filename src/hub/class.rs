@@ -425,7 +425,7 @@ impl Hub {
     /// Wake whoever waits for a descriptor that is about to be closed.
     fn _close_descriptor(&self, fd: c_int) -> PyResult<()> {
         // SAFETY: the GIL is held.
-        unsafe { io::close_descriptor(self.own()?, fd) }
+        unsafe { io::close_descriptor(self.own()?, fd) };
         Ok(())
     }
 
@@ -461,6 +461,9 @@ impl Hub {
             if core.is_null() {
                 return Ok(());
             }
+            // SAFETY: `Py` is a transparent `NonNull<PyObject>`, and so is an Option of it.
+            let greenlet = &*(&raw const (*core).greenlet).cast::<Option<Py<PyAny>>>();
+            visit.call(greenlet.as_ref())?;
             if let Some(owned) = (*core).looping.owned.as_ref() {
                 visit.call(owned)?;
             }

@@ -6,7 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, step, turn};
+use super::{Core, slow, step, turn};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class, errors, switch};
 
 /// A Timeout's time has come: asks it whom to raise what in, and does so.
@@ -69,7 +69,11 @@ pub(crate) unsafe fn raise_in(core: *mut Core, g: *mut Greenlet, error: *mut PyO
 pub(super) unsafe fn call(core: *mut Core, callback: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
+        let measured = slow::begin(core, callback);
         let result = call::call_no_args(callback);
+        if let Some(measured) = measured {
+            slow::end(core, measured);
+        }
         ffi::Py_DECREF(callback);
         if result.is_null() {
             return report(core);

@@ -1,4 +1,4 @@
-//! Waiting for descriptors: the hub's polls, `trampoline`, listeners.
+//! Waiting for descriptors: the hub's polls, `trampoline`, listeners, closes.
 
 use std::ffi::c_int;
 use std::time::Duration;
@@ -61,13 +61,18 @@ pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResu
     unsafe {
         let mut events = std::mem::take(&mut (*core).events);
         let shared = Shared(core);
+        (*core).polling = true;
         let result = py.detach(|| {
             let shared = &shared;
             (*shared.0)
                 .reactor
                 .poll(Some(Duration::from_nanos(nanos)), &mut events)
         });
+        (*core).polling = false;
         collect(core, events);
+        for fd in std::mem::take(&mut (*core).gone) {
+            let _ = close_descriptor(core, fd);
+        }
         result?;
         py.check_signals()
     }
@@ -293,7 +298,7 @@ pub(super) unsafe fn listen(
     } else {
         Direction::Read
     };
-    // SAFETY: by contract; the reactor owns the callback from here on.
+    // SAFETY: by contract; the reactor owns the callback from here on, unless it refuses.
     unsafe {
         let watcher = Watcher::Listener(callback.clone().into_ptr());
         match (*core).reactor.listen(fd, direction, watcher) {
@@ -304,11 +309,15 @@ pub(super) unsafe fn listen(
                 Ok(Registration { key: Some(key) })
             }
             Err(WatchError::NotPollable) => {
+                ffi::Py_DECREF(callback.as_ptr());
                 // Always ready: called once per registration, as soon as possible.
                 super::make_ready(core, Ready::Call(callback.clone().into_ptr()));
                 Ok(Registration { key: None })
             }
-            Err(error) => Err(watch_error(&error)),
+            Err(error) => {
+                ffi::Py_DECREF(callback.as_ptr());
+                Err(watch_error(&error))
+            }
         }
     }
 }
@@ -331,18 +340,48 @@ pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> b
     }
 }
 
-/// A descriptor is about to be closed: whoever waits for it is woken with EBADF.
+/// A descriptor is about to be closed: whoever waits for it is woken with EBADF. True if
+/// there were listeners, whose bookkeeping is the Python side's.
 ///
 /// # Safety
-/// `core` is this OS thread's hub; the GIL is held.
-pub(crate) unsafe fn close_descriptor(core: *mut Core, fd: c_int) {
+/// `core` is a live hub, of this OS thread or not `polling`; the GIL is held. Runs Python code
+/// if a callback dies.
+pub(crate) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
+    let mut listened = false;
     // SAFETY: by contract.
     unsafe {
         for watcher in (*core).reactor.close_fd(fd) {
             match watcher {
                 Watcher::Parked(parked) => parked.wake(gone()),
-                Watcher::Listener(object) => ffi::Py_DECREF(object),
+                Watcher::Listener(object) => {
+                    listened = true;
+                    ffi::Py_DECREF(object);
+                }
             }
         }
+    }
+    listened
+}
+
+/// Wake whoever waits, in other OS threads, for a descriptor that is about to be closed.
+///
+/// Returns their hubs that may have listeners for it, or None.
+#[pyfunction]
+pub(crate) fn _close_elsewhere(py: Python<'_>, fd: c_int) -> Option<Vec<Py<PyAny>>> {
+    // SAFETY: the GIL is held. Each hub is kept while it is used; one that was closed by
+    // code that runs meanwhile has nothing registered any more.
+    unsafe {
+        let others = registry::others(py)?;
+        let mut listening = Vec::new();
+        for (core, hub) in others {
+            if (*core).polling {
+                (*core).gone.push(fd);
+                (*core).waker.wake();
+                listening.push(hub);
+            } else if close_descriptor(core, fd) {
+                listening.push(hub);
+            }
+        }
+        Some(listening)
     }
 }

@@ -12,7 +12,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use super::{Core, Driver, Parked, turn};
+use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
 use crate::reactor::now;
 
@@ -103,14 +103,14 @@ pub(super) unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
 pub(super) unsafe fn adopt_starting(event_loop: &Bound<'_, PyAny>, core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
-        if (*core).driver != Driver::Asyncio
-            || (*core).closed
-            || (*core).in_turn
-            || is_attached(core, event_loop.as_ptr())
-        {
+        if (*core).driver != Driver::Asyncio || (*core).closed || (*core).in_turn {
             return;
         }
-        adopt(core, event_loop.as_ptr());
+        if is_attached(core, event_loop.as_ptr()) {
+            turn::become_runner(core);
+        } else {
+            adopt(core, event_loop.as_ptr());
+        }
     }
 }
 
@@ -137,9 +137,15 @@ pub(super) unsafe fn attach(
         })?;
         (*core).looping.attached = Some(event_loop.clone().unbind());
         (*core).looping.scheduled = NEVER;
-        // Timers that were waiting for another loop have to be scheduled on this one.
-        (*core).turn_requested = true;
-        (*core).waker.wake();
+        if (*core).turn_requested
+            || !(*core).ready.is_empty()
+            || !(*core).inbox.is_empty()
+            // They were waiting for another loop, and have to be scheduled on this one.
+            || !(*core).timers.is_empty()
+        {
+            (*core).turn_requested = true;
+            (*core).waker.wake();
+        }
     }
     Ok(())
 }
@@ -171,6 +177,7 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
         if (*core).closed || (*core).in_turn {
             return Ok(());
         }
+        slow::ask(py, core)?;
         on_loop(py, core, |core| turn::turn(core))
     }
 }
@@ -340,6 +347,8 @@ pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         if !is_attached(core, owned.as_ptr()) {
             attach(py, core, &owned)?;
         }
+        // Another loop may have run in between, on another stack.
+        turn::become_runner(core);
         // Whatever became ready while no loop ran.
         (*core).turn_requested = true;
         (*core).waker.wake();

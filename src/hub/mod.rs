@@ -10,7 +10,8 @@
 //!
 //! Invariants:
 //! - H1: `Core` is touched only with the GIL held, by its own OS thread; other threads post
-//!   to `inbox` and wake the reactor.
+//!   to `inbox` and wake the reactor. But one that closes a descriptor takes its waiters
+//!   out of the reactor itself, unless that is polled without the GIL just then (`polling`).
 //! - H2: no reference into `Core` is alive across a switch or while Python code runs: every
 //!   function takes the raw pointer and borrows for one statement.
 //! - H3: each green thread in `ready`, `timers` and waiter lists is held by an owned reference
@@ -22,15 +23,18 @@ mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
+pub(crate) mod libuv;
 pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod step;
 pub(crate) mod turn;
 
+use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +46,7 @@ use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, thread};
 use crate::reactor::{Reactor, Readiness, Waker};
 use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
-pub(crate) use park::{Parked, Visit};
+pub(crate) use park::{Mailbox, Parked, Visit};
 
 /// Time allowed in one turn, in nanoseconds, before the event loop gets its own turn.
 ///
@@ -83,7 +87,7 @@ pub(crate) enum Watcher {
     Listener(*mut PyObject),
 }
 
-/// A wake-up posted by another OS thread, which held the GIL.
+/// A wake-up posted by another OS thread.
 pub(crate) struct Message(pub(crate) Ready);
 
 impl Clone for Watcher {
@@ -98,7 +102,8 @@ impl Clone for Watcher {
     }
 }
 
-// SAFETY: a message is made, carried and consumed with the GIL held; the inbox only moves it.
+// SAFETY: the inbox only moves a message. Who makes one without the GIL (`Mailbox`) owns what
+// is in it and counts nothing; it is consumed with the GIL held.
 unsafe impl Send for Message {}
 
 /// What drives the turns.
@@ -151,6 +156,13 @@ pub(crate) struct Core {
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
     pub(crate) looping: looping::Looping,
+    /// In asyncio's debug mode, nanoseconds after which a green thread that runs on without a
+    /// switch is reported; else [`looping::NEVER`].
+    pub(crate) slow: u64,
+    /// This OS thread sleeps in the reactor without the GIL: nobody else may touch that.
+    pub(crate) polling: bool,
+    /// Descriptors that other OS threads have closed meanwhile.
+    pub(crate) gone: Vec<c_int>,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
@@ -189,6 +201,9 @@ impl Core {
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),
+            slow: looping::NEVER,
+            polling: false,
+            gone: Vec::new(),
             running: false,
             stopping: false,
             closed: false,
@@ -285,7 +300,8 @@ pub(crate) unsafe fn make_ready(core: *mut Core, item: Ready) {
 pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract; entries own what they name.
     unsafe {
-        if (*core).budget.spend(crate::reactor::now) {
+        // In debug mode the runner measures each green thread.
+        if (*core).slow == looping::NEVER && (*core).budget.spend(crate::reactor::now) {
             if (*core).ready.len() > ahead::CROWD {
                 ahead::fetch(core);
             }
@@ -296,6 +312,8 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                         if !io::poll_before_leaving(core) {
                             break;
                         }
+                        // What came may be for the runner.
+                        continue;
                     }
                     // The runner deals with these: they run Python code first.
                     Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,

@@ -6,7 +6,9 @@
 //! Between two sleeps its greenlet is marked `in_loop`: what runs then is a coroutine or
 //! a callback, which must not block.
 //!
-//! A loop without a selector that could be replaced (uvloop) sleeps with the whole OS thread.
+//! A loop of libuv (uvloop) parks its green thread where it would sleep, too: see `libuv`.
+//!
+//! A loop that can be stopped in neither way sleeps with the whole OS thread.
 //! So the hub is lent to it: it is adopted, and the turn that entered the green thread is
 //! set aside until the run ends. The hub's own loop stands still meanwhile.
 
@@ -46,6 +48,14 @@ pub(super) unsafe fn in_green_code(core: *mut Core) -> bool {
     }
 }
 
+/// Whether the caller is in a step of a coroutine in which green calls may block.
+#[pyfunction]
+pub(crate) fn _in_green_coroutine() -> bool {
+    let core = registry::existing();
+    // SAFETY: as for `_in_green_code`.
+    !core.is_null() && unsafe { !step::innermost((*core).thread).is_null() }
+}
+
 /// Mark the running greenlet as one that runs an event loop, or not; return the former mark.
 #[pyfunction]
 pub(crate) fn _mark_in_loop(value: bool) -> bool {
@@ -71,9 +81,10 @@ unsafe fn outside(core: *mut Core, wait: impl FnOnce() -> Inbound) -> Inbound {
     }
 }
 
-/// Park a green thread that runs an event loop until the loop's selector has something.
+/// Park a green thread that runs an event loop until the loop's descriptor is readable.
 ///
-/// Without a descriptor it only lets others run. A switch point.
+/// Without a descriptor it parks for `seconds`; with neither it only lets others run. A switch
+/// point.
 #[pyfunction]
 #[pyo3(signature = (fd=None, seconds=None))]
 pub(crate) fn _loop_waits(py: Python<'_>, fd: Option<c_int>, seconds: Option<f64>) -> PyResult<()> {
@@ -83,11 +94,10 @@ pub(crate) fn _loop_waits(py: Python<'_>, fd: Option<c_int>, seconds: Option<f64
         if core.is_null() {
             return Err(PyErr::fetch(py));
         }
+        let deadline = seconds.map(|s| now().saturating_add(nanos_from_seconds(s)));
         let inbound = outside(core, || match fd {
-            Some(fd) => {
-                let deadline = seconds.map(|s| now().saturating_add(nanos_from_seconds(s)));
-                io::wait_for(core, fd, Direction::Read, deadline)
-            }
+            Some(fd) => io::wait_for(core, fd, Direction::Read, deadline),
+            None if deadline.is_some() => park::park_until(core, deadline),
             None => park::yield_once(core),
         });
         Bound::from_owned_ptr_or_err(py, inbound.into_result()).map(drop)

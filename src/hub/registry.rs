@@ -9,11 +9,39 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, looping, run, step};
+use super::{Core, Driver, looping, run, step};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
 static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
+
+/// The hubs in use, of all OS threads. Touched with the GIL held, and never while Python
+/// code runs.
+static mut HUBS: Vec<*mut Core> = Vec::new();
+
+/// The hubs of other OS threads, each with its object; None if there are none.
+///
+/// # Safety
+/// The GIL is held.
+pub(crate) unsafe fn others(py: Python<'_>) -> Option<Vec<(*mut Core, Py<PyAny>)>> {
+    let own = existing();
+    // SAFETY: by contract; `close` takes a hub out before it is freed.
+    unsafe {
+        let hubs = &*(&raw const HUBS);
+        if hubs.iter().all(|&core| core == own) {
+            return None;
+        }
+        let others = hubs.iter().copied().filter(|&core| core != own);
+        let held = |core: *mut Core| Bound::from_borrowed_ptr(py, (*core).object).unbind();
+        Some(others.map(|core| (core, held(core))).collect())
+    }
+}
+
+/// Takes a hub out of the list, or with `keep` all others.
+unsafe fn unlist(core: *mut Core, keep: bool) {
+    // SAFETY: the GIL is held by the callers; no Python code runs.
+    unsafe { (*(&raw mut HUBS)).retain(|&listed| (listed == core) == keep) }
+}
 
 /// Registers what makes hubs; called once by `eventlet.hubs` when it is imported.
 pub(crate) fn set_factory(factory: Py<PyAny>) -> PyResult<()> {
@@ -102,6 +130,7 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         ffi::Py_INCREF((*core).object);
         (*thread).hub = core.cast();
         (*thread).close_hub = Some(close_raw);
+        (*(&raw mut HUBS)).push(core);
         if !former.is_null() {
             let object = (*former).object;
             close(py, former);
@@ -166,6 +195,7 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             return;
         }
         (*core).closed = true;
+        unlist(core, false);
         let object: *mut PyObject = (*core).object;
         let thread = (*core).thread;
         let installed = (*thread).hub.cast() == core;
@@ -178,11 +208,10 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         while let Some(g) = (*core).steppers.pop() {
             greenlet::decref(g);
         }
-        if let Some(owned) = (*core).looping.owned.take()
-            && object != ffi::Py_None()
-        {
+        drop((*core).looping.owned.take());
+        if (*core).driver == Driver::Asyncio && object != ffi::Py_None() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
-            if let Err(error) = hub.call_method1("_release_loop", (owned,)) {
+            if let Err(error) = hub.call_method0("_release_loop") {
                 error.write_unraisable(py, Some(&hub));
             }
         }
@@ -249,6 +278,15 @@ unsafe fn forget_all(core: *mut Core) {
     }
 }
 
+/// A loop of the parent's: its end would take descriptors out of the poller that both share.
+#[expect(
+    clippy::mem_forget,
+    reason = "it must not end, however this process does"
+)]
+fn keep_for_ever(event_loop: Py<PyAny>) {
+    std::mem::forget(event_loop);
+}
+
 /// In a forked child: this thread's hub gets a poller of its own; the parent's set of
 /// descriptors, which the old one shares, is left alone. A loop that the parent runs
 /// cannot be used here: the next wait makes another.
@@ -259,20 +297,28 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
     // SAFETY: by contract; nobody else runs in the child.
     unsafe {
         let core = existing();
+        // The others' OS threads are not here, and their pollers are the parent's.
+        unlist(core, true);
         if core.is_null() {
             return Ok(());
         }
         (*core).reactor.rebuild()?;
         (*core).waker = (*core).reactor.waker();
         let looping = std::mem::take(&mut (*core).looping);
-        // Their descriptors are shared with the parent: neither may be closed or
-        // changed through the poller that is shared.
-        for object in [looping.owned, looping.attached, looping.spread]
+        // The Python side of the hub knows it, too.
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        if (*core).driver == Driver::Asyncio {
+            hub.call_method0("_forget_loop")?;
+        }
+        for event_loop in [looping.owned, looping.attached, looping.spread]
             .into_iter()
             .flatten()
         {
-            let _kept_for_ever = object.into_ptr();
+            keep_for_ever(event_loop);
         }
+        // The coroutine that forked, if one did, is not run by a loop any more.
+        (*(*(*core).thread).current).in_loop = false;
+        (*(*core).thread).step = ptr::null_mut();
         // The hub greenlet is suspended inside the parent's loop: it is left as it is, and
         // keeps the reference that was ours.
         (*core).greenlet = ptr::null_mut();

@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, step};
+use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow, step};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
 use crate::reactor::now;
 
@@ -214,12 +214,17 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
     // SAFETY: by contract.
     unsafe {
         let thread = (*core).thread;
+        let measured = slow::begin(core, g.cast());
         // A start keeps the arguments that lie there already.
         (*thread).throwing = matches!(inbound, Inbound::Error(_));
         if !matches!(inbound, Inbound::Nothing) {
             std::mem::replace(&mut (*g).inbound, inbound).discard();
         }
-        returned(switch_to(thread, g))
+        let fine = returned(switch_to(thread, g));
+        if let Some(measured) = measured {
+            slow::end(core, measured);
+        }
+        fine
     }
 }
 

@@ -14,7 +14,7 @@ use crate::frames::{Event, Fault, Limits, Reader, Role, mask, opcode};
 
 /// The events of one direction of a WebSocket connection, as bytes arrive.
 ///
-/// `feed` what was received, then call `next` until it returns None. Text and binary messages
+/// `feed` what was received, then call `next` until it returns None; `read` is both. Text and binary messages
 /// are str and bytes. Anything else is a tuple (kind, content, number):
 ///
 /// - (1 or 2, payload, frames): a compressed text or binary message, as it came;
@@ -25,7 +25,7 @@ pub(crate) struct WebSocketReader {
     reader: Reader,
     /// What has been received, and how much of it is read.
     pending: Option<Py<PyBytes>>,
-    read: usize,
+    done: usize,
     failed: bool,
 }
 
@@ -42,7 +42,7 @@ impl WebSocketReader {
         Self {
             reader: Reader::new(role, limits),
             pending: None,
-            read: 0,
+            done: 0,
             failed: false,
         }
     }
@@ -85,6 +85,12 @@ impl WebSocketReader {
         self.reader.missing()
     }
 
+    /// Take bytes that have been received, and return the next event, or None.
+    fn read<'py>(&mut self, data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.feed(data)?;
+        self.next(data.py())
+    }
+
     /// Take bytes that have been received.
     fn feed(&mut self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
@@ -96,13 +102,13 @@ impl WebSocketReader {
         };
         let joined = match &self.pending {
             Some(pending) => {
-                let rest = &pending.as_bytes(py)[self.read..];
+                let rest = &pending.as_bytes(py)[self.done..];
                 PyBytes::new(py, &[rest, data.as_bytes()].concat())
             }
             None => data.clone(),
         };
         self.pending = Some(joined.unbind());
-        self.read = 0;
+        self.done = 0;
         Ok(())
     }
 
@@ -115,9 +121,9 @@ impl WebSocketReader {
             self.pending = None;
             return Ok(None);
         }
-        let mut rest = &pending.as_bytes(py)[self.read..];
+        let mut rest = &pending.as_bytes(py)[self.done..];
         let result = self.reader.next(&mut rest);
-        self.read = pending.as_bytes(py).len() - rest.len();
+        self.done = pending.as_bytes(py).len() - rest.len();
         let event = match result {
             Ok(Some(event)) => event,
             Ok(None) => {

@@ -403,3 +403,28 @@ def test_methods_of_one_socket_can_be_replaced(pair):
     assert pair[0].getsockname() == "mine"
     assert pair[0].recv(2) == b"xx"
     assert pair[1].getsockname() == ""
+
+
+class ActsAsSocket:
+    """Something that has a socket and offers its methods, as servers' listeners do."""
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+
+def test_green_socket_of_what_acts_as_one():
+    """What offers a socket's methods can be made green, and accepts, and is dupped."""
+    with standard.create_server(("127.0.0.1", 0)) as server:
+        green = greenio.GreenSocket(ActsAsSocket(server))
+        client = eventlet.spawn(eventlet.connect, green.getsockname())
+        accepted, address = green.accept()
+        assert address == client.wait().getsockname()
+        client.wait().sendall(b"x")
+        assert accepted.recv(1) == b"x"
+        copy = green.dup()
+        assert copy.getsockname() == green.getsockname()
+        for sock in (accepted, copy, client.wait()):
+            sock.close()

@@ -12,6 +12,7 @@ import pytest
 import eventlet
 from eventlet.asyncio import greenlet_to_future, spawn_for_awaitable
 from eventlet.event import Event
+from greenlet import GreenletExit
 
 
 def run(coro):
@@ -113,6 +114,29 @@ def test_killed_green_thread_is_a_cancellation_for_its_awaiter():
         return green.dead
 
     assert run(main())
+
+
+def test_green_thread_that_is_killed_before_it_starts_is_a_cancellation_for_its_awaiter():
+    log = []
+
+    async def main():
+        green = eventlet.spawn_after(60, log.append, "ran")
+        green.link(lambda _: log.append("link"))
+
+        async def waits():
+            await green
+
+        task = asyncio.ensure_future(waits())
+        await asyncio.sleep(0)
+        green.kill()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return green
+
+    green = run(main())
+    with pytest.raises(GreenletExit):
+        green.wait()
+    assert log == ["link"]
 
 
 def test_green_thread_that_kills_itself_is_a_cancellation_for_its_awaiter():
@@ -319,20 +343,23 @@ def test_green_thread_of_another_os_thread_is_awaited_across():
     assert done == [threading.get_ident()]
 
 
-def test_system_exit_of_an_awaited_green_thread_reaches_main(run_isolated):
-    done = run_isolated(
-        "import eventlet, asyncio\n"
-        "from eventlet.asyncio import spawn_for_awaitable\n"
-        "def body(): raise SystemExit(3)\n"
-        "async def main():\n"
-        "    try: await eventlet.spawn(body)\n"
-        "    except SystemExit as e: print('awaiter', e.code)\n"
-        "g = spawn_for_awaitable(main())\n"
-        "try: eventlet.sleep(1)\n"
-        "except SystemExit as e: print('main', e.code)\n"
-        "g.wait()\n"
-        "print(eventlet.spawn(lambda: 'usable').wait())\n",
-        {"EVENTLET_HUB": "asyncio"},
-    )
-    assert sorted(done.stdout.split("\n")) == ["", "awaiter 3", "main 3", "usable"]
+@pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt"])
+def test_exit_of_an_awaited_green_thread_reaches_main(run_isolated, loop_kind, kind):
+    program = f"""
+import eventlet, asyncio
+from eventlet.asyncio import spawn_for_awaitable
+def body(): raise {kind}("mine")
+async def main():
+    try: await eventlet.spawn(body)
+    except {kind} as error: print("awaiter", error)
+green = spawn_for_awaitable(main())
+try: eventlet.sleep(10)
+except {kind} as error: print("main", error)
+green.wait()
+print(eventlet.spawn(lambda: "usable").wait())
+"""
+    loop = f"{loop_kind}:new_event_loop"
+    env = {"EVENTLET_HUB": "asyncio", "EVENTLET_ASYNCIO_LOOP": loop}
+    done = run_isolated(program, env)
+    assert sorted(done.stdout.splitlines()) == ["awaiter mine", "main mine", "usable"]
     assert done.stderr == ""

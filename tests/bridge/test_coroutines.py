@@ -106,21 +106,17 @@ def test_plain_task_of_an_adopted_loop_is_told_the_three_ways_out():
         assert way in text
 
 
-def test_loop_that_the_hub_releases_makes_plain_tasks_again():
+def test_loop_that_the_hub_releases_makes_plain_tasks_again(monkeypatch):
+    monkeypatch.delenv("EVENTLET_ASYNCIO_LOOP")
     event_loop = asyncio.new_event_loop()
     asyncio.set_event_loop(event_loop)
-    hub = hubs.asyncio.Hub()
-    own = type(event_loop).create_task
-    try:
-        hub._made_loop = False
-        hub._green_loop = event_loop
-        event_loop.create_task = None
-        hub._release_loop(event_loop)
-        assert event_loop.create_task.__func__ is own
-    finally:
-        hub.close()
-        asyncio.set_event_loop(None)
-        event_loop.close()
+    hubs.use_hub("asyncio")
+    assert hubs.get_hub().loop is event_loop
+    assert "create_task" in vars(event_loop)
+    hubs.use_hub("asyncio")
+    assert "create_task" not in vars(event_loop)
+    asyncio.set_event_loop(None)
+    event_loop.close()
 
 
 # What else runs meanwhile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ import eventlet
 from eventlet import hubs
 from eventlet.asyncio import await_, spawn_for_awaitable
 from eventlet.event import Event
+from eventlet.hubs import trampoline
 
 RUNNERS = {"asyncio": asyncio.run}
 if importlib.util.find_spec("uvloop") is not None:
@@ -221,6 +223,47 @@ def test_closing_the_hubs_loop_in_a_coroutine_is_refused():
     assert spawn_for_awaitable(main()).wait()
 
 
+def test_stop_in_a_coroutine_ends_neither_the_hub_nor_its_tasks(settle):
+    log = []
+
+    async def stops():
+        asyncio.get_running_loop().stop()
+        log.append("stopped")
+        await asyncio.sleep(0)
+        return await eventlet.spawn(lambda: "went on")
+
+    assert await_(stops()) == "went on"
+    assert eventlet.spawn_after(0.001, lambda: "timer").wait() == "timer"
+    assert log == ["stopped"]
+
+
+def test_reader_of_the_loop_and_a_green_wait_share_a_descriptor():
+    event_loop = hubs.get_hub().loop
+    left, right = socket.socketpair()
+    log = []
+
+    def reader():
+        log.append("reader")
+        event_loop.remove_reader(left)
+
+    async def adds():
+        asyncio.get_running_loop().add_reader(left, reader)
+
+    def waits():
+        trampoline(left, read=True)
+        log.append("green")
+
+    green = eventlet.spawn(waits)
+    await_(adds())
+    right.send(b"x")
+    green.wait()
+    while len(log) < 2:
+        eventlet.sleep(0)
+    assert sorted(log) == ["green", "reader"]
+    left.close()
+    right.close()
+
+
 def test_run_forever_of_the_hubs_loop_returns_after_stop():
     event_loop = hubs.get_hub().loop
     log = []
@@ -273,7 +316,7 @@ def test_loop_run_by_a_green_thread_lets_others_run(run):
     assert green.wait() == "sent"
 
 
-def test_loops_of_several_green_threads_run_at_the_same_time():
+def test_loops_of_several_green_threads_run_at_the_same_time(run):
     events = [Event() for _ in range(3)]
 
     async def main(i):
@@ -281,11 +324,11 @@ def test_loops_of_several_green_threads_run_at_the_same_time():
         events[i].send(i)
         return await eventlet.spawn(events[(i + 1) % 3].wait)
 
-    greens = [eventlet.spawn(asyncio.run, main(i)) for i in range(3)]
+    greens = [eventlet.spawn(run, main(i)) for i in range(3)]
     assert [green.wait() for green in greens] == [1, 2, 0]
 
 
-def test_tasks_of_the_hubs_loop_go_on_while_green_code_runs_another(gate):
+def test_tasks_of_the_hubs_loop_go_on_while_green_code_runs_another(run, gate):
     log = []
 
     async def beneath():
@@ -300,7 +343,7 @@ def test_tasks_of_the_hubs_loop_go_on_while_green_code_runs_another(gate):
     green = spawn_for_awaitable(beneath())
     eventlet.sleep(0)
     gate.open("opened")
-    assert asyncio.run(main()) == "from beneath"
+    assert run(main()) == "from beneath"
     green.wait()
     assert log == ["waits", "opened"]
 
@@ -320,7 +363,7 @@ def test_blocking_green_call_in_a_coroutine_of_such_a_loop_is_refused(run):
     assert eventlet.spawn(run, main()).wait()
 
 
-def test_other_green_threads_do_not_see_such_a_loop():
+def test_other_green_threads_do_not_see_such_a_loop(run):
     seen = []
 
     def look():
@@ -334,18 +377,18 @@ def test_other_green_threads_do_not_see_such_a_loop():
         asyncio.get_running_loop()
         return True
 
-    assert eventlet.spawn(asyncio.run, main()).wait()
+    assert eventlet.spawn(run, main()).wait()
     assert seen == ["hidden"]
 
 
-def test_future_of_such_a_loop_can_be_set_by_other_green_threads():
+def test_future_of_such_a_loop_can_be_set_by_other_green_threads(run):
     futures = []
 
     async def main():
         futures.append(asyncio.get_running_loop().create_future())
         return await futures[0]
 
-    green = eventlet.spawn(asyncio.run, main())
+    green = eventlet.spawn(run, main())
     while not futures:
         eventlet.sleep(0)
     eventlet.sleep(0)
@@ -353,7 +396,7 @@ def test_future_of_such_a_loop_can_be_set_by_other_green_threads():
     assert green.wait() == "set"
 
 
-def test_killed_green_thread_cancels_the_tasks_of_its_loop():
+def test_killed_green_thread_cancels_the_tasks_of_its_loop(run):
     log = []
 
     async def main():
@@ -363,7 +406,7 @@ def test_killed_green_thread_cancels_the_tasks_of_its_loop():
         finally:
             log.append("cleaned up")
 
-    green = eventlet.spawn(asyncio.run, main())
+    green = eventlet.spawn(run, main())
     while not log:
         eventlet.sleep(0)
     eventlet.sleep(0)
@@ -372,7 +415,7 @@ def test_killed_green_thread_cancels_the_tasks_of_its_loop():
     assert green.dead
 
 
-def test_busy_loop_of_a_green_thread_does_not_starve_others():
+def test_busy_loop_of_a_green_thread_does_not_starve_others(run):
     stop = []
 
     async def main():
@@ -382,7 +425,7 @@ def test_busy_loop_of_a_green_thread_does_not_starve_others():
             await asyncio.sleep(0)
         return turns
 
-    green = eventlet.spawn(asyncio.run, main())
+    green = eventlet.spawn(run, main())
     for _ in range(5):
         eventlet.sleep(0.001)
     stop.append(1)

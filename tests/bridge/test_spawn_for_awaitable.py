@@ -260,21 +260,33 @@ def test_switching_to_one_that_awaits_is_refused_and_changes_nothing(gate):
     assert green.wait() == "value"
 
 
-def test_system_exit_of_a_coroutine_goes_to_main_and_the_hub_stays_usable(run_isolated):
-    done = run_isolated(
-        "import eventlet\n"
-        "from eventlet.asyncio import spawn_for_awaitable\n"
-        "async def work(): raise SystemExit(4)\n"
-        "async def fine(): return 'usable'\n"
-        "green = spawn_for_awaitable(work())\n"
-        "try: eventlet.sleep(1)\n"
-        "except SystemExit as error: print('main', error.code)\n"
-        "try: green.wait()\n"
-        "except SystemExit as error: print('waiter', error.code)\n"
-        "print(spawn_for_awaitable(fine()).wait())\n",
-        {"EVENTLET_HUB": "asyncio"},
-    )
-    assert done.stdout.split("\n") == ["main 4", "waiter 4", "usable", ""]
+@pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt"])
+def test_exit_of_a_coroutine_goes_to_main_and_the_hub_stays_usable(
+    run_isolated, loop_kind, kind
+):
+    program = f"""
+import eventlet
+from eventlet.asyncio import spawn_for_awaitable
+async def work(): raise {kind}("mine")
+async def fine(): return "usable"
+def counts():
+    for _ in range(3): eventlet.sleep(0.001)
+    return "went on"
+other = eventlet.spawn(counts)
+eventlet.sleep(0)
+green = spawn_for_awaitable(work())
+try: eventlet.sleep(10)
+except {kind} as error: print("main", error)
+try: green.wait()
+except {kind} as error: print("waiter", error)
+print(spawn_for_awaitable(fine()).wait())
+print(other.wait())
+"""
+    loop = f"{loop_kind}:new_event_loop"
+    env = {"EVENTLET_HUB": "asyncio", "EVENTLET_ASYNCIO_LOOP": loop}
+    done = run_isolated(program, env)
+    lines = done.stdout.splitlines()
+    assert lines == ["main mine", "waiter mine", "usable", "went on"]
     assert done.stderr == ""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -34,12 +36,11 @@ left, right = socket.socketpair()
 def read():
     trampoline(left, read=True)
     log.append("read")
+    return eventlet.spawn_after(0.01, log.append, "late")
 green = eventlet.spawn(read)
-late = eventlet.spawn_after(0.02, log.append, "late")
 eventlet.spawn_after(0.01, right.send, b"x")
 eventlet.spawn_n(log.append, "soon")
-green.wait()
-late.wait()
+green.wait().wait()
 print(*log)
 print(type(eventlet.hubs.get_hub()).__module__)
 """
@@ -246,13 +247,23 @@ def test_interruptions_reach_main_and_the_hub_goes_on(run_isolated, driver):
 
 
 def test_stopping_the_loop_does_not_end_the_hub():
-    """loop.stop() by the application is no end."""
-    loop = hubs.get_hub().loop
-    green = eventlet.spawn(eventlet.sleep, 0.02)
-    loop.call_soon(loop.stop)
-    eventlet.sleep(0.005)
-    loop.call_soon(loop.stop)
+    """After loop.stop() by the application the same loop runs on, in the same greenlet."""
+    hub = hubs.get_hub()
+    loop, runner = hub.loop, hub.greenlet
+    log = []
+
+    def stop(number):
+        log.append(number)
+        loop.stop()
+
+    green = eventlet.spawn_after(0.01, log.append, "green")
+    for number in range(2):
+        loop.call_soon(stop, number)
+        while number not in log:
+            eventlet.sleep(0)
     green.wait()
+    assert log == [0, 1, "green"]
+    assert (hub.loop, hub.greenlet, runner.dead) == (loop, runner, False)
 
 
 def test_exit_in_a_loop_callback_reaches_main():
@@ -383,6 +394,29 @@ def test_regular_file_is_always_ready(tmp_path):
         trampoline(file, read=True)
         trampoline(file.fileno(), write=True)
         assert hubs.get_hub().get_readers() == []
+
+
+def test_listener_that_was_called_is_released():
+    """Found ready by a green thread that leaves, it is called all the same, and kept by nobody."""
+    left, right = socket.socketpair()
+    hub = hubs.get_hub()
+    called = eventlet.Event()
+
+    class Callback:
+        def __call__(self, fileno):
+            hub.remove(listeners.pop())
+            called.send(fileno)
+
+    callback = Callback()
+    listeners = [hub.add(hub.READ, left.fileno(), callback, callback)]
+    right.send(b"x")
+    assert called.wait() == left.fileno()
+    gone = weakref.ref(callback)
+    del callback
+    gc.collect()
+    assert gone() is None
+    left.close()
+    right.close()
 
 
 def test_second_reader_is_refused_unless_allowed():

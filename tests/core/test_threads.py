@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import threading
 import time
 
@@ -11,6 +14,10 @@ import eventlet
 import greenlet
 from eventlet import greenthread, hubs
 from eventlet.event import Event
+from eventlet.hubs import trampoline
+from eventlet.lock import Lock
+from eventlet.queue import LightQueue, Queue
+from eventlet.semaphore import BoundedSemaphore, CappedSemaphore, Semaphore
 
 
 def run_thread(function, *args):
@@ -180,3 +187,166 @@ def test_many_threads_wake_one_green_thread():
     for name in range(senders):
         own = [number for who, number in seen if who == name]
         assert own == list(range(total))
+
+
+WAKERS = {
+    "Event.send": (Event, lambda it: it.wait(), lambda it: it.send("sent"), "sent"),
+    "Semaphore.release": (
+        lambda: Semaphore(0),
+        lambda it: it.acquire(),
+        lambda it: it.release(),
+        True,
+    ),
+    "Semaphore.acquire with a timeout": (
+        lambda: Semaphore(0),
+        lambda it: it.acquire(timeout=20),
+        lambda it: it.release(),
+        True,
+    ),
+    "BoundedSemaphore.release": (
+        lambda: taken(BoundedSemaphore(1)),
+        lambda it: it.acquire(),
+        lambda it: it.release(),
+        True,
+    ),
+    "CappedSemaphore.acquire": (
+        lambda: CappedSemaphore(1, 1),
+        lambda it: it.release(blocking=True) and None,
+        lambda it: it.acquire(),
+        None,
+    ),
+    "Queue.put": (Queue, lambda it: it.get(), lambda it: it.put("put"), "put"),
+    "Queue.get": (
+        lambda: filled(Queue(1)),
+        lambda it: it.put("more"),
+        lambda it: it.get(),
+        None,
+    ),
+    "Queue.put with a timeout": (
+        Queue,
+        lambda it: it.get(timeout=20),
+        lambda it: it.put("put"),
+        "put",
+    ),
+    "Queue.task_done": (
+        lambda: filled(Queue(1)),
+        lambda it: it.join(),
+        lambda it: it.task_done(),
+        None,
+    ),
+    "LightQueue.put": (
+        LightQueue,
+        lambda it: it.get(),
+        lambda it: it.put("put"),
+        "put",
+    ),
+    "LightQueue(0).get": (
+        lambda: LightQueue(0),
+        lambda it: it.put("handed over"),
+        lambda it: it.get(),
+        None,
+    ),
+    "Lock.release": (
+        lambda: taken(Lock()),
+        lambda it: it.acquire(),
+        lambda it: it.release(),
+        True,
+    ),
+}
+
+
+def taken(lock):
+    lock.acquire()
+    return lock
+
+
+def filled(queue):
+    queue.put("first")
+    return queue
+
+
+@pytest.mark.parametrize("driver", ["asyncio", "poll"])
+@pytest.mark.parametrize("name", WAKERS)
+def test_every_primitive_wakes_across_threads(name, driver):
+    """The waiter goes on in its own OS thread, whatever it waits by and for."""
+    make, wait, wake, expected = WAKERS[name]
+    it = make()
+    waits = threading.Event()
+
+    def body():
+        hubs._install(hubs._resolve(driver))
+        green = eventlet.spawn(lambda: (wait(it), threading.get_ident()))
+        # It runs behind the one that waits.
+        eventlet.spawn_n(waits.set)
+        return green.wait()
+
+    thread, outcome = run_thread(body)
+    assert waits.wait(20)
+    wake(it)
+    join(thread)
+    assert outcome == [(expected, thread.ident)]
+
+
+@pytest.mark.parametrize("driver", ["asyncio", "poll"])
+def test_close_wakes_the_waiters_of_all_threads(driver):
+    """Whoever waits for a descriptor, in whichever OS thread, learns that it is closed."""
+    left, right = socket.socketpair()
+    other, peer = socket.socketpair()
+    number, listened = left.fileno(), right.fileno()
+    waits = threading.Semaphore(0)
+
+    def read():
+        try:
+            trampoline(number, read=True)
+        except OSError as error:
+            return error.errno
+
+    def body():
+        hubs._install(hubs._resolve(driver))
+        green = eventlet.spawn(read)
+        listener = []
+        hubs.get_hub().add(hubs.hub.READ, listened, print, listener.append)
+        eventlet.spawn_n(waits.release)
+        closed = green.wait()
+        # The number names another file, which may be waited for at once.
+        hubs.notify_opened(os.dup2(other.fileno(), number))
+        eventlet.spawn_n(waits.release)
+        trampoline(number, read=True)
+        os.close(number)
+        return closed, [type(error) for error in listener]
+
+    own = eventlet.spawn(read)
+    thread, outcome = run_thread(body)
+    assert waits.acquire(timeout=20)
+    eventlet.sleep(0)
+    hubs.notify_close(listened)
+    right.close()
+    hubs.notify_close(number)
+    left.close()
+    assert own.wait() == errno.EBADF
+    assert waits.acquire(timeout=20)
+    peer.send(b"x")
+    join(thread)
+    assert outcome == [(errno.EBADF, [hubs.IOClosed])]
+    other.close()
+    peer.close()
+
+
+def test_timer_of_another_threads_hub_can_be_cancelled():
+    """What an OS thread has asked another's hub to do, it may take back."""
+    ready, over = threading.Event(), Event()
+    made = []
+
+    def body():
+        made.append(hubs.get_hub())
+        eventlet.spawn_n(ready.set)
+        return over.wait()
+
+    thread, outcome = run_thread(body)
+    assert ready.wait(20)
+    (hub,) = made
+    cancelled = hub.schedule_call_global(0.001, over.send, "cancelled")
+    cancelled.cancel()
+    hub.schedule_call_global(0.002, over.send, "called")
+    join(thread)
+    assert outcome == ["called"]

@@ -3,6 +3,8 @@ Under asyncio.run() green threads run on that loop, beside its coroutines; they 
 suspended between two runs, and the second run takes them on.
 """
 
+# loops: uvloop
+
 import asyncio
 import os
 import signal

@@ -1,5 +1,7 @@
 """The process ends in order while a daemon thread is in the middle of a green thread."""
 
+# loops: uvloop
+
 import subprocess
 import sys
 import threading

@@ -3,6 +3,8 @@ An OS thread that ends leaves nothing behind: its hub is closed, its green threa
 nobody knows run their cleanup, and those that somebody keeps are dead weight but no danger.
 """
 
+# loops: uvloop
+
 import functools
 import gc
 import os

@@ -1,5 +1,7 @@
 """Green threads that are suspended at interpreter exit are abandoned without a word."""
 
+# loops: uvloop
+
 import atexit
 import subprocess
 import sys

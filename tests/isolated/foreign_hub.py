@@ -1,5 +1,7 @@
 """Another OS thread may hand a hub calls, under its own event loop too, and nothing else."""
 
+# loops: uvloop
+
 import asyncio
 import threading
 

@@ -3,6 +3,8 @@ fork() leaves both processes with a hub that works: from main, from a green thre
 while another OS thread runs a hub or a green thread of its own.
 """
 
+# loops: uvloop
+
 import os
 import socket
 import threading

@@ -1,5 +1,7 @@
 """asyncio's subprocesses and threads work in a patched process."""
 
+# loops: uvloop
+
 # ruff: noqa: E402 (classes are props; when what is imported is the subject)
 
 import eventlet

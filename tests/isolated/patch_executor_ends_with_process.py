@@ -1,5 +1,7 @@
 """What an executor runs when main ends is finished before the process ends."""
 
+# loops: uvloop
+
 # ruff: noqa: E402 (classes are props; when what is imported is the subject)
 
 import sys

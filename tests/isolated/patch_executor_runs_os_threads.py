@@ -1,5 +1,7 @@
 """Executors run OS threads under monkey_patch, and green code waits cooperatively."""
 
+# loops: uvloop
+
 # ruff: noqa: E402 (classes are props; when what is imported is the subject)
 
 import eventlet

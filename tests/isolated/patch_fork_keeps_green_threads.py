@@ -1,5 +1,7 @@
 """A forked child goes on with the green threads, and without the OS threads."""
 
+# loops: uvloop
+
 # ruff: noqa: E402 (classes are props; when what is imported is the subject)
 
 import threading

@@ -1,5 +1,7 @@
 """Processes, their queues, locks and pools work in a patched process."""
 
+# loops: uvloop
+
 # ruff: noqa: E402 (when what is imported is the subject)
 
 import eventlet

@@ -1,5 +1,7 @@
 """Thread objects of a patched process are green threads, in all that shows."""
 
+# loops: uvloop
+
 # ruff: noqa: D102, E402 (classes are props; when what is imported is the subject)
 
 import sys

@@ -3,6 +3,8 @@ use_hub() and close() end the former hub: its loop and descriptors are closed, a
 thread that was parked on it can still be killed.
 """
 
+# loops: uvloop
+
 import gc
 import os
 import socket

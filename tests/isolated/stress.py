@@ -5,6 +5,8 @@ crash nothing, lose no green thread, and leak no stack and no object.
 ``STRESS_SECONDS`` says how long, ``STRESS_SEED`` which sequence.
 """
 
+# loops: uvloop
+
 import contextlib
 import faulthandler
 import gc

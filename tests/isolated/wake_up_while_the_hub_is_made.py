@@ -5,6 +5,8 @@ Making the hub runs Python code, so other OS threads run between the look at the
 primitive's state and the wait.
 """
 
+# loops: uvloop
+
 from __future__ import annotations
 
 import sys

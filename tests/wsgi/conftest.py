@@ -16,6 +16,7 @@ class ByStep(wsgi.HttpProtocol):
     """Takes the way on which every step is a method."""
 
     def get_environ(self):
+        """Do what the plain class does."""
         return super().get_environ()
 
 
@@ -27,6 +28,7 @@ class Client:
         self._held = b""
 
     def send(self, data):
+        """Send all of the data."""
         self.sock.sendall(data)
 
     def _more(self):
@@ -84,6 +86,7 @@ class Client:
         return status, headers, body
 
     def ask(self, data, **options):
+        """Send a request and read the response."""
         self.send(data)
         return self.response(**options)
 
@@ -93,6 +96,7 @@ class Client:
         return self.sock.recv(1) == b""
 
     def close(self):
+        """Close the client's side."""
         self.sock.close()
 
 
@@ -110,6 +114,7 @@ class Serving:
         self.clients = []
 
     def connect(self):
+        """Open a connection."""
         client = Client(self.address, self.family)
         self.clients.append(client)
         return client
@@ -119,6 +124,7 @@ class Serving:
         return self.connect().ask(data, **options)
 
     def stop(self):
+        """End the server and all clients."""
         for client in self.clients:
             client.close()
         self.thread.kill()

@@ -27,9 +27,11 @@ class Dribble(io.RawIOBase):
         self.data, self.step = io.BytesIO(data), step
 
     def readable(self):
+        """Say that there is something to read."""
         return True
 
     def readinto(self, buffer):
+        """Read one piece."""
         data = self.data.read(min(self.step, len(buffer)))
         buffer[: len(data)] = data
         return len(data)
@@ -65,6 +67,7 @@ def test_body_without_length_is_empty():
 def test_body_that_ends_early_gives_what_is_there():
     body = body_of(b"abc", content_length=10)
     assert (body.read(), body.read(), body.is_read) == (b"abc", b"", True)
+    assert body.position == 3
 
 
 @pytest.mark.parametrize("make", [chunks_of, None], ids=["chunked", "length"])

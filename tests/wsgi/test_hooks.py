@@ -17,6 +17,7 @@ class Showing:
     """An application that keeps its `environ` for the test to look at."""
 
     def __call__(self, environ, start_response):
+        """Answer, showing the path."""
         self.environ = environ
         path = environ["PATH_INFO"]
         start_response("200 OK", [("X-Path", path)] if path.isprintable() else [])

@@ -205,7 +205,7 @@ def test_head_gets_the_headers_alone(serve, protocol):
     for application in (hello, answering(b"hello", kind=iter)):
         client = serve(application, protocol=protocol).connect()
         for _ in range(2):
-            status, headers, _ = client.ask(b"HEAD / HTTP/1.1\r\n\r\n", head=True)
+            status, _, _ = client.ask(b"HEAD / HTTP/1.1\r\n\r\n", head=True)
             assert status == "HTTP/1.1 200 OK"
         assert client.ask(GET)[2] == b"hello"
 

@@ -56,6 +56,7 @@ pub(in crate::sync) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTyp
             method(c"_qsize", noargs(storage_qsize), ffi::METH_NOARGS, c"_qsize($self, /)\n--\n\nReturn how many items are stored; for subclasses."),
             method(c"_put", fast(storage_put), FAST, c"_put($self, item, /)\n--\n\nStore an item; for subclasses."),
             method(c"_get", noargs(storage_get), ffi::METH_NOARGS, c"_get($self, /)\n--\n\nTake the next item out of the storage; for subclasses."),
+            method(c"__class_getitem__", noargs(ffi::Py_GenericAlias), ffi::METH_O | ffi::METH_CLASS, c"See PEP 585"),
         ],
         properties: vec![
             property(c"queue", get_container, Some(set_container), c"The stored items: a deque, or what a subclass made."),

@@ -75,6 +75,9 @@ def __getattr__(name: str) -> _Any:
     """Import a submodule, or the submodule that has a public name."""
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
+    if name == "greenlet":
+        # Not a submodule: programs that know no greenlet import it from here.
+        return _import_module(name)
     try:
         module, attribute = _NAMES[name]
     except KeyError:

@@ -10,6 +10,8 @@ hold for connections accepted from then on.
 
 from __future__ import annotations
 
+import errno as _errno
+
 from eventlet._wsgi.connection import (
     MINIMUM_CHUNK_SIZE,
     STATE_CLOSE,
@@ -38,9 +40,14 @@ from eventlet._wsgi.server import (
     server,
     socket_repr,
 )
+from eventlet.green import BaseHTTPServer
 
 __all__ = [
+    "ACCEPT_ERRNO",
+    "ACCEPT_EXCEPTIONS",
     "ALREADY_HANDLED",
+    "BAD_SOCK",
+    "BROKEN_SOCK",
     "DEFAULT_LOG_FORMAT",
     "DEFAULT_MAX_HTTP_VERSION",
     "DEFAULT_MAX_SIMULTANEOUS_REQUESTS",
@@ -52,6 +59,7 @@ __all__ = [
     "STATE_IDLE",
     "STATE_REQUEST",
     "WSGI_LOCAL",
+    "BaseHTTPServer",
     "ChunkReadError",
     "FileObjectForHeaders",
     "HeaderLineTooLong",
@@ -68,6 +76,14 @@ __all__ = [
     "server",
     "socket_repr",
 ]
+
+#: Errors that tell that the peer is gone, and that a socket is closed, for servers built
+#: on this one.
+BROKEN_SOCK = {_errno.EPIPE, _errno.ECONNRESET, _errno.ESHUTDOWN}
+BAD_SOCK = {_errno.EBADF}
+#: What accepting a connection may raise without being the end of the server.
+ACCEPT_ERRNO = {*BROKEN_SOCK, _errno.ENOTCONN}
+ACCEPT_EXCEPTIONS = (OSError,)
 
 MAX_HEADER_LINE = 8192
 MAX_TOTAL_HEADER_SIZE = 65536

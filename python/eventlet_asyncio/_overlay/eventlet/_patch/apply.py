@@ -211,5 +211,7 @@ def _patch_psycopg(_module: Any) -> None:
 def _patch_mysqldb(module: Any) -> None:
     from eventlet.green import MySQLdb
 
-    for name in MySQLdb.__patched__:
-        setattr(module, name, getattr(MySQLdb, name))
+    if not hasattr(MySQLdb, "make_green"):
+        # It is what imports the driver now, and does this itself at its end.
+        return
+    MySQLdb.make_green(module)

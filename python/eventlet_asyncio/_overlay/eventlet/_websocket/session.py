@@ -191,7 +191,8 @@ class Session:
             TypeError: If it is neither text nor data.
             UnicodeEncodeError: If the text has surrogates.
         """
-        if type(message) is not str and type(message) is not bytes:
+        kind = type(message)
+        if kind is not str and kind is not bytes:
             message = _plain(message)
         if control_code is not None:
             if not final or continuation:
@@ -203,7 +204,7 @@ class Session:
         key = _urandom(4) if masked else None
         deflater = self.deflater
         if deflater is None:
-            return websocket_frame(opcode, message, final, False, key)  # noqa: FBT003
+            return websocket_frame(opcode, message, final, False, key)
         if isinstance(message, str):
             message = message.encode()
         data = deflater.compress(message, final=final)
@@ -229,7 +230,7 @@ class Session:
         if masked is None:
             masked = self.client
         key = _urandom(4) if masked else None
-        return websocket_frame(opcode, payload, True, False, key)  # noqa: FBT003
+        return websocket_frame(opcode, payload, True, False, key)
 
     def close_frame(self, close_data: Close | None = None) -> bytes:
         """

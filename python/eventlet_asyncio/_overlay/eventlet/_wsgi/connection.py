@@ -3,7 +3,7 @@ A connection: reads requests, one after the other, and has each served.
 
 There are two ways through. Where a subclass of `HttpProtocol` overrides nothing that
 takes part in a request, and the connection is a plain green socket, native code receives
-and reads heads and makes ``environ`` (`_serve_native`). Otherwise each step is a method that can be
+and reads heads and makes ``environ`` (`native.serve`). Otherwise each step is a method that can be
 overridden: `handle_one_request`, `parse_request`, `get_environ` and so on. Both ways read heads with
 the same native parser, and share `Exchange` for the rest.
 """
@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
+from eventlet._wsgi import native
 from eventlet._wsgi.exchange import Exchange
 from eventlet._wsgi.protocol import (
     STATE_CLOSE,
@@ -31,7 +32,6 @@ from eventlet._wsgi.protocol import (
 )
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
-from eventlet.greenio import GreenSocket
 from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
 
@@ -58,37 +58,9 @@ GONE = frozenset(
     {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED, errno.EBADF}
 )
 
-# What takes part in a request: a subclass that overrides one of these is asked, step by
-# step, and so is one that a program has patched.
-_HOOKS = (
-    "MessageClass", "default_request_version", "finish", "formalize_key_naming", "get_environ",
-    "handle", "handle_expect_100", "handle_one_request", "handle_one_response",
-    "parse_request", "rbufsize", "send_error", "setup", "wbufsize",
-)  # fmt: skip
-
 # At most this much is read after the last response, so that closing does not take back
 # what the client has not read yet.
 _LINGER = 256 << 10
-
-
-class _SocketWriter:
-    """A file that writes to a socket, without a buffer."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-
-    def write(self, data: Any) -> int:
-        self._sock.sendall(data)
-        return len(data)
-
-    def writelines(self, parts: Any) -> None:
-        self.write(b"".join(parts))
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 _Handler: Any = BaseHTTPServer.BaseHTTPRequestHandler
@@ -157,19 +129,19 @@ class HttpProtocol(_Handler):
         """
         self._prepare()
         sock = self.connection = self.request
-        if _may_be_native(type(self)) and _is_plain(sock):
+        if native.suits(type(self), sock):
             from eventlet import wsgi
 
             self.is_native = True
             self.rfile: Any = _core.HttpReader(
-                sock.fileno,
+                sock._fileno,
                 self.server.url_length_limit,
                 wsgi.MAX_HEADER_LINE,
                 wsgi.MAX_TOTAL_HEADER_SIZE,
                 self.reject_bad_requests,
                 self.timeout,
             )
-            self.wfile: Any = _SocketWriter(sock)
+            self.wfile: Any = native.SocketWriter(sock)
         else:
             self.rfile = sock.makefile("rb", self.rbufsize)
             self.wfile = sock.makefile("wb", self.wbufsize)
@@ -219,7 +191,7 @@ class HttpProtocol(_Handler):
         """
         self.close_connection = True
         if self.is_native:
-            self._serve_native()
+            native.serve(self)
             return
         while True:
             self.handle_one_request()
@@ -268,50 +240,7 @@ class HttpProtocol(_Handler):
         if self.conn_state[2] is not STATE_CLOSE:
             self.conn_state[2] = STATE_IDLE
 
-    # Requests, read by native code
-
-    def _serve_native(self) -> None:
-        server = self.server
-        state = self.conn_state
-        sock = self.connection
-        reader = self.rfile
-        log_output = server.log_output
-        began = 0.0
-        # What the server says is asked for each time where it may change.
-        fixed = type(server).get_environ is _server_class().get_environ
-        fixed = fixed and not server.environ
-        template = self._of_connection(server.get_environ() if fixed else {})
-        while True:
-            try:
-                request = reader.read_request(template, self._idle, self.header_timeout)
-            except _core.HttpRefusal as refusal:
-                self._refuse(*refusal.args)
-                return
-            if request is None or state[2] is STATE_CLOSE:
-                return
-            environ, flags, length = request
-            if not fixed:
-                environ = {**server.get_environ(), **environ}
-            state[2] = STATE_REQUEST
-            self._requested = True
-            body = self._body(flags, length)
-            environ["wsgi.input"] = environ["eventlet.input"] = body
-            environ["eventlet.posthooks"] = []
-            environ["eventlet.set_idle"] = self._set_idle
-            if log_output:
-                self._remember(environ)
-                began = time.time()
-            exchange = Exchange(self, environ, body, flags)
-            close = exchange.run(server.app)
-            if environ.get("eventlet.posthooks"):
-                exchange.run_posthooks()
-            if log_output:
-                exchange.log(began)
-            if close or state[2] is STATE_CLOSE or sock.fileno() < 0:
-                return
-            state[2] = STATE_IDLE
-            # Nothing of this request is held while waiting for the next one.
-            request = environ = body = exchange = None  # type: ignore[assignment]
+    # Requests
 
     def _body(self, flags: int, length: int) -> Input:
         """Return the body of a request; -1 is no length."""
@@ -373,30 +302,22 @@ class HttpProtocol(_Handler):
         if self.conn_state[2] is STATE_CLOSE:
             self.close_connection = True
             return
-        self.raw_requestline = self._read_request_line()
-        self._requested = True
-        if not self.raw_requestline:
+        try:
+            there = self._await_request()
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            there = False
+        if not there:
             self.close_connection = True
             return
-        if len(self.raw_requestline) > self.server.url_length_limit:
-            self._refuse(414, "Request URI Too Long", "")
-            return
-        rfile = self.rfile
-        self.rfile = FileObjectForHeaders(rfile)
-        try:
-            if self.header_timeout is None:
-                parsed = self.parse_request()
-            else:
-                with Timeout(self.header_timeout, TimeoutError("timed out")):
-                    parsed = self.parse_request()
-        except HeaderLineTooLong:
-            self._refuse(400, "Header Line Too Long", "")
-            return
-        except HeadersTooLarge:
-            self._refuse(400, "Headers Too Large", "")
-            return
-        finally:
-            self.rfile = rfile
+        limit = self.header_timeout
+        if limit is None:
+            parsed = self._read_head()
+        else:
+            with Timeout(limit, TimeoutError("timed out")):
+                parsed = self._read_head()
+        self._requested = True
         if not parsed:
             self.close_connection = True
             return
@@ -408,26 +329,46 @@ class HttpProtocol(_Handler):
         if self.conn_state[2] is not STATE_CLOSE:
             self.conn_state[2] = STATE_IDLE
 
-    def _read_request_line(self) -> bytes:
-        """Read the line, skipping empty ones before it; b"" at the end. Switch point."""
-        limit = self.server.url_length_limit + 1
+    def _await_request(self) -> bool:
+        """Wait for a request's first byte; False at the end. Switch point."""
+        peek = getattr(self.rfile, "peek", None)
+        if peek is None:
+            # Without a buffer a byte cannot be waited for and left where it is.
+            return True
         idle = self._idle
-        limited = idle != self.timeout
-        if limited:
-            self.connection.settimeout(idle)
+        if idle == self.timeout:
+            return bool(peek(1))
+        self.connection.settimeout(idle)
         try:
-            for _ in range(8):
-                line: bytes = self.rfile.readline(limit)
-                if line != b"\r\n":
-                    break
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
-            return b""
+            return bool(peek(1))
         finally:
-            if limited and self.connection.fileno() >= 0:
+            if self.connection.fileno() >= 0:
                 self.connection.settimeout(self.timeout)
-        return line
+
+    def _read_head(self) -> bool:
+        """Read a head; False if there is none, or none that is served. Switch point."""
+        limit = self.server.url_length_limit
+        for _ in range(8):
+            self.raw_requestline = self.rfile.readline(limit + 1)
+            # Empty lines before a request are skipped, but not for ever.
+            if self.raw_requestline != b"\r\n":
+                break
+        if not self.raw_requestline:
+            return False
+        if len(self.raw_requestline) > limit:
+            self._refuse(414, "Request URI Too Long", "")
+            return False
+        rfile = self.rfile
+        self.rfile = FileObjectForHeaders(rfile)
+        try:
+            return self.parse_request()
+        except HeaderLineTooLong:
+            self._refuse(400, "Header Line Too Long", "")
+        except HeadersTooLarge:
+            self._refuse(400, "Headers Too Large", "")
+        finally:
+            self.rfile = rfile
+        return False
 
     def parse_request(self) -> bool:
         """
@@ -580,23 +521,4 @@ class HttpProtocol(_Handler):
         self.server.log.info(f"{self.address_string()} - - [{date}] {message}")
 
 
-_ORIGINAL = {name: getattr(HttpProtocol, name) for name in _HOOKS}
-
-
-def _may_be_native(cls: Any) -> bool:
-    """Say whether a class leaves every step of a request as it is here."""
-    return all(getattr(cls, name) is hook for name, hook in _ORIGINAL.items())
-
-
-def _is_plain(sock: Any) -> bool:
-    """Say whether native code may bypass a socket's methods: nobody has replaced one."""
-    return type(sock) is GreenSocket and not _REPLACEABLE & sock.__dict__.keys()
-
-
-_REPLACEABLE = {"makefile", "recv", "recv_into", "send", "sendall", "_trampoline"}
-
-
-def _server_class() -> Any:
-    from eventlet._wsgi.server import Server
-
-    return Server
+native.remember(HttpProtocol)

@@ -182,7 +182,7 @@ class Exchange:
         self._check_started()
         try:
             total, self.close = _core.http_reply(
-                protocol.connection.fileno(), protocol.timeout, self.status, self.headers,
+                protocol.connection._fileno(), protocol.timeout, self.status, self.headers,
                 self._head_flags(), protocol.patience, data,
             )  # fmt: skip
         except OSError:

@@ -155,6 +155,7 @@ class Input:
     hundred_continue_headers: list[tuple[str, str]] | None = None
     hundred_continue_capitalize = True
     _deadline: float | None = None
+    _lost = 0
     #: Whether reading was given up since the client was too slow.
     timed_out = False
 
@@ -163,7 +164,7 @@ class Input:
         """
         How many bytes of a body whose size was told have been read.
         """
-        return (self.content_length or 0) - self._left
+        return (self.content_length or 0) - self._left - self._lost
 
     @property
     def is_read(self) -> bool:
@@ -266,8 +267,8 @@ class Input:
             if self.chunked_input:
                 msg = "the connection ended in the middle of a chunk"
                 raise OSError(msg)
-            # Nothing more will come; what was announced is not kept waiting for.
-            self._left = 0
+            # Nothing more will come; what was announced is not waited for.
+            self._lost, self._left = self._left, 0
         return data
 
     def _read(self, length: int) -> bytes:
@@ -370,8 +371,19 @@ class Input:
         if isinstance(rfile, _core.HttpReader):
             return rfile.detach()
         peek = getattr(rfile, "peek", None)
-        # The buffered reader of a makefile(): what it holds comes without a wait.
-        held: bytes = b"" if peek is None else peek(0)
+        if peek is None:
+            return b""
+        # The buffered reader of a makefile(). If it holds nothing, the look at it reads
+        # from the socket, which must not wait.
+        sock = self._sock
+        timeout = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            held: bytes = peek(0)
+        except OSError:
+            held = b""
+        finally:
+            sock.settimeout(timeout)
         return bytes(rfile.read(len(held))) if held else b""
 
     def discard(self, buffer_size: int = 16 << 10) -> None:

@@ -114,6 +114,13 @@ class Server(_HTTPServer):
         self.is_accepting = True
         self.is_ssl = hasattr(socket, "do_handshake")
 
+    @property
+    def has_fixed_environ(self) -> bool:
+        """
+        Whether `get_environ` returns the same for all requests.
+        """
+        return type(self).get_environ is Server.get_environ and not self.environ
+
     def get_environ(self) -> dict[str, Any]:
         """
         Return the part of ``environ`` that is the same for all connections.

@@ -16,6 +16,8 @@ from eventlet import hubs
 from eventlet._patch.copies import borrow as _borrow
 from eventlet._patch.originals import original
 from eventlet.greenthread import sleep as _sleep
+from eventlet.support._offload import await_child as _await_child
+from eventlet.support._offload import read_now as _read_now
 
 _os = original("os")
 _select = original("select")
@@ -25,7 +27,7 @@ __patched__ = ["fdopen", "open", "read", "wait", "waitpid", "write"]
 
 # The system promises room for this many bytes where it calls a pipe writable.
 _PIPE_BUF = getattr(_select, "PIPE_BUF", 512)
-# Waiting for a child that gives no descriptor to watch: first and longest pause.
+# Waiting for children when no OS thread is free for that: first and longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
 
 
@@ -54,9 +56,23 @@ def read(fd: int, n: int) -> bytes:
     """
     Read up to `n` bytes from the descriptor `fd`. Switch point if there are none.
 
+    What a file has on the disk, and not in memory, is fetched by an OS thread.
+
     Raises:
         OSError: If reading fails, or the descriptor is closed during the wait.
     """
+    if n < 0:
+        return _os.read(fd, n)
+    while True:
+        data = _read_now(fd, n)
+        if data is NotImplemented:
+            return _read_when_ready(fd, n)
+        if data is not None:
+            return data
+        hubs.trampoline(fd, read=True)
+
+
+def _read_when_ready(fd: int, n: int) -> bytes:
     while True:
         if not _os.get_blocking(fd) or _ready(fd, _select.POLLIN):
             try:
@@ -134,7 +150,9 @@ def waitpid(pid: int, options: int) -> tuple[int, int]:
         found, status = _os.waitpid(pid, options | _os.WNOHANG)
         if found:
             return found, status
-        if pid <= 0 or options or not _await_exit(pid):
+        if pid > 0 and not options and _await_exit(pid):
+            continue
+        if not _await_child(pid, options):
             _sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -8,11 +8,13 @@ semaphores, which wake their waiters across OS threads too.
 from __future__ import annotations
 
 import signal as _signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.originals import original, real_get_ident
 from eventlet.corolocal import local as _local
 from eventlet.greenthread import sleep, spawn_n
+from eventlet.hubs import _in_green_coroutine
 from eventlet.hubs import get_hub
 from eventlet.lock import Lock
 from eventlet.lock import _RLock as RLock
@@ -90,7 +92,29 @@ def start_new_thread(
     """
     _check_call(function, args, kwargs)
     green = spawn_n(_body, function, args, kwargs or {}, None)
+    _announce(function, id(green))
     return id(green)
+
+
+def _announce(function: Any, ident: int) -> None:
+    """
+    Let `Thread.start` return at once in a coroutine that must not block.
+
+    It waits for the thread to say that it has started, and the thread can only run when
+    the coroutine has let it. So what the thread would say is said for it.
+    """
+    events = sys.modules.get("asyncio.events")
+    thread = getattr(function, "__self__", None)
+    started = getattr(thread, "_started", None)
+    if events is None or started is None or events._get_running_loop() is None:
+        return
+    if _in_green_coroutine():
+        return
+    thread._ident = ident
+    if hasattr(thread, "_tstate_lock"):  # to CPython 3.12
+        thread._tstate_lock = _sentinels[ident] = Lock()
+        thread._tstate_lock.acquire()
+    started.set()
 
 
 def _check_call(function: Any, args: Any, kwargs: Any) -> None:
@@ -124,8 +148,6 @@ def _body(function: Callable[..., Any], args: Any, kwargs: Any, handle: Any) -> 
 
 
 def _report(function: Any) -> None:
-    import sys
-
     hook = getattr(sys, "unraisablehook", None)
     _type, value, traceback = sys.exc_info()
     from types import SimpleNamespace
@@ -203,10 +225,15 @@ def _set_sentinel() -> Lock:
     """
     Return a lock that is released when the calling thread ends (CPython to 3.12).
     """
-    sentinel = Lock()
     current = getcurrent()
-    if current.parent is not None:
-        _sentinels[id(current)] = sentinel
+    sentinel = _sentinels.get(id(current))
+    if sentinel is None:
+        sentinel = Lock()
+        if current.parent is not None:
+            _sentinels[id(current)] = sentinel
+    elif sentinel.locked():
+        # Taken for this thread already when it was started; the caller takes it again.
+        sentinel.release()
     return sentinel
 
 
@@ -300,6 +327,7 @@ def start_joinable_thread(
         raise RuntimeError(message)
     green = spawn_n(_body, function, (), {}, handle)
     handle._begin(id(green))
+    _announce(function, handle.ident)
     return handle
 
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from eventlet_asyncio import _core
+from eventlet_asyncio._core import _in_green_coroutine as _in_green_coroutine
 from eventlet_asyncio._core import trampoline
 
 if TYPE_CHECKING:
@@ -120,10 +121,16 @@ def get_hub() -> BaseHub:
 
 
 def notify_close(fd: int) -> None:
-    """Wake whoever waits for a descriptor that is about to be closed, with an error."""
+    """
+    Wake whoever waits for a descriptor that is about to be closed, with an error.
+
+    That goes for green threads of other OS threads, too.
+    """
     hub = _core._existing_hub()
     if hub is not None:
         hub.notify_close(fd)
+    for other in _core._close_elsewhere(fd) or ():
+        other._close_from_elsewhere(fd)  # type: ignore[attr-defined]
 
 
 def notify_opened(fd: int) -> None:
@@ -131,6 +138,8 @@ def notify_opened(fd: int) -> None:
     hub = _core._existing_hub()
     if hub is not None:
         hub.mark_as_reopened(fd)
+    for other in _core._close_elsewhere(fd) or ():
+        other._close_from_elsewhere(fd)  # type: ignore[attr-defined]
 
 
 def _after_fork_in_child() -> None:
@@ -141,4 +150,8 @@ def _after_fork_in_child() -> None:
 
 
 _core._set_hub_factory(get_hub)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_core._before_fork,
+    after_in_parent=_core._after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -15,15 +15,19 @@ from eventlet._patch.isolate import protect
 protect()
 
 import asyncio
+import asyncio.log
 import contextlib
 import os
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eventlet.hubs import _libraries, _loops
+from eventlet.hubs import _ending, _libraries, _loops, _slow
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Hub", "is_available"]
 
@@ -40,6 +44,10 @@ class Hub(BaseHub):
     """A hub whose turns are callbacks of an asyncio event loop."""
 
     _driver = "asyncio"
+    #: The loop that the hub runs when no other loop runs, once it was needed.
+    _own_loop: asyncio.AbstractEventLoop | None = None
+    #: Whether that is of the hub's making.
+    _made_loop = False
 
     #: The loop whose tasks are all green: the hub's own.
     _green_loop: asyncio.AbstractEventLoop | None = None
@@ -59,36 +67,77 @@ class Hub(BaseHub):
 
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that the hub runs when no other loop runs."""
-        event_loop = self._find_loop()
-        # Green calls may block in all tasks of a loop that is the hub's own. A loop
-        # whose class leaves no room for this has plain tasks.
-        with contextlib.suppress(AttributeError):
-            self._green_loop = event_loop
-            event_loop.create_task = _core._green_tasks(event_loop.create_task)  # type: ignore[method-assign]
-        return event_loop
+        # A former call may have been interrupted: what it made is taken up.
+        if self._own_loop is None or self._own_loop.is_closed():
+            named = os.environ.get(LOOP_VARIABLE)
+            current = None if named else _current_loop()
+            self._made_loop = current is None
+            with _unlogged():
+                self._own_loop = current or _factory(named)()
+            if not hasattr(self._own_loop, "run_forever"):
+                made, self._own_loop = self._own_loop, None
+                message = (
+                    f"{LOOP_VARIABLE}={named!r} returned {made!r}, not an event loop"
+                )
+                raise TypeError(message)
+        if self._made_loop:
+            # Whoever asks for the thread's loop gets the one that will run.
+            asyncio.set_event_loop(self._own_loop)
+        if self._green_loop is not self._own_loop:
+            # Green calls may block in all tasks of a loop that is the hub's own. One whose
+            # class leaves no room for this has plain tasks.
+            with contextlib.suppress(AttributeError):
+                self._own_loop.create_task = _core._green_tasks(  # type: ignore[method-assign]
+                    self._own_loop.create_task
+                )
+            self._green_loop = self._own_loop
+        return self._own_loop
 
-    def _find_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that is named or set, or a new one."""
-        named = os.environ.get(LOOP_VARIABLE)
-        self._made_loop = True
-        if named:
-            return _loop_from(named)
-        current = _current_loop()
-        if current is not None:
-            self._made_loop = False
-            return current
-        fresh = asyncio.new_event_loop()
-        # Whoever asks for the thread's loop gets the one that will run.
-        asyncio.set_event_loop(fresh)
-        return fresh
-
-    def _release_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
+    def _release_loop(self) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
+        event_loop, self._own_loop = self._own_loop, None
+        if event_loop is None:
+            return
         if self._green_loop is event_loop:
             self._green_loop = None
             vars(event_loop).pop("create_task", None)
-        if getattr(self, "_made_loop", False) and not event_loop.is_running():
+        if not self._made_loop or event_loop.is_running():
+            return
+        try:
+            _ending.finish(event_loop, event_loop.run_until_complete)
+        finally:
             event_loop.close()
+
+    def _forget_loop(self) -> None:
+        """Forget the loop, which after a fork is the parent's."""
+        self._own_loop = None
+
+    def _debug_begins(self) -> None:
+        """Note that the loop is in debug mode from now on."""
+        _slow.begin()
+
+    def _debug_label(self, what: object) -> str:
+        """Name what the hub is about to run."""
+        return _slow.label(what)
+
+    def _debug_slow(self, label: str, what: object, seconds: float) -> None:
+        """Report what ran for long."""
+        _slow.report(label, what, seconds)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """
+    Keep asyncio from logging that it makes a loop.
+
+    A handler whose lock is green would need the hub that is just being made.
+    """
+    logger = asyncio.log.logger
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
@@ -105,8 +154,10 @@ def _current_loop() -> asyncio.AbstractEventLoop | None:
     return current  # type: ignore[no-any-return]
 
 
-def _loop_from(named: str) -> asyncio.AbstractEventLoop:
-    """Return a loop of the factory that ``module:factory`` names."""
+def _factory(named: str | None) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes a loop: what ``module:factory`` names, or the policy."""
+    if not named:
+        return asyncio.new_event_loop
     module_name, colon, attribute = named.partition(":")
     if not colon or not attribute:
         message = (
@@ -117,15 +168,10 @@ def _loop_from(named: str) -> asyncio.AbstractEventLoop:
     factory: Any = import_module(module_name)
     for part in attribute.split("."):
         factory = getattr(factory, part)
-    event_loop = factory()
-    if not hasattr(event_loop, "run_forever"):
-        message = (
-            f"{LOOP_VARIABLE}={named!r} returned {event_loop!r}, not an event loop"
-        )
-        raise TypeError(message)
-    return event_loop  # type: ignore[no-any-return]
+    return factory  # type: ignore[no-any-return]
 
 
 _core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
 _loops.install(_current_loop)
 _libraries.install()
+_ending.install()

@@ -268,6 +268,18 @@ class BaseHub(_NativeHub):
             self._wake_listener(listener)
         self._close_descriptor(fileno)
 
+    def _close_from_elsewhere(self, fileno: int) -> None:
+        """Forget a descriptor that another OS thread closes; tell its listeners."""
+        found = self._gone(fileno)
+
+        def tell() -> None:
+            for listener in found:
+                listener.defang()
+                self._wake_listener(listener)
+
+        if found:
+            self._call_soon(tell)
+
     def close_one(self) -> None:
         """Do nothing: whoever waits for a closed descriptor is woken at once."""
 

@@ -1,0 +1,203 @@
+"""
+Event loops that green code runs: where they would sleep, only their green thread waits.
+
+A loop with a selector, as asyncio's own, gets another one for the time of the run:
+it parks the green thread on the selector's descriptor.
+uvloop sleeps in libuv, which tells before it does so;
+the green thread parks there, on the loop's own descriptor.
+
+A loop that offers neither sleeps with the whole OS thread.
+While green code runs such a loop, it runs the hub's turns as well,
+and tasks of the hub's own loop stand still.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from eventlet.hubs import _wakeups
+from eventlet_asyncio import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    Run = Callable[[Any], None]
+
+#: Seconds for which a busy loop may keep other green threads waiting.
+SLICE = 0.0005
+#: Seconds between two looks at a selector that has no descriptor to wait for.
+INTERVAL = 0.005
+#: Methods by which code that does not run on the loop gives it something to do.
+WAKING = ("call_soon", "call_later", "call_at", "stop")
+
+
+def run(event_loop: Any, run_forever: Run) -> None:
+    """Run a loop whose selector parks the green thread instead of sleeping."""
+    selector = getattr(event_loop, "_selector", None)
+    if selector is None:
+        _run_lent(event_loop, run_forever)
+        return
+    parking = event_loop._selector = _ParkingSelector(event_loop, selector)
+    try:
+        parking.run(run_forever)
+    finally:
+        event_loop._selector = selector
+
+
+def uvloop_runner(uvloop: ModuleType) -> Callable[[Any, Run], None]:
+    """Return what runs a loop of uvloop in green code."""
+
+    def run_uvloop(event_loop: Any, run_forever: Run) -> None:
+        if event_loop.is_closed() or event_loop.is_running():
+            run_forever(event_loop)  # which raises
+            return
+        try:
+            pointer = uvloop.loop.libuv_get_loop_t_ptr(event_loop)
+            pause = _Pause(event_loop)
+            guest = _core._UvGuest(pointer, uvloop.loop.__file__, pause)
+        except (AttributeError, OSError):
+            # A build that hides libuv.
+            _run_lent(event_loop, run_forever)
+            return
+        pause.descriptor = guest.descriptor
+        try:
+            pause.run(run_forever)
+        finally:
+            guest.end()
+
+    return run_uvloop
+
+
+def _run_lent(event_loop: Any, run_forever: Run) -> None:
+    """Run a loop that sleeps with the whole OS thread: it runs the hub's turns, too."""
+    _core._lend()
+    try:
+        run_forever(event_loop)
+    finally:
+        _core._take_back()
+
+
+class _Waits:
+    """Waits of a loop that green code runs, with the loop set aside meanwhile."""
+
+    #: Readable when the loop has something to do.
+    descriptor: int | None = None
+    #: Whether the loop puts a descriptor for signals in place whenever it runs.
+    _sets_wakeup = False
+
+    def __init__(self, event_loop: Any) -> None:
+        self._event_loop = event_loop
+        self._outer_hooks = sys.get_asyncgen_hooks()
+        self._wakeup = _wakeups.Share(event_loop, always=self._sets_wakeup)
+
+    def run(self, run_forever: Run) -> None:
+        """Run the loop, marked as one in whose callbacks green code must not block."""
+        marked = _core._mark_in_loop(True)
+        self._wakeup.begin()
+        try:
+            run_forever(self._event_loop)
+        finally:
+            self._wakeup.end()
+            _core._mark_in_loop(marked)
+
+    def _yield(self) -> None:
+        """Let others run."""
+        self._outside(_core._loop_waits)
+
+    def _park(self, timeout: float | None) -> None:
+        """
+        Park until the descriptor is readable, or other green code wakes the loop.
+
+        A loop is woken from other OS threads only; a callback scheduled in the
+        loop's own thread finds it awake. Here it may sleep, so it is told.
+        """
+        event_loop = self._event_loop
+        for name in WAKING:
+            setattr(event_loop, name, self._waking(name))
+        try:
+            if self.descriptor is None:
+                timeout = INTERVAL if timeout is None else min(timeout, INTERVAL)
+            self._outside(_core._loop_waits, self.descriptor, timeout)
+        finally:
+            for name in WAKING:
+                event_loop.__dict__.pop(name, None)
+
+    def _waking(self, name: str) -> Callable[..., Any]:
+        """Return the loop's method, with a wake-up after the call."""
+        event_loop = self._event_loop
+        method = getattr(event_loop, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            self._wake()
+            return result
+
+        return call
+
+    def _wake(self) -> None:
+        """Make the descriptor readable."""
+        self._event_loop._write_to_self()
+
+    def _outside(self, wait: Callable[..., None], *args: Any) -> None:
+        """Wait with the hooks of the code beneath, which other loops rely on."""
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(*self._outer_hooks)
+        self._wakeup.leave()
+        try:
+            wait(*args)
+        finally:
+            self._wakeup.come_back()
+            sys.set_asyncgen_hooks(*hooks)
+
+
+class _ParkingSelector(_Waits):
+    """The selector of a loop that green code runs: ``select`` lets others run meanwhile."""
+
+    def __init__(self, event_loop: Any, selector: Any) -> None:
+        super().__init__(event_loop)
+        self._selector = selector
+        self._until = time.monotonic() + SLICE
+        number = getattr(selector, "fileno", lambda: None)()
+        # Some selectors have none, and those of tests are not always real.
+        if isinstance(number, int):
+            self.descriptor = number
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the selector's own."""
+        return getattr(self._selector, name)
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Return what is ready, after at most ``timeout`` seconds. A switch point."""
+        if timeout is None or timeout > 0:
+            found = self._selector.select(0)
+            if not found:
+                self._park(timeout)
+                self._until = time.monotonic() + SLICE
+                return self._selector.select(0)
+            if time.monotonic() < self._until:
+                return found
+        elif time.monotonic() < self._until:
+            return self._selector.select(0)
+        self._yield()
+        self._until = time.monotonic() + SLICE
+        return self._selector.select(0)
+
+
+class _Pause(_Waits):
+    """Called by libuv where it would sleep."""
+
+    _sets_wakeup = True
+
+    def __call__(self, milliseconds: int) -> None:
+        """Wait for that long; for ever if negative; 0 lets others run. A switch point."""
+        if milliseconds == 0:
+            self._yield()
+        else:
+            self._park(None if milliseconds < 0 else milliseconds / 1000)
+
+    def _wake(self) -> None:
+        # Not call_soon(), which is replaced meanwhile and would wake again.
+        self._event_loop.call_soon_threadsafe(int)

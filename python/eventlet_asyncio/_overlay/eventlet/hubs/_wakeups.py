@@ -1,0 +1,168 @@
+"""
+The descriptor that signals are written to, while green code runs loops of its own.
+
+A process has one such descriptor, ``signal.set_wakeup_fd``.
+A loop puts its own there: asyncio's when it is given a signal handler,
+uvloop's whenever it runs, and then restores what it found.
+That suits loops that run one inside the other.
+Those of green threads begin and end in any order, and the hub's runs beneath them:
+each would take the signals away from the others, or leave a closed descriptor behind.
+So while such loops run, a pipe of ours is in place,
+and what arrives there is handed on to all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from typing import Any
+
+from eventlet._patch.originals import original
+from eventlet_asyncio import _core
+
+os: Any = original("os")
+
+#: Loops that take part, as they are run.
+_shares: list[Share] = []
+#: What was in place without them: the hub's, mostly.
+_outer = -1
+_pipe: tuple[int, int] | None = None
+#: The hub that reads the pipe, and its registration.
+_reader: tuple[Any, Any] | None = None
+
+
+class Share:
+    """One run of a loop by green code of the main OS thread; of others, it does nothing."""
+
+    def __init__(self, event_loop: Any, *, always: bool) -> None:
+        """
+        Prepare for a run.
+
+        Args:
+            event_loop: The loop.
+            always: Whether it sets a descriptor for each run, as uvloop does;
+                else only if it has signal handlers.
+        """
+        self._event_loop = event_loop
+        self._always = always
+        self._joined = False
+        self._before = -1
+        #: The loop's own descriptor, or -1.
+        self.own = -1
+
+    def begin(self) -> None:
+        """Prepare for the loop to begin."""
+        if not _in_main_thread():
+            return
+        self._before = _exchange(-1)
+        if self._always:
+            # It restores -1 at its end.
+            self._join()
+        elif self._has_handlers():
+            self.own = self._event_loop._csock.fileno()
+            self._join()
+            _exchange(_ours())
+        else:
+            _exchange(self._before)
+
+    def leave(self) -> None:
+        """Make way: the loop begins to wait, and others run."""
+        if self._joined or (self._has_handlers() and _in_main_thread()):
+            self._join()
+            found = _exchange(_ours())
+            if found != _ours():
+                self.own = found
+
+    def come_back(self) -> None:
+        """Note what has changed: the loop goes on."""
+        if self._joined:
+            _note_outer(_exchange(_ours()))
+            _listen()
+
+    def end(self) -> None:
+        """Restore what was there: the loop has ended."""
+        if self._joined:
+            self._joined = False
+            _shares.remove(self)
+            _exchange(_ours() if _shares else _outer)
+            if not _shares:
+                _close()
+
+    def _has_handlers(self) -> bool:
+        return bool(getattr(self._event_loop, "_signal_handlers", None))
+
+    def _join(self) -> None:
+        if not self._joined:
+            self._joined = True
+            _note_outer(self._before)
+            _shares.append(self)
+            _listen()
+
+
+def clear() -> None:
+    """See to it that a loop which the hub begins to run does not find ours."""
+    if _shares and _in_main_thread():
+        found = _exchange(-1)
+        if found != _ours():
+            _exchange(found)
+
+
+def _in_main_thread() -> bool:
+    main: int | None = original("threading").main_thread().ident
+    return main == original("_thread").get_ident()
+
+
+def _ours() -> int:
+    return -1 if _pipe is None else _pipe[1]
+
+
+def _note_outer(descriptor: int) -> None:
+    global _outer  # noqa: PLW0603 - the process's
+    if _pipe is None or descriptor != _pipe[1]:
+        _outer = descriptor
+
+
+def _exchange(descriptor: int) -> int:
+    """Have signals written to a descriptor; return the former one."""
+    try:
+        return signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    except (OSError, ValueError):
+        # Its owner has closed it.
+        return signal.set_wakeup_fd(-1)
+
+
+def _listen() -> None:
+    """Have the hub in use read the pipe."""
+    global _pipe, _reader  # noqa: PLW0603 - the process's
+    hub: Any = _core._existing_hub()
+    if _reader is not None and _reader[0] is hub:
+        return
+    if _pipe is None:
+        _pipe = os.pipe()
+        for end in _pipe:
+            os.set_blocking(end, False)
+    _reader = hub, hub._listen(_pipe[0], False, _hand_on)
+
+
+def _hand_on() -> None:
+    """Write what has arrived to whoever waits for it."""
+    if _pipe is None:
+        return
+    with contextlib.suppress(BlockingIOError):
+        numbers = os.read(_pipe[0], 4096)
+        for descriptor in {_outer, *(share.own for share in _shares)} - {-1}:
+            with contextlib.suppress(OSError):
+                os.write(descriptor, numbers)
+
+
+def _close() -> None:
+    global _pipe, _reader  # noqa: PLW0603 - the process's
+    _hand_on()
+    if _reader is not None:
+        hub, registration = _reader
+        # A hub that was replaced has forgotten it.
+        with contextlib.suppress(RuntimeError):
+            hub._unlisten(registration)
+    for end in _pipe or ():
+        os.close(end)
+    _pipe = _reader = None
