@@ -400,18 +400,10 @@ pub(super) unsafe fn wake(owner: *mut PyObject, g: *mut Greenlet, inbound: Inbou
             return late(w, inbound);
         }
         let blocker = (*w).blocker;
-        if !blocker.is_null() {
-            let done = ffi::PyObject_CallMethodNoArgs(blocker, NAMES.done);
-            if done.is_null() {
-                inbound.discard();
-                return false;
-            }
-            ffi::Py_DECREF(done);
-            if done == ffi::Py_True() {
-                // Cancelled: the next step raises that.
-                inbound.discard();
-                return true;
-            }
+        if !blocker.is_null() && is_done(blocker) {
+            // Cancelled: the next step raises that.
+            inbound.discard();
+            return true;
         }
         (*w).woken = true;
         // Other wake-ups for this wait are stale from here on.
@@ -433,20 +425,49 @@ pub(super) unsafe fn wake(owner: *mut PyObject, g: *mut Greenlet, inbound: Inbou
     }
 }
 
-/// An exception for a coroutine that is about to go on is raised at its next `await`. One that
-/// passes on its turn takes it at once.
+/// Whether a future is done; one that does not tell is not.
+unsafe fn is_done(future: *mut PyObject) -> bool {
+    // SAFETY: contract of `wake`.
+    unsafe {
+        let done = ffi::PyObject_CallMethodNoArgs(future, NAMES.done);
+        if done.is_null() {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        ffi::Py_DECREF(done);
+        done == ffi::Py_True()
+    }
+}
+
+/// Whether the next step raises something already.
+///
+/// # Safety
+/// `w` is live; the GIL is held. Runs Python code.
+pub(super) unsafe fn is_busy(w: *mut Coroutine) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        match (*w).state {
+            State::Parked if (*w).woken => matches!((*w).inbound, Inbound::Error(_)),
+            State::Parked => !(*w).blocker.is_null() && is_done((*w).blocker),
+            State::Idle => !(*w).thrown.is_empty(),
+            State::Running | State::Done => false,
+        }
+    }
+}
+
+/// A coroutine that is about to go on is sent something else. An exception takes the place of
+/// what it was woken with, as with green threads; after another exception it is raised at
+/// the next `await`.
 unsafe fn late(w: *mut Coroutine, inbound: Inbound) -> bool {
     // SAFETY: contract of `wake`.
     unsafe {
         match inbound {
-            Inbound::Error(error)
-                if (*w).blocker.is_null() && matches!((*w).inbound, Inbound::Nothing) =>
-            {
-                (*w).inbound = Inbound::Error(error);
-            }
-            Inbound::Error(error) => {
+            Inbound::Error(error) if matches!((*w).inbound, Inbound::Error(_)) => {
                 (*w).cancelling = UNASKED;
                 (*w).thrown.push(error);
+            }
+            Inbound::Error(error) => {
+                std::mem::replace(&mut (*w).inbound, Inbound::Error(error)).discard();
             }
             other => other.discard(),
         }
@@ -531,16 +552,7 @@ unsafe fn awaits_something(task: *mut PyObject) -> bool {
             ffi::PyErr_Clear();
             return true;
         }
-        let mut awaits = false;
-        if waiter != ffi::Py_None() {
-            let done = ffi::PyObject_CallMethodNoArgs(waiter, NAMES.done);
-            awaits = done != ffi::Py_True();
-            if done.is_null() {
-                ffi::PyErr_Clear();
-            } else {
-                ffi::Py_DECREF(done);
-            }
-        }
+        let awaits = waiter != ffi::Py_None() && !is_done(waiter);
         ffi::Py_DECREF(waiter);
         awaits
     }

@@ -24,6 +24,7 @@ static STEPS: Steps = Steps {
     identity,
     known,
     stack,
+    busy,
     route,
 };
 
@@ -141,6 +142,18 @@ unsafe fn stack(g: *mut Greenlet) -> *mut Greenlet {
     unsafe { (*coroutine_of(g)).stepper }
 }
 
+unsafe fn busy(g: *mut Greenlet) -> bool {
+    // SAFETY: contract of the hook.
+    unsafe {
+        let w = if (*g).stepping {
+            (*g).step.cast()
+        } else {
+            coroutine_of(g)
+        };
+        coroutine::is_busy(w)
+    }
+}
+
 unsafe fn raise(g: *mut Greenlet, error: *mut PyObject) -> bool {
     // SAFETY: contract of the hook; the coroutine is held while Python code runs.
     unsafe {
@@ -172,10 +185,12 @@ unsafe fn route(g: *mut Greenlet, inbound: &mut Inbound, ended: bool) -> *mut Gr
         let next = if send(w, target, inbound) {
             step::give_way(here, ended)
         } else {
-            *inbound = Inbound::Error(errors::take_raised());
             if ended {
+                // Nobody is there to be told.
+                ffi::PyErr_WriteUnraisable(g.cast());
                 step::give_way(here, true)
             } else {
+                *inbound = Inbound::Error(errors::take_raised());
                 (*here).current
             }
         };

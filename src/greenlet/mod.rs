@@ -98,6 +98,9 @@ pub(crate) struct Steps {
     /// The greenlet whose stack the coroutine is on that the given one stands for (borrowed),
     /// or NULL.
     pub(crate) stack: unsafe fn(*mut Greenlet) -> *mut Greenlet,
+    /// Whether the coroutine that the given one stands for, or is suspended in, is about to have
+    /// an exception raised in it, so that another has to wait.
+    pub(crate) busy: unsafe fn(*mut Greenlet) -> bool,
     /// Sends to a greenlet that can only go on in a step of its task. Names the greenlet to
     /// enter now, and leaves the inbound value to be put there, or takes it and leaves
     /// Nothing. The flag tells whether the running greenlet has ended. Runs Python code.
@@ -203,6 +206,15 @@ pub(crate) unsafe fn known_identity(thread: *mut Thread) -> *mut Greenlet {
             _ => g,
         }
     }
+}
+
+/// Whether an exception is about to be raised in the task of `g`: see [`Steps::busy`].
+///
+/// # Safety
+/// As for [`stack_of`].
+pub(crate) unsafe fn is_busy(g: *mut Greenlet) -> bool {
+    // SAFETY: by contract.
+    unsafe { (*g).needs_step() && STEPS.is_some_and(|steps| (steps.busy)(g)) }
 }
 
 /// The greenlet on whose stack `g` is: itself, unless it stands for a coroutine.
