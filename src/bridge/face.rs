@@ -12,9 +12,10 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::awaiting;
-use super::coroutine::{self, Coroutine, State};
+use super::coroutine::{Coroutine, State};
 use super::names::asyncio;
 use super::stepper::Job;
+use super::waking;
 use crate::greenlet::{Greenlet, Inbound, Steps, Thread, errors, incref, thread};
 use crate::greenthread::GreenThread;
 use crate::hub::step::{self, Stepping};
@@ -29,7 +30,7 @@ static STEPS: Steps = Steps {
 };
 
 static STEPPING: Stepping = Stepping {
-    wake: coroutine::wake,
+    wake: waking::wake,
     raise,
 };
 
@@ -150,7 +151,7 @@ unsafe fn busy(g: *mut Greenlet) -> bool {
         } else {
             coroutine_of(g)
         };
-        coroutine::is_busy(w)
+        waking::is_busy(w)
     }
 }
 
@@ -159,7 +160,7 @@ unsafe fn raise(g: *mut Greenlet, error: *mut PyObject) -> bool {
     unsafe {
         let w = coroutine_of(g);
         ffi::Py_INCREF(w.cast());
-        let fine = coroutine::raise_in(w, error);
+        let fine = waking::raise_in(w, error);
         ffi::Py_DECREF(w.cast());
         fine
     }
@@ -184,15 +185,13 @@ unsafe fn route(g: *mut Greenlet, inbound: &mut Inbound, ended: bool) -> *mut Gr
         ffi::Py_INCREF(w.cast());
         let next = if send(w, target, inbound) {
             step::give_way(here, ended)
+        } else if ended {
+            // Nobody is there to be told.
+            ffi::PyErr_WriteUnraisable(g.cast());
+            step::give_way(here, true)
         } else {
-            if ended {
-                // Nobody is there to be told.
-                ffi::PyErr_WriteUnraisable(g.cast());
-                step::give_way(here, true)
-            } else {
-                *inbound = Inbound::Error(errors::take_raised());
-                (*here).current
-            }
+            *inbound = Inbound::Error(errors::take_raised());
+            (*here).current
         };
         ffi::Py_DECREF(w.cast());
         crate::greenlet::decref(g);
@@ -212,9 +211,9 @@ unsafe fn send(w: *mut Coroutine, target: *mut Greenlet, inbound: &mut Inbound) 
                     }
                     other => other,
                 };
-                coroutine::wake(w.cast(), target, sent)
+                waking::wake(w.cast(), target, sent)
             }
-            Inbound::Error(error) => coroutine::raise_in(w, error),
+            Inbound::Error(error) => waking::raise_in(w, error),
             sent => {
                 sent.discard();
                 errors::set_error(

@@ -23,8 +23,10 @@ mod cycle;
 mod face;
 pub(crate) mod future;
 mod names;
+mod spawning;
 mod stepper;
 mod tasks;
+mod waking;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -41,7 +43,7 @@ pub(crate) fn slots() -> Vec<ffi::PyType_Slot> {
 
 /// Functions that this layer adds to the module.
 pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
-    let mut functions = awaiting::functions();
+    let mut functions = spawning::functions();
     functions.extend(future::functions());
     functions.extend(tasks::functions());
     functions

@@ -36,7 +36,7 @@ async def main():
     other = asyncio.create_task(child_task())
     assert await other == 3
     assert os.read(reader, 10) == b"child"
-    assert os.waitpid(pid, 0)[1] == 0
+    assert os.waitpid(pid, 0)[1] == 0  # noqa: ASYNC222 - it has ended
     os.close(reader)
     return asyncio.current_task() is not None
 

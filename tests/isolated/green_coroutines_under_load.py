@@ -21,7 +21,7 @@ COUNT = int(os.environ.get("STRESS_SPAWNS", "3000"))
 
 
 class Failed(Exception):
-    pass
+    """Raised by some of the coroutines."""
 
 
 def child():
