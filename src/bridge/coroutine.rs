@@ -23,7 +23,8 @@ use pyo3::ffi::{PyObject, PySendResult};
 use super::names::NAMES;
 use super::stepper::{self, Job};
 use super::waking;
-use crate::greenlet::{self, Greenlet, Inbound, errors, switch_to, thread};
+use crate::greenlet::switch::visit;
+use crate::greenlet::{self, Greenlet, Inbound, errors, thread};
 use crate::greenthread::GreenThread;
 use crate::hub::step::{self, Step};
 use crate::hub::{Core, registry};
@@ -157,7 +158,7 @@ unsafe fn once(
         };
         ffi::Py_INCREF(w.cast());
         (*thread).step = (&raw mut job).cast();
-        let inbound = switch_to(thread, target);
+        let inbound = visit(thread, target);
         (*thread).step = job.step.outer.cast();
         if resumed {
             greenlet::decref(target);

@@ -126,12 +126,64 @@ pub(crate) unsafe fn give_stack(g: *mut Greenlet) -> Result<(), StackError> {
 /// what was sent to it.
 ///
 /// # Safety
-/// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
-/// set; the GIL is held and no Python exception is set. No borrow is held.
+/// As for [`leave`].
 ///
 /// # Switches
 /// Always, unless `target` is the running greenlet.
 pub(crate) unsafe fn switch_to(thread: *mut Thread, target: *mut Greenlet) -> Inbound {
+    // SAFETY: by contract: the running greenlet is on the stack that is left.
+    unsafe {
+        leave(thread, target, |me, target| {
+            if (*me).is_main() {
+                run_root(target);
+            } else {
+                Fiber::suspend((*me).fiber.as_ptr(), target);
+            }
+        })
+    }
+}
+
+/// [`switch_to`] for a target that will most likely come straight back: it is resumed from here,
+/// not by way of the root, which saves two of four changes of the stack.
+///
+/// # Safety
+/// As for [`leave`].
+///
+/// # Switches
+/// As [`switch_to`].
+pub(crate) unsafe fn visit(thread: *mut Thread, target: *mut Greenlet) -> Inbound {
+    // SAFETY: by contract. While this frame waits for the target's fiber nobody resumes ours:
+    // the root is beneath, and gets control only when we suspend. A fiber may be resumed from
+    // here now and from the root later.
+    unsafe {
+        leave(thread, target, |me, target| {
+            if (*me).is_main() {
+                run_root(target);
+                return;
+            }
+            if (*target).is_main() {
+                Fiber::suspend((*me).fiber.as_ptr(), target);
+                return;
+            }
+            let next = resume(target);
+            if next != me {
+                Fiber::suspend((*me).fiber.as_ptr(), next);
+            }
+        })
+    }
+}
+
+/// Leaves the running greenlet by `go`, which returns when it is entered again.
+///
+/// # Safety
+/// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
+/// set; the GIL is held and no Python exception is set. No borrow is held.
+#[inline(always)]
+unsafe fn leave(
+    thread: *mut Thread,
+    target: *mut Greenlet,
+    go: impl FnOnce(*mut Greenlet, *mut Greenlet),
+) -> Inbound {
     // SAFETY: the pointers are live by contract; `me` is kept alive by `current`, then by
     // `origin`, and the greenlet that is entered takes over.
     unsafe {
@@ -147,11 +199,7 @@ pub(crate) unsafe fn switch_to(thread: *mut Thread, target: *mut Greenlet) -> In
         incref(target);
         (*thread).current = target;
         (*thread).origin = me;
-        if (*me).is_main() {
-            run_root(target);
-        } else {
-            Fiber::suspend((*me).fiber.as_ptr(), target);
-        }
+        go(me, target);
         (*me).state.restore(ts);
         (*me).resumes = (*me).resumes.wrapping_add(1);
         arrive(thread, me)
@@ -164,15 +212,24 @@ unsafe fn run_root(mut target: *mut Greenlet) {
     // SAFETY: only Active greenlets are named as targets; the root is this very frame.
     unsafe {
         while !(*target).is_main() {
-            let fiber = (*target).fiber.as_mut_ptr();
-            match Fiber::resume(fiber) {
-                Step::Switch(next) => target = next,
-                Step::Finish(next) => {
-                    // Its last act on its own stack was to name `next`; from here on
-                    // nothing can enter that stack any more.
-                    fiber.read().into_stack().release();
-                    target = next;
-                }
+            target = resume(target);
+        }
+    }
+}
+
+/// Runs `target` until it names who runs next.
+#[inline]
+unsafe fn resume(target: *mut Greenlet) -> *mut Greenlet {
+    // SAFETY: contract of the callers: `target` is Active and suspended.
+    unsafe {
+        let fiber = (*target).fiber.as_mut_ptr();
+        match Fiber::resume(fiber) {
+            Step::Switch(next) => next,
+            Step::Finish(next) => {
+                // Its last act on its own stack was to name `next`; from here on
+                // nothing can enter that stack any more.
+                fiber.read().into_stack().release();
+                next
             }
         }
     }
