@@ -19,7 +19,7 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
 
 use once_cell::sync::OnceCell;
-use pyo3::exceptions::{PyMemoryError, PyOSError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
@@ -46,6 +46,7 @@ struct Api {
     prepare_start: unsafe extern "C" fn(*mut c_void, Callback) -> c_int,
     close: unsafe extern "C" fn(*mut c_void, Callback),
     stop: unsafe extern "C" fn(*mut c_void),
+    fork: unsafe extern "C" fn(*mut c_void) -> c_int,
     backend_fd: unsafe extern "C" fn(*mut c_void) -> c_int,
     backend_timeout: unsafe extern "C" fn(*mut c_void) -> c_int,
 }
@@ -83,6 +84,7 @@ impl Api {
             prepare_start: function!(c"uv_prepare_start"),
             close: function!(c"uv_close"),
             stop: function!(c"uv_stop"),
+            fork: function!(c"uv_loop_fork"),
             backend_fd: function!(c"uv_backend_fd"),
             backend_timeout: function!(c"uv_backend_timeout"),
         })
@@ -122,13 +124,23 @@ struct Guest {
 pub(crate) struct _UvGuest {
     /// NULL once it has ended.
     guest: UnsafeCell<*mut Guest>,
-    descriptor: c_int,
 }
 
 // SAFETY: used with the GIL held, and by libuv on the OS thread that runs the loop.
 unsafe impl Sync for _UvGuest {}
 // SAFETY: as for Sync.
 unsafe impl Send for _UvGuest {}
+
+impl _UvGuest {
+    fn present(&self) -> PyResult<*mut Guest> {
+        // SAFETY: the GIL is held by the methods.
+        let guest = unsafe { *self.guest.get() };
+        if guest.is_null() {
+            return Err(PyRuntimeError::new_err("this run of the loop has ended"));
+        }
+        Ok(guest)
+    }
+}
 
 #[pymethods]
 impl _UvGuest {
@@ -145,19 +157,31 @@ impl _UvGuest {
         }
         // SAFETY: the loop is open and not running: the caller is about to run it.
         unsafe {
-            let descriptor = (api.backend_fd)(uv);
             let guest = begin(api, uv, pause.into_ptr())?;
             Ok(Self {
                 guest: UnsafeCell::new(guest),
-                descriptor,
             })
         }
     }
 
     /// The descriptor that is readable when the loop has something to do.
     #[getter]
-    fn descriptor(&self) -> c_int {
-        self.descriptor
+    fn descriptor(&self) -> PyResult<c_int> {
+        let guest = self.present()?;
+        // SAFETY: the loop is open for as long as it has a guest.
+        Ok(unsafe { ((*guest).api.backend_fd)((*guest).uv) })
+    }
+
+    /// Give the loop a poller of its own, in a forked child; its descriptor may be another then.
+    fn fork(&self) -> PyResult<()> {
+        let guest = self.present()?;
+        // SAFETY: as for `descriptor`.
+        let code = unsafe { ((*guest).api.fork)((*guest).uv) };
+        if code < 0 {
+            // libuv's codes are negated errnos on Unix.
+            return Err(std::io::Error::from_raw_os_error(-code).into());
+        }
+        Ok(())
     }
 
     /// Leave the loop, which has stopped; raise what `pause` raised.
