@@ -35,20 +35,26 @@ const IDLE: c_int = 6;
 const PREPARE: c_int = 9;
 
 type Callback = unsafe extern "C" fn(*mut c_void);
+type Size = unsafe extern "C" fn(c_int) -> usize;
+type Init = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
+type Start = unsafe extern "C" fn(*mut c_void, Callback) -> c_int;
+type Close = unsafe extern "C" fn(*mut c_void, Callback);
+type Do = unsafe extern "C" fn(*mut c_void);
+type Ask = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// The functions of libuv that are used.
 struct Api {
-    handle_size: unsafe extern "C" fn(c_int) -> usize,
-    idle_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    idle_start: unsafe extern "C" fn(*mut c_void, Callback) -> c_int,
-    idle_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
-    prepare_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    prepare_start: unsafe extern "C" fn(*mut c_void, Callback) -> c_int,
-    close: unsafe extern "C" fn(*mut c_void, Callback),
-    stop: unsafe extern "C" fn(*mut c_void),
-    fork: unsafe extern "C" fn(*mut c_void) -> c_int,
-    backend_fd: unsafe extern "C" fn(*mut c_void) -> c_int,
-    backend_timeout: unsafe extern "C" fn(*mut c_void) -> c_int,
+    handle_size: Size,
+    idle_init: Init,
+    idle_start: Start,
+    idle_stop: Ask,
+    prepare_init: Init,
+    prepare_start: Start,
+    close: Close,
+    stop: Do,
+    fork: Ask,
+    backend_fd: Ask,
+    backend_timeout: Ask,
 }
 
 impl Api {
@@ -69,24 +75,24 @@ impl Api {
             Ok(found)
         };
         macro_rules! function {
-            ($name:literal) => {{
+            ($name:literal as $kind:ty) => {{
                 let found = find($name)?;
                 // SAFETY: libuv's documentation gives the function this signature.
-                unsafe { std::mem::transmute::<*mut c_void, _>(found) }
+                unsafe { std::mem::transmute::<*mut c_void, $kind>(found) }
             }};
         }
         Ok(Self {
-            handle_size: function!(c"uv_handle_size"),
-            idle_init: function!(c"uv_idle_init"),
-            idle_start: function!(c"uv_idle_start"),
-            idle_stop: function!(c"uv_idle_stop"),
-            prepare_init: function!(c"uv_prepare_init"),
-            prepare_start: function!(c"uv_prepare_start"),
-            close: function!(c"uv_close"),
-            stop: function!(c"uv_stop"),
-            fork: function!(c"uv_loop_fork"),
-            backend_fd: function!(c"uv_backend_fd"),
-            backend_timeout: function!(c"uv_backend_timeout"),
+            handle_size: function!(c"uv_handle_size" as Size),
+            idle_init: function!(c"uv_idle_init" as Init),
+            idle_start: function!(c"uv_idle_start" as Start),
+            idle_stop: function!(c"uv_idle_stop" as Ask),
+            prepare_init: function!(c"uv_prepare_init" as Init),
+            prepare_start: function!(c"uv_prepare_start" as Start),
+            close: function!(c"uv_close" as Close),
+            stop: function!(c"uv_stop" as Do),
+            fork: function!(c"uv_loop_fork" as Ask),
+            backend_fd: function!(c"uv_backend_fd" as Ask),
+            backend_timeout: function!(c"uv_backend_timeout" as Ask),
         })
     }
 }

@@ -222,14 +222,17 @@ class _ParkingSelector(_Waits):
         """Put new files behind the numbers of the poller and of the loop's pipe."""
         os: Any = original("os")
         select: Any = original("select")
-        ends = [getattr(self._event_loop, end, None) for end in ("_ssock", "_csock")]
+        ends: list[Any] = [
+            getattr(self._event_loop, end, None) for end in ("_ssock", "_csock")
+        ]
         if None not in ends:
             for end, new in zip(ends, original("socket").socketpair(), strict=True):
                 new.setblocking(False)
                 os.dup2(new.fileno(), end.fileno(), inheritable=False)
                 new.close()
-        poller = getattr(self._selector, "_selector", None)
-        if not isinstance(poller, getattr(select, "epoll", ())):
+        poller: Any = getattr(self._selector, "_selector", None)
+        kind: Any = getattr(select, "epoll", ())
+        if not isinstance(poller, kind):
             return
         fresh = select.epoll()
         for key in self._selector.get_map().values():

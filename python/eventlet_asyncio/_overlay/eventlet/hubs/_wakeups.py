@@ -133,7 +133,8 @@ def renew() -> None:
 
 def _in_main_thread() -> bool:
     main: int | None = original("threading").main_thread().ident
-    return main == original("_thread").get_ident()
+    ident: int = original("_thread").get_ident()
+    return main == ident
 
 
 def _ours() -> int:
