@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent
 GROUPS = nox.project.load_toml("pyproject.toml")
 MINORS = range(10, 16)
 PYTHONS_VARIABLE = "EVENTLET_ASYNCIO_PYTHONS"
+# Names the folder that holds `conformance` and `bench`; the checkout by default.
+HARNESS_VARIABLE = "EVENTLET_ASYNCIO_HARNESS"
 
 
 def group(*names: str) -> list[str]:
@@ -117,9 +119,31 @@ def stress(session: nox.Session) -> None:
             "EVENTLET_HUB": "asyncio",
             "STRESS_SECONDS": "60",
             "STRESS_SPAWNS": "1000000",
+            "STRESS_CONNECTIONS": "10000",
         },
         external=True,
     )  # fmt: skip
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed the parsers what nobody meant to send, a minute each; or as many seconds."""
+    if shutil.which("cargo-fuzz") is None:
+        session.error(
+            "cargo-fuzz is missing: cargo install cargo-fuzz --locked, and"
+            " rustup toolchain install nightly"
+        )
+    seconds = session.posargs[0] if session.posargs else "60"
+    for target in sorted(path.stem for path in (ROOT / "fuzz").glob("*.rs")):
+        corpus = ROOT / "fuzz" / "corpus" / target
+        corpus.mkdir(parents=True, exist_ok=True)
+        words = ["-dict=fuzz/http.dict"] if target.endswith("_head") else []
+        session.run(
+            "cargo", "+nightly", "fuzz", "run", target,
+            str(corpus), f"fuzz/seeds/{target}",
+            "--", f"-max_total_time={seconds}", *words,
+            external=True,
+        )  # fmt: skip
 
 
 @nox.session
@@ -225,16 +249,57 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Run the peers' own test suites against this build; arguments go to the driver."""
+    """
+    Run the peers' own test suites against this build, half an hour of them.
+
+    Arguments go to the harness's driver; without any the suites A, B and C are run on
+    the asyncio hub. What fails is compared with tests/conformance/known_failures.py.
+    """
     driver = harness(session, "conformance/run")
     session.install("maturin>=1.9.4,<2")
     wheel = build_wheel(session, interpreter(session), "--release")
-    home = Path(session.create_tmp()).resolve() / "venv"
+    temporary = Path(session.create_tmp()).resolve()
+    home, results = temporary / "venv", temporary / "conformance.json"
+    shutil.rmtree(home, ignore_errors=True)
+    results.unlink(missing_ok=True)
     session.run("python", driver, "make-venv", str(home), "--install", str(wheel))
     session.run(
-        "python", driver,
-        *(session.posargs or ["A", "B", "--hub", "asyncio", "--require", "ours"]),
+        "python", driver, *(session.posargs or ["A", "B", "C"]),
+        "--hub", "asyncio", "--require", "ours", "--json", str(results),
         env={"OURS_PYTHON": str(home / "bin" / "python")},
+    )  # fmt: skip
+    session.run("python", "tests/conformance/check.py", str(results))
+
+
+@nox.session
+def databases(session: nox.Session) -> None:
+    """
+    Run the tests of database drivers against real servers; arguments go to pytest.
+
+    The servers are started from the programs of the system, on Debian those of the
+    packages postgresql and mariadb-server. Tests of what is missing are skipped.
+    """
+    session.install(*group("test", "databases"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--profile", "dev")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    run_pytest(session, python, wheel, "tests/databases", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """
+    Keep a process busy with everything at once, and watch that it does not grow.
+
+    Five minutes, or the seconds given as the argument.
+    """
+    session.install(*group("test"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--release")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(
+        "python", "tests/soak.py", *(session.posargs or ["300"]),
+        env={"EVENTLET_HUB": "asyncio"},
     )  # fmt: skip
 
 
@@ -250,10 +315,11 @@ def bench(session: nox.Session) -> None:
 
 
 def harness(session: nox.Session, path: str) -> str:
-    """Return the driver of a harness, or say where it is missing."""
-    if not (ROOT / path).is_file():
-        session.error(f"{path} is not in this checkout")
-    return path
+    """Return the driver of a harness, or say what to set."""
+    driver = Path(os.environ.get(HARNESS_VARIABLE, ROOT)) / path
+    if not driver.is_file():
+        session.error(f"no {driver}: set {HARNESS_VARIABLE} to the folder of {path}")
+    return str(driver)
 
 
 @nox.session

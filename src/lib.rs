@@ -3,10 +3,15 @@
 //! Layers, from the bottom; each uses only those before it:
 //!
 //! ```text
-//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload  bridge  module
+//! sched  stack  switch | pystate  greenlet  reactor  hub  greenthread  sync offload websocket wsgi  bridge  module
 //! pure, no interpreter | needs the interpreter (feature `python`)
 //! ```
+//!
+//! `http` and `frames` stand beside them: bytes in, bytes out, each used by one layer alone,
+//! `wsgi` and `websocket`.
 
+pub mod frames;
+pub mod http;
 pub mod reactor;
 pub mod sched;
 pub mod stack;
@@ -27,6 +32,12 @@ mod imports;
 #[cfg(feature = "python")]
 mod module;
 #[cfg(feature = "python")]
+mod offload;
+#[cfg(feature = "python")]
 mod pystate;
 #[cfg(feature = "python")]
 mod sync;
+#[cfg(feature = "python")]
+mod websocket;
+#[cfg(feature = "python")]
+mod wsgi;

@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::greenlet::class::{method, noargs};
-use crate::{bridge, greenlet, greenthread, hub, imports, pystate, sync};
+use crate::{bridge, greenlet, greenthread, hub, imports, offload, pystate, sync, websocket, wsgi};
 
 /// Adds functions written on the C API to the module, and to its `__all__`.
 ///
@@ -58,7 +58,11 @@ fn _existing_hub(py: Python<'_>) -> Option<Py<PyAny>> {
 #[pyfunction]
 fn _after_fork_in_child(py: Python<'_>) -> PyResult<()> {
     // SAFETY: called by os.fork() in the child.
-    unsafe { hub::registry::after_fork_in_child(py) }
+    unsafe {
+        hub::registry::after_fork_in_child(py)?;
+        offload::after_fork_in_child();
+    }
+    Ok(())
 }
 
 /// Offsets of the thread state's fields that this build relies on.
@@ -175,5 +179,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_copy_context, module)?)?;
     module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
     sync::register(module)?;
+    offload::register(module)?;
+    websocket::register(module)?;
+    wsgi::register(module)?;
     bridge::register(module)
 }

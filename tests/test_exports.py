@@ -15,10 +15,7 @@ OVERLAY = (
 )
 
 # Modules of upstream that are not written yet, with what keeps them waiting.
-PENDING = {
-    "eventlet.websocket": "needs wsgi",
-    "eventlet.wsgi": "the server comes after the green sockets it stands on",
-}
+PENDING: dict[str, str] = {}
 
 # Names that are deliberately not offered, with the reason.
 LEFT_OUT = {

@@ -19,6 +19,8 @@ PURE = {"sched", "stack", "switch"}
 TO_GREENLET = PURE | {"pystate", "greenlet"}
 TO_GREENTHREAD = TO_GREENLET | {"reactor", "hub", "greenthread"}
 LAYERS = {
+    "frames": set(),
+    "http": set(),
     "sched": set(),
     "stack": {"sched"},
     "switch": {"sched", "stack"},
@@ -29,12 +31,14 @@ LAYERS = {
     "greenthread": TO_GREENLET | {"reactor", "hub"},
     "sync": TO_GREENTHREAD,
     "offload": TO_GREENTHREAD,
+    "websocket": {"frames"},
+    "wsgi": TO_GREENTHREAD | {"http"},
     "bridge": TO_GREENTHREAD | {"sync", "offload"},
 }
 LAYERS["module"] = set(LAYERS)
 # Open to every layer that has an interpreter.
 SHARED = {"error", "imports"}
-WITHOUT_PYTHON = PURE | {"reactor"}
+WITHOUT_PYTHON = PURE | {"frames", "http", "reactor"}
 
 # What only certain files may name, and why nobody else does.
 CONFINED = {
@@ -47,8 +51,9 @@ CONFINED = {
         r"(offload|bridge)/",
         "no runtime of others schedules green threads",
     ),
+    r"\bhttparse\b": (r"(http|wsgi)/", "requests are read in one place"),
     r"\bpyo3\b": (
-        r"(?!(sched|stack|switch|reactor)/)",
+        r"(?!(frames|http|sched|stack|switch|reactor)/)",
         "the lower layers build without an interpreter",
     ),
 }
@@ -75,6 +80,7 @@ NATIVE = (
     *("queue", "semaphore", "support", "timeout", "tpool"),
     # Locks of the import system, which may import nothing when they are used.
     "_patch.hybrid",
+    *("_websocket", "_wsgi"),
 )
 
 

@@ -69,6 +69,11 @@ def __getattr__(name: str) -> object:
             )
             raise ImportError(message, name="eventlet")
         value = getattr(import_module("eventlet.asyncio"), name)
+    elif name == "gunicorn:Worker":
+        # gunicorn takes what follows the last dot of its option for an attribute.
+        from eventlet_asyncio.gunicorn import Worker
+
+        value = Worker
     else:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -1,29 +1,46 @@
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextvars import Context
-from types import FrameType, ModuleType, TracebackType
-from typing import Any, ClassVar, TypeAlias, final
+from types import FrameType, GenericAlias, ModuleType, TracebackType
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "HTTP_CAPITALIZE",
+    "HTTP_CHUNKED",
+    "HTTP_CLOSE",
+    "HTTP_EXPECTS",
+    "HTTP_HEAD",
+    "HTTP_KEEP_ALIVE",
+    "HTTP_NEW",
+    "HTTP_OLD_SERVER",
     "BoundedSemaphore",
+    "CallQueue",
     "Event",
     "GreenFuture",
     "GreenThread",
     "GreenletExit",
+    "HttpReader",
+    "HttpRefusal",
     "Hub",
     "LightQueue",
+    "Lock",
     "Queue",
+    "RLock",
     "Registration",
     "Semaphore",
     "Timeout",
     "TimerHandle",
+    "WebSocketReader",
     "_UvGuest",
     "_adopt",
     "_after_fork_in_child",
     "_close_elsewhere",
+    "_after_fork_in_parent",
+    "_before_fork",
+    "_close_offload",
     "_existing_hub",
     "_greenlet",
     "_in_green_code",
@@ -36,13 +53,26 @@ __all__ = [
     "_set_visible_loop",
     "_stack_statistics",
     "_take_back",
+    "await_child",
+    "await_getaddrinfo",
+    "await_getnameinfo",
     "cancel",
     "error",
+    "getaddrinfo",
     "getcurrent",
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
     "gettrace",
     "greenlet",
     "greenlet_to_future",
+    "http_date",
+    "http_head",
+    "http_parse",
+    "http_reply",
     "kill",
+    "read_now",
     "settrace",
     "sleep",
     "sock_recv",
@@ -54,6 +84,7 @@ __all__ = [
     "spawn_for_awaitable",
     "spawn_n",
     "trampoline",
+    "websocket_frame",
 ]
 
 # Greenlets
@@ -143,10 +174,10 @@ class GreenThread(greenlet):
         /,
     ) -> None: ...
 
-def spawn(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GreenThread: ...
-def spawn_n(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> greenlet: ...
+def spawn(func: Callable[..., Any], *args: Any, **kwargs: Any) -> GreenThread: ...
+def spawn_n(func: Callable[..., Any], *args: Any, **kwargs: Any) -> greenlet: ...
 def spawn_after(
-    seconds: float, func: Callable[..., Any], /, *args: Any, **kwargs: Any
+    seconds: float, func: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> GreenThread: ...
 def sleep(seconds: float = 0) -> None: ...
 def kill(g: greenlet, /, *throw_args: Any) -> None: ...
@@ -254,6 +285,58 @@ def sock_sendall(
     fd: int, data: ReadableBuffer, flags: int, timeout: float | None, /
 ) -> None: ...
 
+# Calls in OS threads of the engine
+
+def getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
+    proto: int = 0,
+    flags: int = 0,
+) -> list[Any]: ...
+def gethostbyname(hostname: str | bytes | bytearray, /) -> str: ...
+def gethostbyname_ex(
+    hostname: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def gethostbyaddr(
+    ip_address: str | bytes | bytearray, /
+) -> tuple[str, list[str], list[str]]: ...
+def getnameinfo(sockaddr: tuple[Any, ...], flags: int, /) -> tuple[str, str]: ...
+def await_getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - named as in socket
+    proto: int = 0,
+    flags: int = 0,
+) -> Future[list[Any]]: ...
+def await_getnameinfo(
+    sockaddr: tuple[Any, ...], flags: int = 0, /
+) -> Future[tuple[str, str]]: ...
+
+@final
+class CallQueue:
+    def __new__(cls) -> Self: ...
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        /,
+    ) -> Any: ...
+    def serve(self) -> Any: ...
+    def end(self, last: Any, /) -> None: ...
+    @staticmethod
+    def serving() -> bool: ...
+
+# None: wait until it is readable. NotImplemented: the descriptor cannot be asked.
+def read_now(fd: int, n: int, /) -> Any: ...
+def await_child(pid: int, options: int, /) -> bool: ...
+def _before_fork() -> None: ...
+def _after_fork_in_parent() -> None: ...
+def _close_offload() -> None: ...
+
 # Between green threads and asyncio
 
 @final
@@ -350,6 +433,29 @@ class Semaphore:
 
 class BoundedSemaphore(Semaphore): ...
 
+class Lock(Semaphore):
+    def __init__(self) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
+@disjoint_base
+class RLock:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        val: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def _is_owned(self) -> bool: ...
+    def _recursion_count(self) -> int: ...
+    def _release_save(self) -> tuple[int, int]: ...
+    def _acquire_restore(self, state: tuple[int, int], /) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+
 @disjoint_base
 class LightQueue:
     queue: Any
@@ -367,6 +473,7 @@ class LightQueue:
     def putting(self) -> int: ...
     def qsize(self) -> int: ...
     def resize(self, size: int | None) -> None: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def _get(self) -> Any: ...
     def _init(self, maxsize: int | None, /) -> None: ...
     def _put(self, item: Any, /) -> None: ...
@@ -378,7 +485,86 @@ class Queue(LightQueue):
     def join(self) -> None: ...
     def task_done(self) -> None: ...
 
+# WebSocket frames
+
+@final
+class WebSocketReader:
+    compression: bool
+    max_frame_length: int
+    max_message_length: int
+    def __new__(
+        cls, client: bool, max_frame_length: int, max_message_length: int
+    ) -> Self: ...
+    def feed(self, data: bytes) -> None: ...
+    def missing(self) -> int: ...
+    def next(self) -> str | bytes | tuple[int, Any, int] | None: ...
+    def read(self, data: bytes) -> str | bytes | tuple[int, Any, int] | None: ...
+
+def websocket_frame(
+    opcode: int,
+    payload: str | bytes,
+    fin: bool = True,
+    compressed: bool = False,
+    key: bytes | None = None,
+) -> bytes: ...
+
 # For tests
 
 def _layout() -> dict[str, int]: ...
 def _stack_statistics() -> dict[str, int]: ...
+
+HTTP_CAPITALIZE: Final[int]
+HTTP_CHUNKED: Final[int]
+HTTP_CLOSE: Final[int]
+HTTP_EXPECTS: Final[int]
+HTTP_HEAD: Final[int]
+HTTP_KEEP_ALIVE: Final[int]
+HTTP_NEW: Final[int]
+HTTP_OLD_SERVER: Final[int]
+
+class HttpRefusal(Exception): ...
+
+@final
+class HttpReader:
+    def __new__(
+        cls,
+        fileno: Callable[[], int],
+        request_line: int,
+        header_line: int,
+        total: int,
+        strict: bool,
+        timeout: float | None,
+    ) -> Self: ...
+    @property
+    def pending(self) -> int: ...
+    def read_request(
+        self, base: dict[str, Any], idle: float | None, whole: float | None, /
+    ) -> tuple[dict[str, Any], int, int] | None: ...
+    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
+    def readline(self, size: int, /) -> bytes: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def detach(self) -> bytes: ...
+
+def http_date(seconds: int, /) -> str: ...
+def http_parse(
+    head: bytes, strict: bool, /
+) -> tuple[str, str, int, list[tuple[str, str]], int, int]: ...
+def http_head(
+    status: Any,
+    headers: Any,
+    flags: int,
+    known: int | None,
+    patience: int | None,
+    /,
+) -> tuple[bytes, int, bool]: ...
+def http_reply(
+    fd: int,
+    timeout: float | None,
+    status: Any,
+    headers: Any,
+    flags: int,
+    patience: int | None,
+    body: bytes,
+    /,
+) -> tuple[int, bool]: ...

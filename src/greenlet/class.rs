@@ -17,7 +17,7 @@ use super::properties::{
 };
 pub(crate) use super::properties::{is_active, set_parent};
 use super::table::{END_METHOD, END_PROPERTY, end_member, offset_member};
-pub(crate) use super::table::{FAST, Fast, fast, method, noargs, property, slot};
+pub(crate) use super::table::{FAST, Fast, fast, method, noargs, one_argument, property, slot};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
 

@@ -229,6 +229,7 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
             let hooks = &*(*g).hooks;
             let outcome = (hooks.run)(g, inbound);
             (hooks.finish)(g, outcome);
+            forget_locals(g);
             (*state).release(ts);
             (*g).phase = Phase::Dead;
             (hooks.next)(g)
@@ -237,6 +238,7 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
             // A dead greenlet still answers for the context it ran in.
             let context = ffi::Py_XNewRef(pystate::current_context(ts));
             super::replace(&raw mut (*g).context, context);
+            forget_locals(g);
             (*state).release(ts);
             let next = hand_to_parent(g, outcome);
             (*g).phase = Phase::Dead;
@@ -247,6 +249,21 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
         (*thread).current = next;
         (*thread).origin = g;
         next
+    }
+}
+
+/// Takes away by what the locals of `eventlet.corolocal` know a greenlet. A value that refers
+/// back to its greenlet would otherwise keep both for as long as the local lives.
+///
+/// # Runs Python
+/// Finalisers of what the locals held for it.
+unsafe fn forget_locals(g: *mut Greenlet) {
+    // SAFETY: contract of `life`; the dictionary is held by `g`, no exception is set.
+    unsafe {
+        let dict = (*g).dict;
+        if !dict.is_null() && ffi::PyDict_DelItemString(dict, c"_eventlet_locals".as_ptr()) < 0 {
+            ffi::PyErr_Clear();
+        }
     }
 }
 

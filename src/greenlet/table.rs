@@ -1,6 +1,6 @@
 //! Entries for the tables that CPython's type specs and modules are made of.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
@@ -8,10 +8,10 @@ use pyo3::ffi::PyObject;
 
 /// A method for a type or module table.
 pub(crate) const fn method(
-    name: &'static std::ffi::CStr,
+    name: &'static CStr,
     call: ffi::PyMethodDefPointer,
     flags: c_int,
-    doc: &'static std::ffi::CStr,
+    doc: &'static CStr,
 ) -> ffi::PyMethodDef {
     ffi::PyMethodDef {
         ml_name: name.as_ptr(),
@@ -45,10 +45,10 @@ pub(crate) const FAST: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
 
 /// A property for a type table.
 pub(crate) const fn property(
-    name: &'static std::ffi::CStr,
+    name: &'static CStr,
     get: ffi::getter,
     set: Option<ffi::setter>,
-    doc: &'static std::ffi::CStr,
+    doc: &'static CStr,
 ) -> ffi::PyGetSetDef {
     ffi::PyGetSetDef {
         name: name.as_ptr(),
@@ -73,7 +73,7 @@ pub(crate) fn slot(slot: c_int, pfunc: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc }
 }
 
-pub(super) fn offset_member(name: &'static std::ffi::CStr, offset: usize) -> ffi::PyMemberDef {
+pub(super) fn offset_member(name: &'static CStr, offset: usize) -> ffi::PyMemberDef {
     ffi::PyMemberDef {
         name: name.as_ptr(),
         type_code: ffi::Py_T_PYSSIZET,
@@ -91,4 +91,30 @@ pub(super) fn end_member() -> ffi::PyMemberDef {
         flags: 0,
         doc: ptr::null(),
     }
+}
+
+/// The only argument of a constructor, by place or name; NULL if `format` makes it optional
+/// and it was left out. None with `TypeError` set.
+///
+/// # Safety
+/// Arguments as CPython passes them to `tp_init`; `format` asks for one object. Borrowed.
+pub(crate) unsafe fn one_argument(
+    args: *mut PyObject,
+    kwargs: *mut PyObject,
+    name: &CStr,
+    format: &CStr,
+) -> Option<*mut PyObject> {
+    let mut found = ptr::null_mut::<PyObject>();
+    let names = [name.as_ptr(), ptr::null()];
+    // SAFETY: by contract.
+    let fine = unsafe {
+        ffi::PyArg_ParseTupleAndKeywords(
+            args,
+            kwargs,
+            format.as_ptr(),
+            names.as_ptr().cast_mut().cast(),
+            &raw mut found,
+        )
+    };
+    (fine != 0).then_some(found)
 }

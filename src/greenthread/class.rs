@@ -131,20 +131,11 @@ unsafe extern "C" fn initialize(
     args: *mut PyObject,
     kwargs: *mut PyObject,
 ) -> c_int {
-    let mut parent = ptr::null_mut::<PyObject>();
-    let names = [c"parent".as_ptr(), ptr::null()];
     // SAFETY: called by CPython; the format names one object.
     unsafe {
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c"O:GreenThread".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-            &raw mut parent,
-        );
-        if ok == 0 {
+        let Some(parent) = class::one_argument(args, kwargs, c"parent", c"O:GreenThread") else {
             return -1;
-        }
+        };
         if parent == ffi::Py_None() {
             return 0;
         }

@@ -1,5 +1,6 @@
 //! `spawn()`, `spawn_n()`, `spawn_after()`, `sleep()`.
 
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::ffi;
@@ -11,6 +12,14 @@ use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class};
 use crate::hub::{Core, Due, Ready, make_ready, park, registry, run};
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
+
+/// A function as CPython calls it with an array of arguments.
+type FastFunction = unsafe extern "C" fn(
+    *mut PyObject,
+    *const *mut PyObject,
+    ffi::Py_ssize_t,
+    *mut PyObject,
+) -> *mut PyObject;
 
 /// Whether new green threads start in a copy of the spawner's context; see
 /// `EVENTLET_ASYNCIO_CONTEXT`.
@@ -25,9 +34,9 @@ pub(crate) fn set_copy_context(copy: bool) {
 /// The module functions of this file.
 pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
     vec![
-        method(c"spawn", fast(spawn), FAST, c"spawn($module, func, /, *args, **kwargs)\n--\n\nRun func(*args, **kwargs) in a new green thread; return the GreenThread.\n\nIt starts when the caller next waits. Not a switch point."),
-        method(c"spawn_n", fast(spawn_n), FAST, c"spawn_n($module, func, /, *args, **kwargs)\n--\n\nLike spawn(), without an outcome to wait for; return the greenlet."),
-        method(c"spawn_after", fast(spawn_after), FAST, c"spawn_after($module, seconds, func, /, *args, **kwargs)\n--\n\nLike spawn(), but start after the given number of seconds. cancel() withdraws it."),
+        method(c"spawn", fast(spawn), FAST, c"spawn($module, func, *args, **kwargs)\n--\n\nRun func(*args, **kwargs) in a new green thread; return the GreenThread.\n\nIt starts when the caller next waits. Not a switch point."),
+        method(c"spawn_n", fast(spawn_n), FAST, c"spawn_n($module, func, *args, **kwargs)\n--\n\nLike spawn(), without an outcome to wait for; return the greenlet."),
+        method(c"spawn_after", fast(spawn_after), FAST, c"spawn_after($module, seconds, func, *args, **kwargs)\n--\n\nLike spawn(), but start after the given number of seconds. cancel() withdraws it."),
         method(c"sleep", fast(sleep), FAST, c"sleep($module, /, seconds=0)\n--\n\nLet others run for at least the given number of seconds.\n\n0 yields to everything that is ready. Always a switch point."),
         method(c"kill", fast(super::kill::kill_function), FAST, c"kill($module, g, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in a green thread. A switch point."),
         method(c"cancel", fast(super::kill::cancel_function), FAST, c"cancel($module, g, /, *throw_args)\n--\n\nKill a green thread that has not started yet; otherwise do nothing."),
@@ -80,18 +89,67 @@ unsafe fn give_context(g: *mut Greenlet) -> bool {
     }
 }
 
-unsafe fn need_function(count: ffi::Py_ssize_t, least: ffi::Py_ssize_t) -> bool {
-    if count >= least {
-        return true;
-    }
-    // SAFETY: the GIL is held by the callers.
+/// Calls `function` again with the parameters in `wanted` by position: some were given by name.
+///
+/// # Safety
+/// Arguments as CPython passes them to a fast function; fewer than `wanted` are positional.
+#[cold]
+unsafe fn by_name(
+    function: FastFunction,
+    wanted: &[&CStr],
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: by contract; the vector borrows references that the caller of the caller holds.
     unsafe {
-        ffi::PyErr_SetString(
-            ffi::PyExc_TypeError,
-            c"missing argument: the function to run in the green thread".as_ptr(),
-        );
+        let given = count.unsigned_abs();
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names).unsigned_abs()
+        };
+        let mut values = std::slice::from_raw_parts(args, given).to_vec();
+        let mut rest = Vec::new();
+        for parameter in &wanted[given..] {
+            let place = (0..named).find(|&at| is_named(names, at, parameter));
+            let Some(place) = place else {
+                ffi::PyErr_SetString(
+                    ffi::PyExc_TypeError,
+                    c"missing argument: the function to run in the green thread".as_ptr(),
+                );
+                return ptr::null_mut();
+            };
+            values.push(*args.add(given + place));
+        }
+        for at in 0..named {
+            if !wanted[given..].iter().any(|name| is_named(names, at, name)) {
+                values.push(*args.add(given + at));
+                rest.push(at);
+            }
+        }
+        let left = ffi::PyTuple_New(rest.len().cast_signed());
+        if left.is_null() {
+            return ptr::null_mut();
+        }
+        for (to, from) in rest.into_iter().enumerate() {
+            let name = ffi::PyTuple_GET_ITEM(names, from.cast_signed());
+            ffi::PyTuple_SET_ITEM(left, to.cast_signed(), ffi::Py_NewRef(name));
+        }
+        let count = wanted.len().cast_signed();
+        let result = function(ptr::null_mut(), values.as_ptr(), count, left);
+        ffi::Py_DECREF(left);
+        result
     }
-    false
+}
+
+/// Whether the keyword at a place has this name.
+unsafe fn is_named(names: *mut PyObject, at: usize, name: &CStr) -> bool {
+    // SAFETY: the GIL is held by the callers; `names` is a tuple of strings, longer than `at`.
+    unsafe {
+        let keyword = ffi::PyTuple_GET_ITEM(names, at.cast_signed());
+        ffi::PyUnicode_CompareWithASCIIString(keyword, name.as_ptr()) == 0
+    }
 }
 
 unsafe extern "C" fn spawn(
@@ -102,8 +160,8 @@ unsafe extern "C" fn spawn(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if !need_function(count, 1) {
-            return ptr::null_mut();
+        if count < 1 {
+            return by_name(spawn, &[c"func"], args, count, names);
         }
         let core = registry::hub();
         if core.is_null() {
@@ -126,8 +184,8 @@ unsafe extern "C" fn spawn_n(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if !need_function(count, 1) {
-            return ptr::null_mut();
+        if count < 1 {
+            return by_name(spawn_n, &[c"func"], args, count, names);
         }
         let core = registry::hub();
         if core.is_null() {
@@ -192,8 +250,8 @@ unsafe extern "C" fn spawn_after(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if !need_function(count, 2) {
-            return ptr::null_mut();
+        if count < 2 {
+            return by_name(spawn_after, &[c"seconds", c"func"], args, count, names);
         }
         let Some(seconds) = seconds_of(*args) else {
             return ptr::null_mut();

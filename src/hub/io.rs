@@ -298,7 +298,7 @@ pub(super) unsafe fn listen(
     } else {
         Direction::Read
     };
-    // SAFETY: by contract; the reactor owns the callback from here on.
+    // SAFETY: by contract; the reactor owns the callback from here on, unless it refuses.
     unsafe {
         let watcher = Watcher::Listener(callback.clone().into_ptr());
         match (*core).reactor.listen(fd, direction, watcher) {
@@ -309,11 +309,15 @@ pub(super) unsafe fn listen(
                 Ok(Registration { key: Some(key) })
             }
             Err(WatchError::NotPollable) => {
+                ffi::Py_DECREF(callback.as_ptr());
                 // Always ready: called once per registration, as soon as possible.
                 super::make_ready(core, Ready::Call(callback.clone().into_ptr()));
                 Ok(Registration { key: None })
             }
-            Err(error) => Err(watch_error(&error)),
+            Err(error) => {
+                ffi::Py_DECREF(callback.as_ptr());
+                Err(watch_error(&error))
+            }
         }
     }
 }

@@ -19,6 +19,7 @@
 //! - H4: references are never released where the successor has been chosen already: they go
 //!   to `litter`, which the turn empties.
 
+mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod io;
@@ -44,7 +45,7 @@ use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, thread};
 use crate::reactor::{Reactor, Readiness, Waker};
 use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
 
-pub(crate) use park::{Parked, Visit};
+pub(crate) use park::{Mailbox, Parked, Visit};
 
 /// Time allowed in one turn, in nanoseconds, before the event loop gets its own turn.
 ///
@@ -85,7 +86,7 @@ pub(crate) enum Watcher {
     Listener(*mut PyObject),
 }
 
-/// A wake-up posted by another OS thread, which held the GIL.
+/// A wake-up posted by another OS thread.
 pub(crate) struct Message(pub(crate) Ready);
 
 impl Clone for Watcher {
@@ -100,7 +101,8 @@ impl Clone for Watcher {
     }
 }
 
-// SAFETY: a message is made, carried and consumed with the GIL held; the inbox only moves it.
+// SAFETY: the inbox only moves a message. Who makes one without the GIL (`Mailbox`) owns what
+// is in it and counts nothing; it is consumed with the GIL held.
 unsafe impl Send for Message {}
 
 /// What drives the turns.
@@ -143,6 +145,8 @@ pub(crate) struct Core {
     pub(crate) greenlet: *mut Greenlet,
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
+    /// So many of the next green threads have their stacks' addresses looked up.
+    fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
     /// Reused by each turn.
@@ -188,6 +192,7 @@ impl Core {
             lent: Vec::new(),
             greenlet: ptr::null_mut(),
             litter: Vec::new(),
+            fetched: 0,
             polled: false,
             events: Vec::new(),
             messages: Vec::new(),
@@ -281,49 +286,6 @@ pub(crate) unsafe fn make_ready(core: *mut Core, item: Ready) {
     }
 }
 
-/// From this many ready green threads on, those to come are fetched into the cache ahead.
-const CROWD: usize = 512;
-
-/// Fetches what a switch will touch of green threads that run soon: first the objects, and
-/// nearer to their turn the tops of their stacks, whose places the objects tell. With very
-/// many green threads nothing of the next one is in a cache, and a switch waits for memory.
-#[inline]
-unsafe fn fetch_ahead(core: *mut Core) {
-    // SAFETY: contract of `successor`; entries own the greenlets they name, and a prefetch
-    // reads nothing.
-    unsafe {
-        if let Some(Ready::Resume(parked, _)) = (*core).ready.peek(8) {
-            let object = parked.greenlet().cast::<u8>();
-            for line in 0..6 {
-                prefetch(object.wrapping_add(line * 64));
-            }
-        }
-        if let Some(Ready::Resume(parked, _)) = (*core).ready.peek(4) {
-            let g = parked.greenlet();
-            let stack = ptr::with_exposed_provenance::<u8>((*g).left_at);
-            for line in 0..6 {
-                prefetch(stack.wrapping_add(line * 64).wrapping_sub(192));
-            }
-            let chunk = (*g).bounds.chunk.cast_const();
-            for line in 0..4 {
-                prefetch(chunk.wrapping_add(line * 64));
-            }
-        }
-    }
-}
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch has no effect but on caches, whatever the address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 /// Chooses who runs next: the first ready green thread while the turn's budget lasts, else
 /// the runner. What it is sent lies in its inbound slot. Runs no Python code.
 ///
@@ -336,8 +298,8 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
     unsafe {
         // In debug mode the runner measures each green thread.
         if (*core).slow == looping::NEVER && (*core).budget.spend(crate::reactor::now) {
-            if (*core).ready.len() > CROWD {
-                fetch_ahead(core);
+            if (*core).ready.len() > ahead::CROWD {
+                ahead::fetch(core);
             }
             loop {
                 match (*core).ready.peek(0) {
@@ -346,6 +308,8 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                         if !io::poll_before_leaving(core) {
                             break;
                         }
+                        // What came may be for the runner.
+                        continue;
                     }
                     // The runner deals with these: they run Python code first.
                     Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,

@@ -1,14 +1,15 @@
 //! Parking and waking: how a green thread stops being ready and becomes ready again.
 
 use std::ptr;
+use std::sync::Arc;
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Core, Due, Message, Ready, make_ready, registry, run, successor};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, switch_to, thread};
-use crate::reactor::now;
-use crate::sched::nanos_from_seconds;
+use crate::reactor::{Waker, now};
+use crate::sched::{Inbox, nanos_from_seconds};
 
 /// A green thread at one particular switch point: an owned reference and its resume count.
 /// Whoever wakes it later finds out whether it is still there.
@@ -125,6 +126,35 @@ pub(crate) unsafe fn post(core: *mut Core, item: Ready) {
     unsafe {
         if (*core).inbox.post(Message(item)) {
             (*core).waker.wake();
+        }
+    }
+}
+
+/// The way to a hub for OS threads without the GIL. Outlives the hub: what is sent to one that
+/// was closed arrives nowhere.
+pub(crate) struct Mailbox {
+    inbox: Arc<Inbox<Message>>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// # Safety
+    /// `core` is live; the GIL is held.
+    pub(crate) unsafe fn of(core: *mut Core) -> Self {
+        // SAFETY: by contract.
+        unsafe {
+            Self {
+                inbox: Arc::clone(&(*core).inbox),
+                waker: (*core).waker.clone(),
+            }
+        }
+    }
+
+    /// Wakes a green thread of that hub. Its reference moves along without being counted, so
+    /// the GIL is not needed. With a hub that was closed it is lost, as its green threads are.
+    pub(crate) fn wake(self, parked: Parked) {
+        if (self.inbox).post(Message(Ready::Resume(parked, Inbound::Nothing))) {
+            self.waker.wake();
         }
     }
 }

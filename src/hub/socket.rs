@@ -34,7 +34,8 @@ pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
 }
 
 /// The moment a wait has to end; found out when it is first needed.
-struct Patience {
+pub(crate) struct Patience {
+    /// NULL: `deadline` is known.
     timeout: *mut PyObject,
     deadline: Option<u64>,
 }
@@ -48,11 +49,19 @@ impl Patience {
         }
     }
 
+    /// Waits until a moment of the monotonic clock; for ever without one.
+    pub(crate) fn until(deadline: Option<u64>) -> Self {
+        Self {
+            timeout: ptr::null_mut(),
+            deadline,
+        }
+    }
+
     /// None without a limit. False in the second place: an exception is set.
     unsafe fn deadline(&mut self) -> (Option<u64>, bool) {
         // SAFETY: the GIL is held by the callers; `timeout` is live.
         unsafe {
-            if self.deadline.is_some() || self.timeout == ffi::Py_None() {
+            if self.deadline.is_some() || self.timeout.is_null() || self.timeout == ffi::Py_None() {
                 return (self.deadline, true);
             }
             let seconds = ffi::PyFloat_AsDouble(self.timeout);
@@ -168,7 +177,10 @@ unsafe fn failure() -> Failure {
 }
 
 /// Tells the reactor of a read that left nothing behind.
-unsafe fn note_read(fd: c_int, flags: c_int, got: isize, room: usize) {
+///
+/// # Safety
+/// The GIL is held.
+pub(crate) unsafe fn note_read(fd: c_int, flags: c_int, got: isize, room: usize) {
     let core = registry::existing();
     if flags == 0 && got > 0 && (got as usize) < room && !core.is_null() {
         // SAFETY: the hub of this OS thread is live; the GIL is held by the callers.
@@ -198,7 +210,14 @@ fn is_stream(fd: c_int) -> bool {
 }
 
 /// Repeats `call` until it succeeds; -1 with an exception set on failure.
-unsafe fn persist(
+///
+/// # Safety
+/// The GIL is held, no exception is set. `call` makes one system call on `fd`, which is
+/// non-blocking, and leaves errno alone if that fails.
+///
+/// # Switches
+/// Whenever the call would block.
+pub(crate) unsafe fn persist(
     fd: c_int,
     direction: Direction,
     patience: &mut Patience,
@@ -391,6 +410,21 @@ unsafe extern "C" fn recv_into(
     }
 }
 
+/// What `send` and `sendall` are given: descriptor, data, flags, timeout (borrowed). None with
+/// an exception set.
+unsafe fn outgoing(
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> Option<(c_int, Buffer, c_int, *mut PyObject)> {
+    // SAFETY: arguments as CPython passes them; the GIL is held.
+    unsafe {
+        let [fd, data, flags, timeout] = arguments(args, count)?;
+        let (fd, flags) = (int(fd)?, int(flags)?);
+        let view = Buffer::get(data, ffi::PyBUF_SIMPLE)?;
+        Some((fd, view, flags, timeout))
+    }
+}
+
 unsafe extern "C" fn send(
     _: *mut PyObject,
     args: *const *mut PyObject,
@@ -399,13 +433,7 @@ unsafe extern "C" fn send(
 ) -> *mut PyObject {
     // SAFETY: as for `recv_into`.
     unsafe {
-        let Some([fd, data, flags, timeout]) = arguments(args, count) else {
-            return ptr::null_mut();
-        };
-        let (Some(fd), Some(flags)) = (int(fd), int(flags)) else {
-            return ptr::null_mut();
-        };
-        let Some(view) = Buffer::get(data, ffi::PyBUF_SIMPLE) else {
+        let Some((fd, view, flags, timeout)) = outgoing(args, count) else {
             return ptr::null_mut();
         };
         let start = view.start().cast::<c_void>();
@@ -428,13 +456,7 @@ unsafe extern "C" fn sendall(
 ) -> *mut PyObject {
     // SAFETY: as for `recv_into`.
     unsafe {
-        let Some([fd, data, flags, timeout]) = arguments(args, count) else {
-            return ptr::null_mut();
-        };
-        let (Some(fd), Some(flags)) = (int(fd), int(flags)) else {
-            return ptr::null_mut();
-        };
-        let Some(view) = Buffer::get(data, ffi::PyBUF_SIMPLE) else {
+        let Some((fd, view, flags, timeout)) = outgoing(args, count) else {
             return ptr::null_mut();
         };
         let mut patience = Patience::new(timeout);

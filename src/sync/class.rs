@@ -405,18 +405,21 @@ pub(super) fn passed(deadline: Option<u64>) -> bool {
     deadline.is_some_and(|deadline| deadline <= now())
 }
 
-/// Borrowed objects as a new list; NULL with an exception set.
+/// Borrowed objects as a new list; NULL with an exception set. They are asked for when the
+/// list exists: to make it may run a collection, and that anything.
 ///
 /// # Safety
 /// The objects are live; the GIL is held.
-pub(super) unsafe fn list_of(objects: impl Iterator<Item = *mut PyObject>) -> *mut PyObject {
+pub(super) unsafe fn list_of<I: Iterator<Item = *mut PyObject>>(
+    objects: impl FnOnce() -> I,
+) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
         let list = ffi::PyList_New(0);
         if list.is_null() {
             return list;
         }
-        for object in objects {
+        for object in objects() {
             if ffi::PyList_Append(list, object) < 0 {
                 ffi::Py_DECREF(list);
                 return ptr::null_mut();
@@ -424,6 +427,15 @@ pub(super) unsafe fn list_of(objects: impl Iterator<Item = *mut PyObject>) -> *m
         }
         list
     }
+}
+
+/// The greenlets of those who wait, as a new list; NULL with an exception set.
+///
+/// # Safety
+/// `waiters` is part of a live object; the GIL is held.
+pub(super) unsafe fn greenlets_of(waiters: *const WaiterList<Parked>) -> *mut PyObject {
+    // SAFETY: by contract; nothing runs while the list is read.
+    unsafe { list_of(|| (*waiters).iter().map(|parked| parked.greenlet().cast())) }
 }
 
 /// A new reference to True or False.

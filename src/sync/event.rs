@@ -399,14 +399,7 @@ unsafe fn forget(me: *mut Event) {
 
 unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython on an Event.
-    unsafe {
-        class::list_of(
-            (*op.cast::<Event>())
-                .waiters
-                .iter()
-                .map(|p| p.greenlet().cast()),
-        )
-    }
+    unsafe { class::greenlets_of(&raw const (*op.cast::<Event>()).waiters) }
 }
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {

@@ -14,7 +14,9 @@
 
 mod class;
 mod event;
+mod lock;
 mod queue;
+mod rlock;
 mod semaphore;
 mod timeout;
 
@@ -34,6 +36,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let (plain, bounded) = semaphore::init();
         add(module, "Semaphore", plain)?;
         add(module, "BoundedSemaphore", bounded)?;
+        add(module, "Lock", lock::init(plain))?;
+        add(module, "RLock", rlock::init())?;
         let (light, full) = queue::class::init();
         add(module, "LightQueue", light)?;
         add(module, "Queue", full)

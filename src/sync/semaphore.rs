@@ -14,7 +14,7 @@ use pyo3::ffi::PyObject;
 use super::class::{self, Definition, Head, arguments, define, given};
 use super::wake;
 use crate::greenlet::Inbound;
-use crate::greenlet::class::{FAST, fast, free, method, noargs, property, slot};
+use crate::greenlet::class::{FAST, fast, free, method, noargs, one_argument, property, slot};
 use crate::hub::{Parked, park, registry};
 use crate::sched::WaiterList;
 
@@ -22,12 +22,27 @@ static mut SEMAPHORE: *mut ffi::PyTypeObject = ptr::null_mut();
 static mut BOUNDED: *mut ffi::PyTypeObject = ptr::null_mut();
 
 #[repr(C)]
-struct Semaphore {
+pub(super) struct Semaphore {
     head: Head,
-    counter: isize,
+    pub(super) counter: isize,
     /// What it began with: the most that a bounded one may hold.
-    original: isize,
-    waiters: WaiterList<Parked>,
+    pub(super) original: isize,
+    pub(super) waiters: WaiterList<Parked>,
+}
+
+impl Semaphore {
+    /// Makes zeroed memory a semaphore of one unit that nobody waits for.
+    ///
+    /// # Safety
+    /// `me` points to a new instance.
+    pub(super) unsafe fn begin(me: *mut Self) {
+        // SAFETY: by contract.
+        unsafe {
+            (*me).counter = 1;
+            (*me).original = 1;
+            (&raw mut (*me).waiters).write(WaiterList::new());
+        }
+    }
 }
 
 /// Creates the classes; NULLs with an exception set on failure.
@@ -86,7 +101,7 @@ pub(super) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTypeObject) 
 }
 
 /// Slots that a class made from a specification does not inherit.
-fn life() -> Vec<ffi::PyType_Slot> {
+pub(super) fn life() -> Vec<ffi::PyType_Slot> {
     vec![
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
@@ -103,9 +118,7 @@ unsafe extern "C" fn new(
     unsafe {
         let me = ffi::PyType_GenericAlloc(kind, 0).cast::<Semaphore>();
         if !me.is_null() {
-            (*me).counter = 1;
-            (*me).original = 1;
-            (&raw mut (*me).waiters).write(WaiterList::new());
+            Semaphore::begin(me);
         }
         me.cast()
     }
@@ -117,20 +130,11 @@ unsafe extern "C" fn initialize(
     kwargs: *mut PyObject,
 ) -> c_int {
     let me = op.cast::<Semaphore>();
-    let mut value = ptr::null_mut::<PyObject>();
-    let names = [c"value".as_ptr(), ptr::null()];
     // SAFETY: called by CPython; the format names one optional object.
     unsafe {
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c"|O:Semaphore".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-            &raw mut value,
-        );
-        if ok == 0 {
+        let Some(value) = one_argument(args, kwargs, c"value", c"|O:Semaphore") else {
             return -1;
-        }
+        };
         let mut units = 1;
         if !value.is_null() {
             let Some(number) = whole(value) else {
@@ -147,12 +151,20 @@ unsafe extern "C" fn initialize(
         }
         (*me).counter = units;
         (*me).original = units;
-        // Called once more in a forked child, for a lock whose waiters only the parent has.
+        // Called once more in a forked child.
+        forget_waiters(me);
+    }
+    0
+}
+
+/// Drops waiters that only the parent of a forked child has.
+pub(super) unsafe fn forget_waiters(me: *mut Semaphore) {
+    // SAFETY: contract of `give`.
+    unsafe {
         while let Some(parked) = (*me).waiters.pop_front() {
             parked.release();
         }
     }
-    0
 }
 
 /// A whole number of what was given, as `int()` makes it; None with TypeError or `OverflowError` set.
@@ -181,7 +193,7 @@ unsafe fn whole(value: *mut PyObject) -> Option<isize> {
 /// # Switches
 /// If no unit is free and `blocking`.
 #[inline]
-unsafe fn take(me: *mut Semaphore, blocking: bool, deadline: Option<u64>) -> c_int {
+pub(super) unsafe fn take(me: *mut Semaphore, blocking: bool, deadline: Option<u64>) -> c_int {
     // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
     unsafe {
         if (*me).counter > 0 {
@@ -239,7 +251,7 @@ unsafe fn take_later(me: *mut Semaphore, deadline: Option<u64>) -> c_int {
 
 /// Gives a unit to the one that has waited longest, or to the counter.
 #[inline]
-unsafe fn give(me: *mut Semaphore) {
+pub(super) unsafe fn give(me: *mut Semaphore) {
     // SAFETY: contract of the callers: `me` is held by them, the GIL is held.
     unsafe {
         while let Some(parked) = (*me).waiters.pop_front() {
@@ -251,7 +263,7 @@ unsafe fn give(me: *mut Semaphore) {
     }
 }
 
-unsafe extern "C" fn acquire(
+pub(super) unsafe extern "C" fn acquire(
     op: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
@@ -292,7 +304,7 @@ unsafe extern "C" fn acquire(
     clippy::option_option,
     reason = "an error and an absent deadline differ"
 )]
-unsafe fn checked(blocking: bool, timeout: *mut PyObject) -> Option<Option<u64>> {
+pub(super) unsafe fn checked(blocking: bool, timeout: *mut PyObject) -> Option<Option<u64>> {
     // SAFETY: contract of `acquire`.
     unsafe {
         let seconds = class::seconds(timeout)?;
@@ -312,7 +324,7 @@ unsafe fn checked(blocking: bool, timeout: *mut PyObject) -> Option<Option<u64>>
     }
 }
 
-unsafe fn check_release(
+pub(super) unsafe fn check_release(
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
     names: *mut PyObject,
@@ -455,14 +467,7 @@ unsafe extern "C" fn get_balance(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
 
 unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython on a Semaphore.
-    unsafe {
-        class::list_of(
-            (*op.cast::<Semaphore>())
-                .waiters
-                .iter()
-                .map(|p| p.greenlet().cast()),
-        )
-    }
+    unsafe { class::greenlets_of(&raw const (*op.cast::<Semaphore>()).waiters) }
 }
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {

@@ -9,6 +9,7 @@ import weakref
 import pytest
 
 import eventlet
+import greenlet
 from eventlet import corolocal
 
 
@@ -131,18 +132,48 @@ def test_local_values_die_with_their_green_thread_even_in_a_cycle():
 
     def worker():
         value = Value()
-        # In a list: CPython 3.10 keeps a dict that holds nothing but running
-        # greenlets out of the collector's sight.
-        value.owners = [eventlet.getcurrent()]
+        value.owner = eventlet.getcurrent()
         shared.value = value
         dying.append(weakref.ref(value))
 
     eventlet.spawn(worker).wait()
-    # Another one: the last user of a local is remembered, for speed.
-    eventlet.spawn(lambda: getattr(shared, "value", None)).wait()
+    eventlet.spawn_n(worker)
+    greenlet.greenlet(worker).switch()
     eventlet.sleep(0)
+    # Those of the last user are remembered, for speed.
+    assert not hasattr(shared, "value")
     gc.collect()
+    assert [value() for value in dying] == [None] * 3
+
+
+def test_local_value_that_refers_to_its_local_is_collected():
+    shared = corolocal.local()
+    shared.value = Value()
+    shared.value.local = shared
+    dying = weakref.ref(shared.value)
+    del shared
+    gc.collect()
+    assert dying() is None
+
+
+def test_local_values_of_green_threads_die_with_the_local_at_once():
+    """Without a collection: files and connections are kept in locals."""
+    holder = [corolocal.local()]
+    resume = eventlet.Event()
+    dying = []
+
+    def worker():
+        holder[0].value = Value()
+        dying.append(weakref.ref(holder[0].value))
+        resume.wait()
+
+    thread = eventlet.spawn(worker)
+    eventlet.sleep(0)
+    assert dying[0]() is not None
+    holder.clear()
     assert dying[0]() is None
+    resume.send()
+    thread.wait()
 
 
 def test_local_values_die_with_the_local():

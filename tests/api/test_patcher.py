@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,7 @@ def module(tmp_path, monkeypatch):
     yield write
     for name in list(sys.modules):
         plain = name.removeprefix("__patched_module_").split(".")[0]
+        plain = plain.removeprefix("__original_module_")
         if plain in made:
             del sys.modules[name]
 
@@ -73,6 +75,38 @@ def test_originals_import_originals_later_too(statement):
     namespace = dict(vars(patcher.original("socket")))
     exec(f"{statement}\nfound = selectors", namespace)
     assert namespace["found"] is patcher.original("selectors")
+
+
+def test_original_is_complete_in_whichever_os_thread_asks(module, monkeypatch):
+    """One OS thread that asks while another one makes it waits until it is made."""
+    entered, asking, proceed = (threading.Event() for _ in range(3))
+    calls = []
+
+    def passing():
+        calls.append(1)
+        if len(calls) == 2:
+            entered.set()
+            assert proceed.wait(30)
+
+    monkeypatch.setitem(sys.modules, "gate", SimpleNamespace(passing=passing))
+    module("slow", "import gate\ngate.passing()\ncomplete = True\n")
+    found = []
+
+    def ask():
+        asking.set()
+        found.append(hasattr(patcher.original("slow"), "complete"))
+
+    maker = threading.Thread(target=ask)
+    maker.start()
+    assert entered.wait(30)
+    asking.clear()
+    other = threading.Thread(target=ask)
+    other.start()
+    assert asking.wait(30)
+    proceed.set()
+    for thread in (maker, other):
+        thread.join(30)
+    assert found == [True, True]
 
 
 def test_original_of_an_unknown_module_is_an_import_error():

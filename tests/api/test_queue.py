@@ -369,11 +369,14 @@ def test_queue_join_waits_until_each_item_is_done():
 def test_queue_join_interrupted_leaves_the_queue_usable():
     queue = Queue()
     queue.put(1)
+    log = []
     with eventlet.Timeout(0, False):
         queue.join()
-    queue.get()
+        log.append("joined early")
+    log.append(queue.get())
     queue.task_done()
     queue.join()
+    assert (log, queue.unfinished_tasks) == ([1], 0)
 
 
 def test_light_queue_counts_no_tasks():
@@ -482,3 +485,19 @@ def test_queue_repr_tells_how_full_it_is():
     queue.put(1)
     assert "maxsize=5" in repr(queue)
     assert "stored=1" in repr(queue)
+
+
+# Annotations
+
+
+@BOTH
+def test_queue_class_can_be_subscripted(kind):
+    """Annotations name the items' type, as they do with the stdlib's queues."""
+
+    class Own(kind):
+        pass
+
+    for queue in (kind, Own):
+        assert queue[int].__origin__ is queue
+        assert queue[int].__args__ == (int,)
+        assert isinstance(queue[int](), queue)

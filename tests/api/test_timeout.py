@@ -72,9 +72,14 @@ def test_timeout_cancelled_never_fires_and_leaves_nothing_in_the_hub():
 
 def test_timeout_cancelled_when_it_is_due_already_does_not_fire():
     """Due, but its green thread ran first and cancelled it."""
-    timeout = Timeout(0)
+    timeout, log = Timeout(0), []
     timeout.cancel()
-    eventlet.sleep(0)
+    try:
+        eventlet.sleep(0)
+        log.append("not interrupted")
+    except Timeout:
+        log.append("fired")
+    assert (log, timeout.pending) == (["not interrupted"], False)
 
 
 def test_timeout_started_again_is_not_fired_by_its_former_life():

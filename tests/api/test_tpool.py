@@ -368,10 +368,12 @@ def test_proxy_is_an_iterator_exactly_if_its_object_is():
 
 def test_proxy_of_an_exception_class_can_be_caught():
     module = tpool.Proxy(subprocess)
+    error, caught = subprocess.SubprocessError("x"), []
     try:
-        raise subprocess.SubprocessError
-    except module.SubprocessError:
-        pass
+        raise error
+    except module.SubprocessError as same:
+        caught.append(same)
+    assert caught == [error]
 
 
 def test_proxy_wraps_by_type_and_by_name():

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from heading import print_heading
 
 import eventlet
 from eventlet.event import Event
@@ -75,21 +75,6 @@ def measure(number: int, kind: str) -> bool:
     return fits
 
 
-def commit() -> str:
-    """Name the commit that is measured, if this is a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
 def main() -> int:
     """Measure each number asked for in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
@@ -100,11 +85,7 @@ def main() -> int:
         # What is made once, stacks of the first green threads included.
         eventlet.spawn(int).wait()
         return 0 if measure(options.numbers[0], "blocked at once") else 1
-    print(
-        f"{platform.machine()} x{os.cpu_count()}, {platform.system()} "
-        f"{platform.release()}, Python {platform.python_version()}, commit {commit()}"
-    )
-    sys.stdout.flush()
+    print_heading()
     command = [sys.executable, __file__, "--one"]
     return max(
         subprocess.run([*command, str(number)], check=False).returncode

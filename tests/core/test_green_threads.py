@@ -437,3 +437,25 @@ def test_generator_exit_and_other_base_exceptions_are_outcomes():
         with pytest.raises(type(error)) as caught:
             eventlet.spawn(fail, error).wait()
         assert caught.value is error
+
+
+@pytest.mark.parametrize("spawn", [eventlet.spawn, eventlet.spawn_n])
+def test_function_may_be_given_by_name(spawn):
+    """The function to run may be given as ``func``, as upstream's signature has it."""
+    got = []
+    spawn(func=lambda **given: got.append(given), one=1, other=2)
+    spawn(lambda **given: got.append(given), func=3)
+    eventlet.sleep(0)
+    assert got == [{"one": 1, "other": 2}, {"func": 3}]
+    with pytest.raises(TypeError, match="missing argument"):
+        spawn(one=1)
+
+
+def test_delay_may_be_given_by_name():
+    """So may the delay of ``spawn_after``."""
+    by_name = eventlet.spawn_after(other=2, func=lambda *a, **k: (a, k), seconds=0)
+    half = eventlet.spawn_after(0, func=lambda *a, **k: (a, k))
+    assert by_name.wait() == ((), {"other": 2})
+    assert half.wait() == ((), {})
+    with pytest.raises(TypeError, match="missing argument"):
+        eventlet.spawn_after(0)

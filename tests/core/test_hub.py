@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -392,6 +394,29 @@ def test_regular_file_is_always_ready(tmp_path):
         trampoline(file, read=True)
         trampoline(file.fileno(), write=True)
         assert hubs.get_hub().get_readers() == []
+
+
+def test_listener_that_was_called_is_released():
+    """Found ready by a green thread that leaves, it is called all the same, and kept by nobody."""
+    left, right = socket.socketpair()
+    hub = hubs.get_hub()
+    called = eventlet.Event()
+
+    class Callback:
+        def __call__(self, fileno):
+            hub.remove(listeners.pop())
+            called.send(fileno)
+
+    callback = Callback()
+    listeners = [hub.add(hub.READ, left.fileno(), callback, callback)]
+    right.send(b"x")
+    assert called.wait() == left.fileno()
+    gone = weakref.ref(callback)
+    del callback
+    gc.collect()
+    assert gone() is None
+    left.close()
+    right.close()
 
 
 def test_second_reader_is_refused_unless_allowed():

@@ -12,7 +12,7 @@ use super::storage::{
     drop_items, get_container, set_container, storage_get, storage_init, storage_put, storage_qsize,
 };
 use super::{Ended, Queue};
-use crate::greenlet::class::{FAST, fast, free, method, noargs, property, slot};
+use crate::greenlet::class::{FAST, fast, free, method, noargs, one_argument, property, slot};
 use crate::greenlet::replace;
 use crate::sched::WaiterList;
 
@@ -56,6 +56,7 @@ pub(in crate::sync) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTyp
             method(c"_qsize", noargs(storage_qsize), ffi::METH_NOARGS, c"_qsize($self, /)\n--\n\nReturn how many items are stored; for subclasses."),
             method(c"_put", fast(storage_put), FAST, c"_put($self, item, /)\n--\n\nStore an item; for subclasses."),
             method(c"_get", noargs(storage_get), ffi::METH_NOARGS, c"_get($self, /)\n--\n\nTake the next item out of the storage; for subclasses."),
+            method(c"__class_getitem__", noargs(ffi::Py_GenericAlias), ffi::METH_O | ffi::METH_CLASS, c"See PEP 585"),
         ],
         properties: vec![
             property(c"queue", get_container, Some(set_container), c"The stored items: a deque, or what a subclass made."),
@@ -144,20 +145,11 @@ unsafe extern "C" fn initialize(
     kwargs: *mut PyObject,
 ) -> c_int {
     let me = op.cast::<Queue>();
-    let mut maxsize = ptr::null_mut::<PyObject>();
-    let names = [c"maxsize".as_ptr(), ptr::null()];
     // SAFETY: called by CPython; the format names one optional object.
     unsafe {
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c"|O:Queue".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-            &raw mut maxsize,
-        );
-        if ok == 0 {
+        let Some(maxsize) = one_argument(args, kwargs, c"maxsize", c"|O:Queue") else {
             return -1;
-        }
+        };
         let Some(limit) = limit_of(maxsize) else {
             return -1;
         };

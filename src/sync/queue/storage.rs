@@ -94,7 +94,7 @@ unsafe fn materialise(me: *mut Queue) -> bool {
             ffi::Py_XDECREF(deque);
             return !(*me).container.is_null();
         }
-        let list = class::list_of((*me).items.iter().copied());
+        let list = class::list_of(|| (*me).items.iter().copied());
         if list.is_null() {
             ffi::Py_DECREF(deque);
             return false;

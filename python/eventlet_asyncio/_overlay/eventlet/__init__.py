@@ -56,7 +56,13 @@ _NAMES = {
     "use_hub": ("hubs", "use_hub"),
 }
 
-__all__ = sorted(_NAMES)  # noqa: PLE0605 - a list of the table's names
+# Upstream loads these when it is imported, so that `from eventlet import *` has them.
+_STARRED = (
+    *("convenience", "event", "green", "greenio", "greenpool", "greenthread", "hubs"),
+    *("patcher", "queue", "semaphore", "support", "timeout"),
+)
+
+__all__ = sorted({*_NAMES, *_STARRED})  # noqa: PLE0605 - a list of the tables' names
 
 
 class EventletDeprecationWarning(Warning):
@@ -67,6 +73,9 @@ def __getattr__(name: str) -> _Any:
     """Import a submodule, or the submodule that has a public name."""
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
+    if name == "greenlet":
+        # Not a submodule: programs that know no greenlet import it from here.
+        return _import_module(name)
     try:
         module, attribute = _NAMES[name]
     except KeyError:

@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from eventlet import hubs
 from eventlet.greenthread import getcurrent, spawn
 from eventlet.hubs import asyncio as _hub  # noqa: F401 - makes asyncio's functions fall back
-from eventlet_asyncio._core import greenlet_to_future, spawn_for_awaitable
+from eventlet_asyncio._core import (
+    await_getaddrinfo,
+    await_getnameinfo,
+    greenlet_to_future,
+    spawn_for_awaitable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -40,6 +45,8 @@ __all__ = [
     "await_",
     "context",
     "future_to_greenlet",
+    "getaddrinfo",
+    "getnameinfo",
     "greenlet_to_future",
     "iterate",
     "run",
@@ -372,3 +379,37 @@ class _Steps:
                 green.throw(error)
 
         hubs.get_hub().schedule_call_global(0, throw)
+
+
+async def getaddrinfo(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    *,
+    family: int = 0,
+    type: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+) -> list[Any]:
+    """
+    Return the addresses of a host, as ``loop.getaddrinfo()`` does.
+
+    The lookup is done by a thread of the native engine and not by the loop's executor:
+    cancelled before it has begun it never is, and one that hangs does not keep the
+    process from ending.
+
+    Raises:
+        OSError: ``socket.gaierror`` if there are none.
+    """
+    return await await_getaddrinfo(host, port, family, type, proto, flags)
+
+
+async def getnameinfo(sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
+    """
+    Return host and service of an address, as ``loop.getnameinfo()`` does.
+
+    Done like :func:`getaddrinfo`.
+
+    Raises:
+        OSError: ``socket.gaierror`` if they are not known.
+    """
+    return await await_getnameinfo(sockaddr, flags)

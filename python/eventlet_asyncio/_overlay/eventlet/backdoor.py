@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from eventlet.hubs import get_hub
 from eventlet.support import get_errno, greenlets
 
-__all__ = ["backdoor", "backdoor_server"]
+__all__ = ["InteractiveConsole", "backdoor", "backdoor_server", "get_errno"]
 
 _STREAMS = ("stdin", "stdout", "stderr")
 

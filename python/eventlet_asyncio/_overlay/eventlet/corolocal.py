@@ -1,10 +1,11 @@
 """
 Attributes that each green thread sees for itself: `threading.local`, greened.
 
-The values of a green thread live in its own ``__dict__``, keyed weakly by the
-local they belong to. So they die with the green thread even if one of them
-refers back to it, and with the local even if the green thread lives on; a table
-in the local, keyed by green thread, would keep the first kind for ever.
+The values belong to the local, in a table by green thread, so that the collector
+sees a value that refers back to its local. A green thread is known there by a token
+that it holds, and that it is relieved of when it ends: so values die with the green
+thread even if one of them refers back to it. Those of the one that used the local last
+stay until another one uses it; upstream's tests count on that.
 
 Attribute access never exchanges the ``__dict__`` of the one shared object for
 the caller's, as the stdlib's Python version does under a lock: another OS
@@ -16,7 +17,7 @@ instance attributes, and the caller's dict is looked into first.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from eventlet.support.greenlets import getcurrent
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["get_ident", "local"]
 
+# Known to the native module, which takes the entry away when a green thread ends.
 _ENTRY = "_eventlet_locals"
 
 
@@ -33,68 +35,92 @@ def get_ident() -> int:
     return id(getcurrent())
 
 
-class _Key:
-    """Stands for a local in the tables of green threads; dies with it."""
+class _Token:
+    """Stands for a green thread in the tables of locals; dies when that ends."""
 
-    __slots__ = ("__weakref__", "args", "kwargs")
+    __slots__ = ("__weakref__",)
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.args = args
-        self.kwargs = kwargs
+
+class _Table(dict[int, "tuple[_TokenRef, dict[str, Any]]"]):
+    """The values of one local: by the address of a token, which lives while it is there."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _TokenRef(ref[_Token]):
+    __slots__ = ("ident", "table")
+
+    # The table does not depend on itself, so that it goes with its local at once.
+    ident: int
+    table: ref[_Table]
+
+
+def _forget(token: ref[_Token]) -> None:
+    assert isinstance(token, _TokenRef)
+    table = token.table()
+    if table is not None:
+        table.pop(token.ident, None)
 
 
 class _localbase:
-    __slots__ = ("_local__key", "_local__last")
+    __slots__ = ("_local__arguments", "_local__last", "_local__values")
 
-    # What tells the table of a green thread which local is meant, and the
-    # green thread that asked last with its dict. The second is a cache: it
-    # holds one green thread, so that an address reused by a new one can never
-    # be taken for the old.
-    _local__key: _Key
-    _local__last: tuple[Any, dict[str, Any]]
+    _local__arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    # Who asked last, and what for: asked once, a green thread asks again soon.
+    _local__last: tuple[_TokenRef, dict[str, Any]]
+    _local__values: _Table
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if (args or kwargs) and cls.__init__ is object.__init__:
             msg = f"{cls.__name__}() takes no arguments: define __init__ in a subclass"
             raise TypeError(msg)
         self = object.__new__(cls)
-        key = _Key(args, kwargs)
-        object.__setattr__(self, "_local__key", key)
+        table = _Table()
+        object.__setattr__(self, "_local__arguments", (args, kwargs))
+        object.__setattr__(self, "_local__values", table)
         # `__init__` is about to be called for this green thread anyway.
-        current = getcurrent()
-        values: dict[str, Any] = {}
-        _table(current)[key] = values
-        object.__setattr__(self, "_local__last", (current, values))
+        object.__setattr__(self, "_local__last", _enter(table))
         return self
 
 
-def _table(green: Any) -> WeakKeyDictionary[_Key, dict[str, Any]]:
-    attributes = green.__dict__
-    try:
-        table: WeakKeyDictionary[_Key, dict[str, Any]] = attributes[_ENTRY]
-    except KeyError:
-        table = attributes[_ENTRY] = WeakKeyDictionary()
-    return table
+def token_of_current() -> _Token:
+    """Return an object that lives until the calling green thread ends."""
+    attributes = getcurrent().__dict__
+    token: _Token | None = attributes.get(_ENTRY)
+    if token is None:
+        token = attributes[_ENTRY] = _Token()
+    return token
+
+
+def _enter(table: _Table) -> tuple[_TokenRef, dict[str, Any]]:
+    """Give the calling green thread a dict of its own in `table`."""
+    token = token_of_current()
+    reference = _TokenRef(token, _forget)
+    reference.ident = id(token)
+    reference.table = ref(table)
+    values: dict[str, Any] = {}
+    table[id(token)] = entry = (reference, values)
+    return entry
 
 
 def _values(self: local) -> dict[str, Any]:
     """Return the dict of the calling green thread, initialised if it is new."""
-    current = getcurrent()
-    last = _get(self, "_local__last")
-    if last[0] is current:
-        values: dict[str, Any] = last[1]
-        return values
-    key = _get(self, "_local__key")
-    table = _table(current)
-    known = table.get(key)
-    if known is None:
-        values = table[key] = {}
-        _set(self, "_local__last", (current, values))
-        if type(self).__init__ is not object.__init__:
-            self.__init__(*key.args, **key.kwargs)  # type: ignore[misc]
-        return values
-    _set(self, "_local__last", (current, known))
-    return known
+    token = getcurrent().__dict__.get(_ENTRY)
+    table: _Table = _get(self, "_local__values")
+    if token is not None:
+        last: tuple[_TokenRef, dict[str, Any]] = _get(self, "_local__last")
+        if last[0]() is token:
+            return last[1]
+        known = table.get(id(token))
+        if known is not None:
+            _set(self, "_local__last", known)
+            return known[1]
+    last = _enter(table)
+    _set(self, "_local__last", last)
+    if type(self).__init__ is not object.__init__:
+        args, kwargs = _get(self, "_local__arguments")
+        self.__init__(*args, **kwargs)  # type: ignore[misc]
+    return last[1]
 
 
 _get = object.__getattribute__

@@ -13,16 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventlet import greenthread
-
-# Part of the module's public names.
-from eventlet.event import Event  # noqa: F401
+from eventlet.event import Event
 from eventlet.queue import LightQueue
 from eventlet.support.greenlets import GreenletExit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
-__all__ = ["Collision", "DAGPool", "PropagateError"]
+__all__ = ["Collision", "DAGPool", "Event", "PropagateError"]
 
 _MISSING: Any = object()
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import time
 import weakref
-
-# The three that are not used below are part of the module's public names.
-from collections import deque  # noqa: F401
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from eventlet._db_connection import GenericConnectionWrapper, PooledConnectionWrapper
-from eventlet.greenthread import GreenThread, spawn_after  # noqa: F401
-from eventlet.hubs.timer import Timer  # noqa: F401
+from eventlet.greenthread import GreenThread, spawn_after
+from eventlet.hubs.timer import Timer
 from eventlet.pools import Pool
 from eventlet.timeout import Timeout
 
@@ -31,9 +29,14 @@ __all__ = [
     "ConnectionPool",
     "DatabaseConnector",
     "GenericConnectionWrapper",
+    "GreenThread",
+    "Pool",
     "PooledConnectionWrapper",
     "RawConnectionPool",
+    "Timer",
     "TpooledConnectionPool",
+    "contextmanager",
+    "deque",
 ]
 
 _MISSING: Any = object()

@@ -40,6 +40,16 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """Offer greenlet and its exit exception, which programs look for here too."""
+    if name not in {"greenlet", "GreenletExit"}:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    import greenlet
+
+    return greenlet if name == "greenlet" else greenlet.GreenletExit
+
+
 CONTEXT_VARIABLE = "EVENTLET_ASYNCIO_CONTEXT"
 
 

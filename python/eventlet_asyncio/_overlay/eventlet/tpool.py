@@ -1,11 +1,9 @@
 """
 Run blocking calls in a pool of OS threads while other green threads go on.
 
-The way there is the stdlib's C queue, in which the workers block with the GIL
-released; the way back is a native `Event`, whose `send` may come from any OS
-thread and wakes the waiter in its own hub. So no green thread listens on a pipe
-for answers, several hubs can use the pool at once, and a caller that gave up
-leaves nothing behind.
+Calls and outcomes go through a native queue, which knows the hub of each waiter. So no
+green thread listens on a pipe for answers, several hubs can use the pool at once, and a
+caller that gave up leaves nothing behind.
 
 Workers are made on first use and live until `killall`, with one thread state
 each: thread locals of a library survive from call to call.
@@ -15,12 +13,11 @@ from __future__ import annotations
 
 import operator
 import os
-from _queue import SimpleQueue
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 from eventlet.event import Event
-from eventlet.support.greenlets import getcurrent
+from eventlet_asyncio._core import CallQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,10 +35,7 @@ _in_place = False
 # Replaced as a whole by `killall`, so that a call made while old workers still
 # end goes to new ones.
 _threads: list[Any] = []
-_requests: Any = SimpleQueue()
-# The outermost greenlets of the workers. Not thread identifiers: what the
-# stdlib calls one depends on what is monkey patched at the time.
-_workers: set[Any] = set()
+_requests = CallQueue()
 _fork_hook_installed = False
 # Between OS threads that use the pool first; nothing under it is a switch point.
 _setup_lock = allocate_lock()
@@ -67,14 +61,12 @@ def execute(meth: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """
     if not _setup_already:
         setup()
-    if _in_place or _in_worker():
+    if _in_place:
         return meth(*args, **kwargs)
-    done = Event()
-    _requests.put((done, meth, args, kwargs))
-    if QUIET:
-        return done.wait()
+    if QUIET or CallQueue.serving():
+        return _requests.call(meth, args, kwargs)
     try:
-        return done.wait()
+        return _requests.call(meth, args, kwargs)
     except Exception:
         import traceback
 
@@ -150,16 +142,16 @@ def killall() -> None:
         RuntimeError: If called in a worker.
     """
     global _requests, _setup_already, _threads
-    if _in_worker():
+    if CallQueue.serving():
         msg = "tpool.killall() called in a tpool thread: it would wait for itself"
         raise RuntimeError(msg)
     threads, requests = _threads, _requests
-    _threads, _requests, _setup_already = [], SimpleQueue(), False
+    _threads, _requests, _setup_already = [], CallQueue(), False
     endings = []
     for _ in threads:
         ended = Event()
         endings.append(ended)
-        requests.put((ended, None, (), {}))
+        requests.end(ended)
     for ended in endings:
         ended.wait()
     # Each has left its loop: from here it is a matter of microseconds.
@@ -172,37 +164,8 @@ def tworker() -> None:
     _serve(_requests)
 
 
-def _serve(requests: Any) -> None:
-    root = _root()
-    _workers.add(root)
-    try:
-        while True:
-            done, meth, args, kwargs = requests.get()
-            if meth is None:
-                break
-            try:
-                result = meth(*args, **kwargs)
-            except BaseException as error:
-                done.send(exc=error)
-            else:
-                done.send(result)
-            # An idle worker must keep nothing of its last call alive.
-            done = meth = args = kwargs = result = None
-    finally:
-        _workers.discard(root)
-    done.send()
-
-
-def _root() -> Any:
-    """Return the outermost greenlet of the calling OS thread."""
-    green = getcurrent()
-    while green.parent is not None:
-        green = green.parent
-    return green
-
-
-def _in_worker() -> bool:
-    return bool(_workers) and _root() in _workers
+def _serve(requests: CallQueue) -> None:
+    requests.serve().send()
 
 
 def _reset_in_forked_children() -> None:
@@ -215,9 +178,8 @@ def _reset_in_forked_children() -> None:
 def _forget_workers() -> None:
     """Start anew in a forked child: the workers stayed with the parent."""
     global _requests, _setup_already, _setup_lock, _threads  # noqa: PLW0603 - as above
-    _threads, _requests, _setup_already = [], SimpleQueue(), False
+    _threads, _requests, _setup_already = [], CallQueue(), False
     _setup_lock = allocate_lock()
-    _workers.clear()
 
 
 def tpool_trampoline() -> None:

@@ -19,7 +19,9 @@ from eventlet_asyncio._core import (  # noqa: E402
 )
 
 __all__ = [
+    "_C_API",
     "GreenletExit",
+    "__version__",
     "error",
     "getcurrent",
     "gettrace",

@@ -72,6 +72,8 @@ def monkey_patch(**on: bool | None) -> None:
         _patch_threads(threads)
     if "socket" in fresh:
         _patch_ssl()
+    if "subprocess" in fresh:
+        _patch_subprocess()
     if "select" in fresh:
         _replace_captured_selectors()
     if "psycopg" in fresh:
@@ -163,6 +165,14 @@ def _patch_ssl() -> None:
     ssl.SSLContext.sslsocket_class = GreenSSLSocket
 
 
+def _patch_subprocess() -> None:
+    import subprocess
+
+    from eventlet.green import subprocess as green
+
+    green._install(vars(subprocess))
+
+
 def _replace_captured_selectors() -> None:
     """
     Exchange selector classes that other modules have taken at their import.
@@ -201,5 +211,7 @@ def _patch_psycopg(_module: Any) -> None:
 def _patch_mysqldb(module: Any) -> None:
     from eventlet.green import MySQLdb
 
-    for name in MySQLdb.__patched__:
-        setattr(module, name, getattr(MySQLdb, name))
+    if not hasattr(MySQLdb, "make_green"):
+        # It is what imports the driver now, and does this itself at its end.
+        return
+    MySQLdb.make_green(module)

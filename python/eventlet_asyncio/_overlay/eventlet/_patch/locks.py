@@ -3,7 +3,7 @@ Green versions of locks that were made before patching.
 
 A C-level `RLock` belongs to an OS thread: all green threads of one would hold it
 together, and none would ever wait. Each one found is replaced, wherever it is referred
-to, by the Python version, which belongs to a green thread.
+to, by one that belongs to a green thread. So is the class, where modules hold it.
 
 Plain locks have no owner and stay: what waits on conditions, events and queues made
 before patching takes its waiter locks from the patched module anyway.
@@ -11,7 +11,6 @@ before patching takes its waiter locks from the patched module anyway.
 
 from __future__ import annotations
 
-import _thread
 import gc
 import importlib
 import sys
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 threading: Any = _threading
-_CRLock = _thread.RLock
+_CRLock: Any = original("_thread").RLock
 
 # Seconds between two looks at a lock whose release nobody reports.
 _SETTLE_PAUSE = 0.005
@@ -47,6 +46,7 @@ def upgrade_rlocks() -> None:
     Locks that asyncio, the executors and original modules use are left to them, and so
     is a lock that another OS thread holds at this moment.
     """
+    _replace_captured_class()
     foreign = set(_foreign_locks())
     replaced = {}
     for candidate in gc.get_objects():
@@ -56,6 +56,15 @@ def upgrade_rlocks() -> None:
                 replaced[id(candidate)] = (candidate, green)
     if replaced:
         _exchange(replaced)
+
+
+def _replace_captured_class() -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith((*_FOREIGN, "eventlet")):
+            continue
+        for attribute, value in list(getattr(module, "__dict__", {}).items()):
+            if value is _CRLock:
+                setattr(module, attribute, threading._CRLock)
 
 
 def _foreign_locks() -> Iterator[int]:
@@ -77,7 +86,7 @@ def _green_version(old: Any) -> Any:
     if not old.acquire(blocking=False):
         return None
     old.release()
-    return threading._PyRLock()
+    return threading._CRLock()
 
 
 class _HeldRLock(threading._PyRLock):

@@ -29,6 +29,8 @@ PREFIX = "__original_module_"
 
 # Taken while nothing is patched: this module is imported before anything is.
 _lock = _thread.RLock()
+# The copies that are complete.
+_made: dict[str, ModuleType] = {}
 _allocate_lock = _thread.allocate_lock
 real_get_ident = _thread.get_ident
 
@@ -55,18 +57,24 @@ def original(modname: str) -> ModuleType:
     Return an unpatched copy of the module `modname`.
 
     The copy is made at the first call and is the same one from then on. It works the
-    same before and after `monkey_patch`. Not a switch point.
+    same before and after `monkey_patch`. Any OS thread may call this at any time.
+    Switch point only if it is the first import of the module.
 
     Raises:
         ImportError: If there is no such module.
     """
-    alias = PREFIX + modname
-    module = sys.modules.get(alias)
+    module = _made.get(modname)
     if module is not None:
         return module
+    # Before the lock is taken: another OS thread may be importing it, and ask for an
+    # original meanwhile.
+    source = importlib.import_module(modname)
     with _lock:
-        module = sys.modules.get(alias)
-        return module if module is not None else _make(modname, alias)
+        # What is in `sys.modules` alone is not complete, and of this OS thread's making.
+        module = _made.get(modname) or sys.modules.get(PREFIX + modname)
+        if module is None:
+            module = _made[modname] = _make(source, modname)
+        return module
 
 
 def resolve_original(name: str) -> ModuleType | None:
@@ -76,8 +84,8 @@ def resolve_original(name: str) -> ModuleType | None:
     return original(name) if name in GREEN_MODULES else None
 
 
-def _make(modname: str, alias: str) -> ModuleType:
-    source = importlib.import_module(modname)
+def _make(source: ModuleType, modname: str) -> ModuleType:
+    alias = PREFIX + modname
     if modname == "threading":
         copy = _make_threading(source, alias)
     else:

@@ -102,7 +102,6 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
             (
                 "socket",
                 "SocketType",
-                "create_connection",
                 "fromfd",
                 "getaddrinfo",
                 "gethostbyaddr",
@@ -115,13 +114,15 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
         # `SSLContext` stays: see `eventlet.green.ssl`.
         Exchange("ssl", "eventlet.green.ssl", ("SSLSocket", "wrap_socket")),
     ),
-    "subprocess": (Exchange("subprocess", "eventlet.green.subprocess", ("Popen",)),),
+    "subprocess": (Exchange("subprocess", "eventlet.green.subprocess", ()),),
     "thread": (
         Exchange(
             "_thread",
             "eventlet.green.thread",
             (
                 "LockType",
+                "RLock",
+                "_count",
                 "_local",
                 "_set_sentinel",
                 "_ThreadHandle",
@@ -130,6 +131,7 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
                 "allocate",
                 "allocate_lock",
                 "get_ident",
+                "interrupt_main",
                 "lock",
                 "stack_size",
                 "start_joinable_thread",

@@ -14,14 +14,18 @@ threads that nobody runs any more.
 from __future__ import annotations
 
 import itertools
-import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
 
 from eventlet._patch.originals import original, real_get_ident
+from eventlet.corolocal import token_of_current
 from eventlet.green import thread as green_thread
 from eventlet.greenthread import GreenThread
 from eventlet.semaphore import Semaphore
 from eventlet.support.greenlets import getcurrent
+
+if TYPE_CHECKING:
+    from eventlet.support.greenlets import greenlet
 
 _THREAD_NAMES = {
     "_allocate_lock": "allocate_lock",
@@ -40,19 +44,46 @@ _THREAD_NAMES = {
 
 class _GreenThread:
     """
-    What `current_thread` gives in a green thread that no `Thread` object started.
+    What `current_thread` gives in a greenlet that no `Thread` object started.
 
-    Offers what a `Thread` offers, except for starting it.
+    Offers what a `Thread` offers, except for starting it. Does not keep the greenlet.
     """
 
     _count = itertools.count(1)
 
-    def __init__(self, green: GreenThread) -> None:
-        self._g = green
+    def __init__(self, active: dict[int, Any], host: Any) -> None:
+        """
+        Stand for the calling greenlet, and be in `active` until it ends.
+
+        Args:
+            host: The thread object of the OS thread.
+        """
+        green = getcurrent()
+        self._green: ref[greenlet] = ref(green)
+        self._ident = id(green)
         self._name = f"GreenThread-{next(self._count)}"
+        self._active = active
+        self._host = host
+        self._joining: list[Semaphore] = []
+        self._present = ref(token_of_current(), self._end)
+        active[self._ident] = self
+
+    def _end(self, _token: object) -> None:
+        if self._active.get(self._ident) is self:
+            del self._active[self._ident]
+        for semaphore in self._joining:
+            semaphore.release()
 
     def __repr__(self) -> str:
-        return f"<_GreenThread({self._name}, {self._g!r})>"
+        own = f"<_GreenThread({self._name}, {self._g!r})>"
+        if isinstance(self._g, GreenThread):
+            return own
+        # Upstream takes a greenlet that is no `GreenThread` for the main thread.
+        return f"{self._host!r} in {own}"
+
+    @property
+    def _g(self) -> greenlet | None:
+        return self._green()
 
     @property
     def name(self) -> str:
@@ -85,7 +116,7 @@ class _GreenThread:
         """
         What `threading.get_ident` returns in the green thread.
         """
-        return id(self._g)
+        return self._ident
 
     @property
     def native_id(self) -> int:
@@ -111,25 +142,29 @@ class _GreenThread:
 
     def is_alive(self) -> bool:
         """
-        Say whether the green thread has not ended.
+        Say whether the greenlet has not ended.
         """
-        return not self._g.dead
+        return self._present() is not None
 
     isAlive = is_alive
 
     def join(self, timeout: float | None = None) -> None:
         """
-        Wait until the green thread ends, at most `timeout` seconds. Switch point.
+        Wait until the greenlet ends, at most `timeout` seconds. Switch point.
 
         Raises:
-            RuntimeError: If it is the calling green thread.
+            RuntimeError: If it is the calling one.
         """
         if self._g is getcurrent():
             message = "cannot join current thread"
             raise RuntimeError(message)
         ended = Semaphore(0)
-        self._g.link(lambda _g: ended.release())
-        ended.acquire(timeout=None if timeout is None else max(timeout, 0))
+        self._joining.append(ended)
+        try:
+            if self.is_alive():
+                ended.acquire(timeout=None if timeout is None else max(timeout, 0))
+        finally:
+            self._joining.remove(ended)
 
 
 def install(namespace: dict[str, Any]) -> None:
@@ -139,10 +174,10 @@ def install(namespace: dict[str, Any]) -> None:
     for name, green in _THREAD_NAMES.items():
         if name in namespace and hasattr(green_thread, green):
             namespace[name] = getattr(green_thread, green)
-    # Locks made from now on are Python ones: the C one belongs to an OS thread.
-    namespace["_CRLock"] = None
+    # The C one belongs to an OS thread.
+    namespace["_CRLock"] = _rlock_class(namespace["_PyRLock"])
     if isinstance(namespace["RLock"], type):
-        namespace["RLock"] = namespace["_PyRLock"]
+        namespace["RLock"] = namespace["_CRLock"]
     if "_set_name" in namespace:
         # Names the OS thread, which belongs to all its green threads (CPython 3.14).
         namespace["_set_name"] = None
@@ -151,12 +186,25 @@ def install(namespace: dict[str, Any]) -> None:
     if "currentThread" in namespace:
         namespace["currentThread"] = current
     main = namespace["_main_thread"]
-    namespace["_os_threads"] = weakref.WeakSet(
+    namespace["_os_threads"] = WeakSet(
         thread for thread in namespace["_active"].values() if thread is not main
     )
     # The interpreter was handed the function itself, so its inside has to change.
     namespace["_after_fork"].__code__ = _after_fork.__code__
     namespace["_shutdown"] = _shutdown(namespace["_shutdown"], namespace)
+
+
+def _rlock_class(python_class: type) -> type:
+    """
+    Return the native class of reentrant locks as one derived from the Python one.
+
+    Programs ask by that class whether their locks were patched: it was what replaced
+    the C one.
+    """
+    body = {"__slots__": (), "__doc__": green_thread.RLock.__doc__}
+    made = type("RLock", (green_thread.RLock, python_class), body)
+    made.__module__ = green_thread.__name__
+    return made
 
 
 def share(namespace: dict[str, Any], copy: dict[str, Any]) -> None:
@@ -185,15 +233,11 @@ def _current_thread(namespace: dict[str, Any]) -> Any:
         thread = active.get(green_thread.get_ident())
         if thread is not None:
             return thread
-        current = getcurrent()
-        if isinstance(current, GreenThread):
-            thread = active[id(current)] = _GreenThread(current)
-            current.link(lambda g: active.pop(id(g), None))
-            return thread
         threads = original("threading")
-        if real_get_ident() == threads.main_thread().ident:
-            return namespace["_main_thread"]
-        return threads.current_thread()
+        host = threads.current_thread()
+        if host is threads.main_thread():
+            host = namespace["_main_thread"]
+        return host if getcurrent().parent is None else _GreenThread(active, host)
 
     return current_thread
 

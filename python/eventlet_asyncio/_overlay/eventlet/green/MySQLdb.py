@@ -13,6 +13,7 @@ import MySQLdb as _mysqldb
 import MySQLdb.connections as _connections
 
 from eventlet import tpool
+from eventlet.patcher import is_monkey_patched as _is_monkey_patched
 from eventlet.patcher import slurp_properties as _slurp_properties
 
 __all__ = list(_mysqldb.__all__)
@@ -51,6 +52,19 @@ class MySQLdbConnections:
 
 
 connections = MySQLdbConnections()
+
+
+def make_green(module: Any) -> None:
+    """
+    Exchange what blocks in `module`, the driver itself.
+    """
+    for name in __patched__:
+        setattr(module, name, globals()[name])
+
+
+if _is_monkey_patched("MySQLdb"):
+    # Loaded by this module, the driver was there too early for the patcher.
+    make_green(_mysqldb)
 
 
 def __getattr__(name: str) -> Any:

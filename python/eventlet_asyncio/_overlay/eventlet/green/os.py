@@ -8,12 +8,16 @@ processes may share. On a blocking one, readiness is asked for first.
 from __future__ import annotations
 
 import stat as _stat
+from fcntl import F_GETFL as _F_GETFL
+from fcntl import fcntl as _fcntl
 from typing import Any
 
 from eventlet import hubs
 from eventlet._patch.copies import borrow as _borrow
 from eventlet._patch.originals import original
 from eventlet.greenthread import sleep as _sleep
+from eventlet.support._offload import await_child as _await_child
+from eventlet.support._offload import read_now as _read_now
 
 _os = original("os")
 _select = original("select")
@@ -23,7 +27,7 @@ __patched__ = ["fdopen", "open", "read", "wait", "waitpid", "write"]
 
 # The system promises room for this many bytes where it calls a pipe writable.
 _PIPE_BUF = getattr(_select, "PIPE_BUF", 512)
-# Waiting for a child that gives no descriptor to watch: first and longest pause.
+# Waiting for children when no OS thread is free for that: first and longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
 
 
@@ -52,16 +56,37 @@ def read(fd: int, n: int) -> bytes:
     """
     Read up to `n` bytes from the descriptor `fd`. Switch point if there are none.
 
+    What a file has on the disk, and not in memory, is fetched by an OS thread.
+
     Raises:
         OSError: If reading fails, or the descriptor is closed during the wait.
     """
+    if n < 0:
+        return _os.read(fd, n)
+    while True:
+        data = _read_now(fd, n)
+        if data is NotImplemented:
+            return _read_when_ready(fd, n)
+        if data is not None:
+            return data
+        hubs.trampoline(fd, read=True)
+
+
+def _read_when_ready(fd: int, n: int) -> bytes:
     while True:
         if not _os.get_blocking(fd) or _ready(fd, _select.POLLIN):
             try:
                 return _os.read(fd, n)
             except BlockingIOError:
                 pass
+        elif _is_opened_for(fd, _os.O_WRONLY):
+            return _os.read(fd, n)  # fails: nothing will ever be ready
         hubs.trampoline(fd, read=True)
+
+
+def _is_opened_for(fd: int, mode: int) -> bool:
+    flags: int = _fcntl(fd, _F_GETFL)
+    return flags & _os.O_ACCMODE == mode
 
 
 def write(fd: int, st: Any) -> int:
@@ -87,6 +112,8 @@ def _write_to_blocking(fd: int, st: Any) -> int:
     if not (_stat.S_ISFIFO(mode) or _stat.S_ISSOCK(mode)):
         _await_writable(fd)
         return _os.write(fd, st)
+    if _is_opened_for(fd, _os.O_RDONLY):
+        return _os.write(fd, st)  # fails: nothing will ever be ready
     data = memoryview(st).cast("B")
     total = 0
     while True:
@@ -123,7 +150,9 @@ def waitpid(pid: int, options: int) -> tuple[int, int]:
         found, status = _os.waitpid(pid, options | _os.WNOHANG)
         if found:
             return found, status
-        if pid <= 0 or options or not _await_exit(pid):
+        if pid > 0 and not options and _await_exit(pid):
+            continue
+        if not _await_child(pid, options):
             _sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -144,13 +173,19 @@ def _await_exit(pid: int) -> bool:
     return True
 
 
-def open(file: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+def open(*args: Any, **kwargs: Any) -> int:
     """
     Open a file and return its descriptor.
 
     Its number may have belonged to a socket before; the hub forgets that one.
+
+    Args:
+        args: What `os.open` takes.
+        kwargs: The same by name; upstream's name of the path is `file`.
     """
-    fd = _os.open(file, flags, mode, dir_fd=dir_fd)
+    if "file" in kwargs:
+        kwargs["path"] = kwargs.pop("file")
+    fd = _os.open(*args, **kwargs)
     hubs.notify_opened(fd)
     return fd
 

@@ -13,6 +13,6 @@ __patched__ = [
     "SelectSelector",
 ]
 
-_derive(globals(), "selectors")
+_derive(globals(), "selectors", keep=("SelectorKey",))
 # The class takes `select.select` for its own; a Python function would become a method.
 SelectSelector._select = staticmethod(_green_select)  # type: ignore[name-defined]  # noqa: F821

@@ -20,6 +20,7 @@ from eventlet._patch.originals import original as _original
 from eventlet.green._ssl_setup import check_wrap, context_for, is_connected
 from eventlet.greenio import real as _real
 from eventlet.greenio.base import CONNECT_ERR, CONNECT_SUCCESS, GreenSocket
+from eventlet.greenio.timeouts import Timeouts
 from eventlet.hubs import IOClosed, trampoline
 from eventlet.semaphore import Semaphore as _Semaphore
 from eventlet.support import get_errno
@@ -50,7 +51,7 @@ _WRITE_AT_ONCE = 1 << 18
 _READ, _WRITE, _HANDSHAKE = "read", "write", "handshake"
 
 
-class GreenSSLSocket(_OriginalSocket):
+class GreenSSLSocket(Timeouts, _OriginalSocket):
     """
     An SSL socket on which waiting lets other green threads run.
 
@@ -212,33 +213,13 @@ class GreenSSLSocket(_OriginalSocket):
             timeout_exc=timeout_exc(f"The {what} operation timed out"),
         )
 
-    def setblocking(self, flag: bool) -> None:
-        """
-        Wait without limit from now on, or, if `flag` is false, never.
-        """
-        self.act_non_blocking = not flag
-        self._timeout = None if flag else 0.0
-
-    def getblocking(self) -> bool:
-        """
-        Say whether calls wait at all.
-        """
-        return not self.act_non_blocking
-
     def settimeout(self, timeout: float | None) -> None:
         """
         Limit each call to `timeout` seconds; None for no limit, 0 for no waiting.
         """
-        self._timeout = _real.check_timeout(timeout)
-        self.act_non_blocking = self._timeout == 0
+        super().settimeout(timeout)
 
-    def gettimeout(self) -> float | None:
-        """
-        Return the limit in seconds: None if there is none, 0.0 if calls never wait.
-        """
-        return 0.0 if self.act_non_blocking else self._timeout
-
-    timeout = property(gettimeout)
+    timeout = property(Timeouts.gettimeout)
 
     # The protocol
 

@@ -3,16 +3,20 @@ The module `subprocess` with pipes and waits that let other green threads run.
 
 It is the interpreter's own module, bound to green modules. Exceptions are those of the
 standard module.
+
+`monkey_patch` binds the standard module itself to green modules, so that what programs
+replace in it keeps its effect; from then on this module shows what that one holds.
 """
 
 from __future__ import annotations
 
 from types import ModuleType as _ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.copies import run_copy as _run_copy
 from eventlet._patch.plan import green_module as _green_module
 from eventlet.greenio.py3 import raw_of as _raw_of
+from eventlet.patcher import is_monkey_patched as _is_monkey_patched
 
 __patched__ = ["Popen"]
 
@@ -48,17 +52,13 @@ def _derive() -> None:
         globals()[name] = getattr(standard, name)
 
 
-_derive()
-_StandardPopen: Any = globals()["Popen"]
+if TYPE_CHECKING:
+    from subprocess import Popen as _Base
+else:
+    _Base = object
 
 
-class Popen(_StandardPopen):
-    """
-    A child process whose pipes are green files.
-
-    Takes what `subprocess.Popen` takes.
-    """
-
+class _GreenPopen(_Base):  # type: ignore[type-arg]
     def __init__(self, args: Any, bufsize: int = -1, *argss: Any, **kwds: Any) -> None:
         for file in (*argss[1:4], *map(kwds.get, ("stdin", "stdout", "stderr"))):
             raw = None if isinstance(file, int) else _raw_of(file)
@@ -109,3 +109,37 @@ def _pause(pid: int, left: float, interval: float) -> None:
     finally:
         hubs.notify_close(watch)
         os.close(watch)
+
+
+def _green_class(standard: Any) -> Any:
+    made = type("Popen", (_GreenPopen, standard), {"__doc__": standard.__doc__})
+    made.__module__ = standard.__module__
+    return made
+
+
+# What the module uses: the green twin's name, and the option that makes the standard
+# module do as well.
+_USED = {
+    "os": "os",
+    "select": "select",
+    "selectors": "select",
+    "threading": "thread",
+    "time": "time",
+}
+
+
+def _install(namespace: dict[str, Any]) -> None:
+    """
+    Make the standard module, whose globals are `namespace`, green.
+    """
+    for name, option in _USED.items():
+        if name in namespace and not _is_monkey_patched(option):
+            namespace[name] = _green_module(name)
+    namespace["io"] = _green_io()
+    namespace["_PopenSelector"] = globals()["_PopenSelector"]
+    namespace["Popen"] = _green_class(namespace["Popen"])
+    globals().update({n: v for n, v in namespace.items() if not n.startswith("__")})
+
+
+_derive()
+Popen: Any = _green_class(globals()["Popen"])

@@ -7,12 +7,16 @@ semaphores, which wake their waiters across OS threads too.
 
 from __future__ import annotations
 
+import signal as _signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.originals import original, real_get_ident
 from eventlet.corolocal import local as _local
-from eventlet.greenthread import spawn_n
+from eventlet.greenthread import sleep, spawn_n
+from eventlet.hubs import get_hub
 from eventlet.lock import Lock
+from eventlet.lock import _RLock as RLock
 from eventlet.support.greenlets import GreenletExit, getcurrent
 from eventlet.timeout import with_timeout
 
@@ -38,12 +42,13 @@ __patched__ = [
 error = _thread.error
 LockType = Lock
 lock = Lock
-interrupt_main = _thread.interrupt_main
 TIMEOUT_MAX = _thread.TIMEOUT_MAX
 
 # The lock that `threading` up to CPython 3.12 has released at the end of a thread, by
 # the identity of its green thread.
 _sentinels: dict[int, Lock] = {}
+# The green threads that run what was given to `start_new_thread`, by identity.
+_running: set[int] = set()
 
 
 def get_ident(gr: Any = None) -> int:
@@ -86,7 +91,27 @@ def start_new_thread(
     """
     _check_call(function, args, kwargs)
     green = spawn_n(_body, function, args, kwargs or {}, None)
+    _announce(function, id(green))
     return id(green)
+
+
+def _announce(function: Any, ident: int) -> None:
+    """
+    Let `Thread.start` return at once in a coroutine, which must not block.
+
+    It waits for the thread to say that it has started, and the thread can only run when
+    the coroutine has let it. So what the thread would say is said for it.
+    """
+    events = sys.modules.get("asyncio.events")
+    thread = getattr(function, "__self__", None)
+    started = getattr(thread, "_started", None)
+    if events is None or started is None or events._get_running_loop() is None:
+        return
+    thread._ident = ident
+    if hasattr(thread, "_tstate_lock"):  # to CPython 3.12
+        thread._tstate_lock = _sentinels[ident] = Lock()
+        thread._tstate_lock.acquire()
+    started.set()
 
 
 def _check_call(function: Any, args: Any, kwargs: Any) -> None:
@@ -102,6 +127,8 @@ def _check_call(function: Any, args: Any, kwargs: Any) -> None:
 
 
 def _body(function: Callable[..., Any], args: Any, kwargs: Any, handle: Any) -> None:
+    me = id(getcurrent())
+    _running.add(me)
     try:
         function(*args, **kwargs)
     except (SystemExit, GreenletExit):
@@ -109,7 +136,8 @@ def _body(function: Callable[..., Any], args: Any, kwargs: Any, handle: Any) -> 
     except Exception:
         _report(function)
     finally:
-        sentinel = _sentinels.pop(id(getcurrent()), None)
+        _running.discard(me)
+        sentinel = _sentinels.pop(me, None)
         if sentinel is not None and sentinel.locked():
             sentinel.release()
         if handle is not None:
@@ -117,8 +145,6 @@ def _body(function: Callable[..., Any], args: Any, kwargs: Any, handle: Any) -> 
 
 
 def _report(function: Any) -> None:
-    import sys
-
     hook = getattr(sys, "unraisablehook", None)
     _type, value, traceback = sys.exc_info()
     from types import SimpleNamespace
@@ -155,6 +181,34 @@ def exit() -> None:
 exit_thread = exit
 
 
+def interrupt_main(signum: int = _signal.SIGINT) -> None:
+    """
+    Have the main thread act as if the signal had arrived.
+
+    In the main OS thread the handler runs in the hub, so that what it raises reaches
+    the main green thread and not the caller. Switch point then.
+
+    Raises:
+        ValueError: If there is no such signal.
+    """
+    main = original("threading").main_thread().ident
+    if real_get_ident() != main or getcurrent().parent is None:
+        _thread.interrupt_main(signum)
+        return
+    if not 0 < signum < _signal.NSIG:
+        message = "signal number out of range"
+        raise ValueError(message)
+    get_hub().schedule_call_global(0, _thread.interrupt_main, signum)
+    sleep(0)
+
+
+def _count() -> int:
+    """
+    Return how many threads run that were started by this module, of both kinds.
+    """
+    return _thread._count() + len(_running)
+
+
 def stack_size(size: int | None = None) -> int:
     """
     Return the stack size of new OS threads, and set it if `size` is given.
@@ -168,10 +222,15 @@ def _set_sentinel() -> Lock:
     """
     Return a lock that is released when the calling thread ends (CPython to 3.12).
     """
-    sentinel = Lock()
     current = getcurrent()
-    if current.parent is not None:
-        _sentinels[id(current)] = sentinel
+    sentinel = _sentinels.get(id(current))
+    if sentinel is None:
+        sentinel = Lock()
+        if current.parent is not None:
+            _sentinels[id(current)] = sentinel
+    elif sentinel.locked():
+        # Taken for this thread already when it was started; the caller takes it again.
+        sentinel.release()
     return sentinel
 
 
@@ -265,6 +324,7 @@ def start_joinable_thread(
         raise RuntimeError(message)
     green = spawn_n(_body, function, (), {}, handle)
     handle._begin(id(green))
+    _announce(function, handle.ident)
     return handle
 
 

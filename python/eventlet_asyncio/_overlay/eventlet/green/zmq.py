@@ -27,6 +27,8 @@ __patched__ = ["Context", "Socket"]
 _zmq: Any = _standard
 
 slurp_properties(_zmq, globals(), ignore=__patched__)
+__all__ = ["deque", "slurp_properties"]
+__all__ += _zmq.__all__
 
 _EAGAIN, _EVENTS, _NOBLOCK = _zmq.EAGAIN, _zmq.EVENTS, _zmq.NOBLOCK
 _POLLIN, _POLLOUT = _zmq.POLLIN, _zmq.POLLOUT

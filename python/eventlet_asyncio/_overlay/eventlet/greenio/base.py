@@ -28,12 +28,10 @@ from eventlet.greenio.real import (
     SOCKET_CLOSED,
     HubSocket,
     RealSocket,
-    check_timeout,
     connect_waiting,
-    family_of,
     forget,
+    kind_of,
     os_module,
-    proto_of,
     resolved,
     set_nonblocking,
     shutdown_safe,
@@ -42,8 +40,9 @@ from eventlet.greenio.real import (
     socket_connect,
     socket_module,
     socket_timeout,
-    type_of,
 )
+from eventlet.greenio.sendfile import Sendfile
+from eventlet.greenio.timeouts import Timeouts
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
@@ -66,10 +65,9 @@ __all__ = [
 
 _MSG_PEEK = int(socket_module.MSG_PEEK)
 _MSG_DONTWAIT = int(getattr(socket_module, "MSG_DONTWAIT", 0))
-_SENDFILE_BLOCK = 1 << 23
 
 
-class GreenSocket:
+class GreenSocket(Timeouts, Sendfile):
     """
     A socket on which waiting lets other green threads run.
 
@@ -78,8 +76,6 @@ class GreenSocket:
 
     # Of the class, so that an instance whose `__init__` never ran can be thrown away.
     fd: Any = None
-    _timeout: float | None = None
-    act_non_blocking = False
     _closed = False
     _io_refs = 0
 
@@ -238,9 +234,7 @@ class GreenSocket:
         return 0
 
     def _resolved(self, address: Any) -> Any:
-        return resolved(
-            address, family_of(self.fd), type_of(self.fd), proto_of(self.fd)
-        )
+        return resolved(address, *kind_of(self.fd))
 
     # Bytes in
 
@@ -366,68 +360,6 @@ class GreenSocket:
             self.fd.sendmsg, buffers, *rest, write=True, flags=flags
         )
 
-    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """
-        Send a file until its end, or `count` bytes of it. Switch point.
-
-        The system copies regular files itself; others are read and sent.
-
-        Returns:
-            The number of bytes sent.
-
-        Raises:
-            ValueError: If the socket never waits, or the arguments make no sense.
-        """
-        try:
-            return self._sendfile_use_sendfile(file, offset, count)
-        except socket_module._GiveupOnSendfile:
-            return self._sendfile_use_send(file, offset, count)
-
-    def _sendfile_use_sendfile(
-        self, file: Any, offset: int = 0, count: int | None = None
-    ) -> int:
-        self._check_sendfile_params(file, offset, count)
-        if self.act_non_blocking:
-            message = "non-blocking sockets are not supported"
-            raise ValueError(message)
-        try:
-            source = file.fileno()
-            size = os_module.fstat(source).st_size
-        except (AttributeError, OSError, ValueError) as error:
-            raise socket_module._GiveupOnSendfile(error) from error
-        if not size:
-            return 0  # an empty file, or one that the system cannot tell the size of
-        total = 0
-        try:
-            while count is None or total < count:
-                left = _SENDFILE_BLOCK if count is None else count - total
-                block = min(left, _SENDFILE_BLOCK)
-                try:
-                    sent = self._until_ready(
-                        self._sendfile_block, source, offset + total, block, write=True
-                    )
-                except TimeoutError:
-                    raise
-                except OSError as error:
-                    if total:
-                        raise
-                    # The system cannot copy from this kind of file.
-                    raise socket_module._GiveupOnSendfile(error) from error
-                if not sent:
-                    break
-                total += sent
-        finally:
-            if total and hasattr(file, "seek"):
-                file.seek(offset + total)
-        return total
-
-    def _sendfile_block(self, source: int, offset: int, count: int) -> int:
-        return os_module.sendfile(self.fileno(), source, offset, count)
-
-    # Plain functions of the standard class, which call nothing but methods of `self`.
-    _check_sendfile_params = RealSocket._check_sendfile_params
-    _sendfile_use_send = RealSocket._sendfile_use_send
-
     # Files and descriptors
 
     def fileno(self) -> int:
@@ -455,9 +387,7 @@ class GreenSocket:
         Return a socket of its own for the same connection, with the same timeout.
         """
         fd = os_module.dup(self.fileno(), *args, **kw)
-        real = HubSocket(
-            family_of(self.fd), type_of(self.fd), proto_of(self.fd), fileno=fd
-        )
+        real = HubSocket(*kind_of(self.fd), fileno=fd)
         new = self._green(real)
         new.settimeout(self.gettimeout())
         return new
@@ -494,38 +424,6 @@ class GreenSocket:
         if not isinstance(fd, HubSocket):
             forget(fd)
         return fd.detach()
-
-    # Timeouts
-
-    def setblocking(self, flag: bool) -> None:
-        """
-        Wait without limit from now on, or, if `flag` is false, never.
-        """
-        self.act_non_blocking = not flag
-        self._timeout = None if flag else 0.0
-
-    def getblocking(self) -> bool:
-        """
-        Say whether calls wait at all.
-        """
-        return not self.act_non_blocking
-
-    def settimeout(self, howlong: float | None) -> None:
-        """
-        Limit each wait to `howlong` seconds; None for no limit, 0 for no waiting.
-
-        Raises:
-            TypeError: If it is no number.
-            ValueError: If it is negative.
-        """
-        self._timeout = check_timeout(howlong)
-        self.act_non_blocking = self._timeout == 0
-
-    def gettimeout(self) -> float | None:
-        """
-        Return the limit in seconds: None if there is none, 0.0 if calls never wait.
-        """
-        return 0.0 if self.act_non_blocking else self._timeout
 
 
 _sock_recv = _core.sock_recv

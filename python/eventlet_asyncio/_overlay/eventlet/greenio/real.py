@@ -37,9 +37,18 @@ _BACKLOG_RETRY = 0.005
 # The descriptors of `_socket.socket`: the properties of the class above it turn each
 # number into an enumeration member, which costs more than the accept around it.
 _plain = RealSocket.__mro__[1]
-family_of, type_of, proto_of = (
+_family, _type, _proto = (
     vars(_plain)[n].__get__ for n in ("family", "type", "proto")
 )
+
+
+def kind_of(sock: Any) -> tuple[int, int, int]:
+    """
+    Return family, type and protocol of `sock`, which may act as a socket without being one.
+    """
+    if isinstance(sock, _plain):
+        return _family(sock), _type(sock), _proto(sock)
+    return sock.family, sock.type, sock.proto
 
 
 def forget(sock: Any) -> None:
@@ -57,6 +66,11 @@ class HubSocket(RealSocket):  # type: ignore[misc,valid-type]
     """
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        # Of the kind that programs know: they see it when one is dropped unclosed.
+        inner = super().__repr__().partition(" ")[2]
+        return f"<eventlet.greenio.base.GreenSocket {inner}"
 
     def _real_close(self, _ss: Any = _plain) -> None:
         forget(self)
@@ -154,9 +168,7 @@ def socket_accept(descriptor: Any) -> Any:
         fd, address = descriptor._accept()
     except BlockingIOError:
         return None
-    family = family_of(descriptor)
-    new = HubSocket(family, type_of(descriptor), proto_of(descriptor), fileno=fd)
-    return new, address
+    return HubSocket(*kind_of(descriptor), fileno=fd), address
 
 
 def connect_waiting(

@@ -154,4 +154,8 @@ def _after_fork_in_child() -> None:
 
 
 _core._set_hub_factory(get_hub)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_core._before_fork,
+    after_in_parent=_core._after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -15,6 +15,7 @@ from eventlet._patch.isolate import protect
 protect()
 
 import asyncio
+import asyncio.log
 import contextlib
 import os
 import warnings
@@ -26,7 +27,7 @@ from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Hub", "is_available"]
 
@@ -68,7 +69,8 @@ class Hub(BaseHub):
             named = os.environ.get(LOOP_VARIABLE)
             current = None if named else _current_loop()
             self._made_loop = current is None
-            self._own_loop = current or _factory(named)()
+            with _unlogged():
+                self._own_loop = current or _factory(named)()
             if not hasattr(self._own_loop, "run_forever"):
                 made, self._own_loop = self._own_loop, None
                 message = (
@@ -105,6 +107,21 @@ class Hub(BaseHub):
     def _debug_slow(self, label: str, what: object, seconds: float) -> None:
         """Report what ran for long."""
         _slow.report(label, what, seconds)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """
+    Keep asyncio from logging that it makes a loop.
+
+    A handler whose lock is green would need the hub that is just being made.
+    """
+    logger = asyncio.log.logger
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
-__all__ = ["READ", "WRITE", "BaseHub", "DebugListener", "FdListener"]
+__all__ = [
+    "READ",
+    "WRITE",
+    "BaseHub",
+    "DebugListener",
+    "FdListener",
+    "g_prevent_multiple_readers",
+    "monotonic",
+]
 
 READ = "read"
 WRITE = "write"
@@ -150,6 +158,10 @@ class BaseHub(_NativeHub):
         overridden = type(self).wait is not BaseHub.wait
         self._open("custom" if overridden else self._driver)
         self._one_reader = g_prevent_multiple_readers
+
+    def get_timers_count(hub) -> int:
+        """Return how many timers are scheduled."""
+        return super().get_timers_count()
 
     # Descriptors
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eventlet.hubs.hub import BaseHub
 
 __all__ = ["Hub", "is_available"]
@@ -14,6 +16,10 @@ def is_available() -> bool:
 
 class Hub(BaseHub):
     """A hub that is driven by the engine's own poller."""
+
+    def add(self, evtype: str, fileno: int, cb: Any, tb: Any, mac: Any = None) -> Any:
+        """Register a listener; see `BaseHub.add`."""
+        return super().add(evtype, fileno, cb, tb, mac)
 
     def register(self, fileno: int, new: bool = False) -> None:
         """Do nothing: the engine registers descriptors as green threads wait."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from eventlet.support import greenlets  # noqa: F401 - part of the public names
+from eventlet.support import greenlets
 
-__all__ = ["bytes_to_str", "get_errno", "wrap_deprecated"]
+__all__ = [
+    "PY33",
+    "bytes_to_str",
+    "get_errno",
+    "greendns",
+    "greenlets",
+    "wrap_deprecated",
+]
 
 PY33 = sys.version_info[:2] == (3, 3)
 

@@ -1,7 +1,5 @@
 """The package `OpenSSL` (pyOpenSSL) on green sockets."""
 
-from OpenSSL import crypto, version
-
-from eventlet.green.OpenSSL import SSL
+from eventlet.green.OpenSSL import SSL, crypto, version
 
 __all__ = ["SSL", "crypto", "version"]

@@ -1,0 +1,524 @@
+"""
+A connection: reads requests, one after the other, and has each served.
+
+There are two ways through. Where a subclass of `HttpProtocol` overrides nothing that
+takes part in a request, and the connection is a plain green socket, native code receives
+and reads heads and makes ``environ`` (`native.serve`). Otherwise each step is a method that can be
+overridden: `handle_one_request`, `parse_request`, `get_environ` and so on. Both ways read heads with
+the same native parser, and share `Exchange` for the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as _socket
+import time
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote
+
+from eventlet._wsgi import native
+from eventlet._wsgi.exchange import Exchange
+from eventlet._wsgi.protocol import (
+    STATE_CLOSE,
+    STATE_IDLE,
+    STATE_REQUEST,
+    FileObjectForHeaders,
+    HeaderLineTooLong,
+    HeadersTooLarge,
+    Input,
+    addr_to_host_port,
+    plain,
+)
+from eventlet.green import BaseHTTPServer
+from eventlet.green.http import client as http_client
+from eventlet.timeout import Timeout
+from eventlet_asyncio import _core
+
+__all__ = [
+    "MINIMUM_CHUNK_SIZE",
+    "STATE_CLOSE",
+    "STATE_IDLE",
+    "STATE_REQUEST",
+    "HttpProtocol",
+]
+
+MINIMUM_CHUNK_SIZE = 4096
+
+_CLOSE: int = _core.HTTP_CLOSE
+_NEW: int = _core.HTTP_NEW
+_EXPECTS: int = _core.HTTP_EXPECTS
+_CHUNKED: int = _core.HTTP_CHUNKED
+_KEEP_ALIVE: int = _core.HTTP_KEEP_ALIVE
+_CAPITALIZE: int = _core.HTTP_CAPITALIZE
+_OLD_SERVER: int = _core.HTTP_OLD_SERVER
+
+#: Errors that say that the client is gone.
+GONE = frozenset(
+    {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED, errno.EBADF}
+)
+
+# At most this much is read after the last response, so that closing does not take back
+# what the client has not read yet.
+_LINGER = 256 << 10
+
+
+_Handler: Any = BaseHTTPServer.BaseHTTPRequestHandler
+
+
+class HttpProtocol(_Handler):
+    """
+    Serves one connection.
+
+    Subclasses may override the methods named in upstream's documentation; a server is
+    told of one by its argument ``protocol``.
+
+    Args:
+        conn_state: A list of the client's address, the connection's socket and its
+            state, which the server looks at when it shuts down.
+        server: The `Server`.
+    """
+
+    protocol_version = "HTTP/1.1"
+    minimum_chunk_size = MINIMUM_CHUNK_SIZE
+    capitalize_response_headers = True
+    wbufsize = 16 << 10
+    disable_nagle_algorithm = False
+    MessageClass: Any = http_client.HTTPMessage
+
+    #: Refuse requests that have both Transfer-Encoding and Content-Length.
+    reject_bad_requests = True
+    #: Seconds from the first byte of a request to the end of its head; None: no limit.
+    header_timeout: float | None = 60.0
+    #: Seconds from the first read of a request's body to its end; None: no limit.
+    body_timeout: float | None = None
+
+    #: Whether native code may use the descriptor directly.
+    is_native = False
+    #: Seconds that sending and receiving may wait.
+    timeout: float | None = None
+    #: Seconds that an idle connection is kept, where the client is told; else None.
+    patience: int | None = None
+    #: Flags that come to those of each request.
+    closing = 0
+
+    headers: Any
+    command: str
+    _addresses: dict[str, Any] | None = None
+    _requested = False
+
+    def __init__(self, conn_state: Any, server: Any) -> None:
+        self.request = conn_state[1]
+        self.client_address = conn_state[0]
+        self.conn_state = conn_state
+        self.server: Any = server
+        # For sends, also where receiving has an own limit.
+        self.timeout = self.request.gettimeout()
+        self.minimum_chunk_size = server.minimum_chunk_size
+        self.setup()
+        try:
+            self.handle()
+        finally:
+            self.finish()
+
+    # The connection
+
+    def setup(self) -> None:
+        """
+        Prepare the connection for the first request.
+        """
+        self._prepare()
+        sock = self.connection = self.request
+        if native.suits(type(self), sock):
+            from eventlet import wsgi
+
+            self.is_native = True
+            self.rfile: Any = _core.HttpReader(
+                sock._fileno,
+                self.server.url_length_limit,
+                wsgi.MAX_HEADER_LINE,
+                wsgi.MAX_TOTAL_HEADER_SIZE,
+                self.reject_bad_requests,
+                self.timeout,
+            )
+            self.wfile: Any = native.SocketWriter(sock)
+        else:
+            self.rfile = sock.makefile("rb", self.rbufsize)
+            self.wfile = sock.makefile("wb", self.wbufsize)
+        if getattr(sock, "family", None) in (_socket.AF_INET, _socket.AF_INET6):
+            # A response in several pieces must not wait for the client's delayed ACK.
+            with suppress(OSError):
+                sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+
+    def finish(self) -> None:
+        """
+        Close the connection's files and tell the client that nothing more comes.
+        """
+        for file in (self.wfile, self.rfile):
+            close = getattr(file, "close", None)
+            if close is not None:
+                # What could not be written belongs to a client that is gone.
+                with suppress(OSError, ValueError):
+                    close()
+        self.server_closes()
+
+    def server_closes(self) -> None:
+        """
+        End the connection in an order in which the client gets the last response.
+
+        A socket that is closed with bytes left to read sends a reset, upon which the
+        client may lose what it has not read. So the end is announced first, and what is
+        there already is read.
+        """
+        sock = self.connection
+        if not self.is_native or sock.fileno() < 0:
+            return
+        try:
+            sock.shutdown(_socket.SHUT_WR)
+            rest = _LINGER
+            while rest > 0:
+                data = sock.fd.recv(min(rest, 65536))
+                if not data:
+                    break
+                rest -= len(data)
+        except OSError:
+            # Nothing there, or nobody.
+            pass
+
+    def handle(self) -> None:
+        """
+        Serve requests until one of the two sides closes the connection. Switch point.
+        """
+        self.close_connection = True
+        if self.is_native:
+            native.serve(self)
+            return
+        while True:
+            self.handle_one_request()
+            if self.conn_state[2] is STATE_CLOSE:
+                self.close_connection = True
+            if self.close_connection:
+                break
+
+    def _prepare(self) -> None:
+        """Find out what is the same for all requests of the connection."""
+        server = self.server
+        if server.max_http_version:
+            self.protocol_version = server.max_http_version
+        if not server.capitalize_response_headers:
+            self.capitalize_response_headers = False
+        flags = _CAPITALIZE if self.capitalize_response_headers else 0
+        if self.protocol_version == "HTTP/1.0":
+            flags |= _OLD_SERVER
+        keepalive = server.keepalive
+        if not keepalive:
+            flags |= _CLOSE
+        elif keepalive is not True:
+            self.patience = int(keepalive)
+        self.closing = flags
+
+    @property
+    def _idle(self) -> float | None:
+        """Seconds to wait for the next request."""
+        keepalive = self.server.keepalive
+        if self._requested and keepalive is not True:
+            return float(keepalive)
+        return self.timeout
+
+    def send_bytes(self, data: bytes) -> None:
+        """
+        Send `data`, all of it. Switch point.
+        """
+        if self.is_native:
+            self.connection.sendall(data)
+        else:
+            self.wfile.write(data)
+            self.wfile.flush()
+
+    def _set_idle(self) -> None:
+        """Let a server that shuts down close the connection at once."""
+        if self.conn_state[2] is not STATE_CLOSE:
+            self.conn_state[2] = STATE_IDLE
+
+    # Requests
+
+    def _body(self, flags: int, length: int) -> Input:
+        """Return the body of a request; -1 is no length."""
+        body = Input(
+            self.rfile,
+            None if length < 0 else length,
+            self.connection,
+            None,
+            None,
+            flags & _CHUNKED != 0,
+        )
+        if flags & _EXPECTS:
+            body.wfile = self.wfile
+            body.wfile_line = b"HTTP/1.1 100 Continue\r\n"
+        if self.body_timeout is not None:
+            body.timeout = self.body_timeout
+        return body
+
+    def _remember(self, environ: dict[str, Any]) -> None:
+        """Set what the methods that write the log look at."""
+        self.command = environ["REQUEST_METHOD"]
+        path = environ["RAW_PATH_INFO"]
+        query = environ.get("QUERY_STRING")
+        self.path = path if query is None else f"{path}?{query}"
+        self.request_version = environ["SERVER_PROTOCOL"]
+        self.requestline = f"{self.command} {self.path} {self.request_version}"
+        asked = (
+            "HTTP_X_FORWARDED_FOR" in environ
+            or type(self).get_client_address is not HttpProtocol.get_client_address
+        )
+        self.headers = self._message(environ["headers_raw"] if asked else ())
+
+    def _message(self, headers: Any) -> Any:
+        message = self.MessageClass()
+        for name, value in headers:
+            message.set_raw(name, value)
+        return message
+
+    def _of_connection(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """Add to ``environ`` what is the same for all requests of the connection."""
+        if self._addresses is None:
+            host, port = addr_to_host_port(self.request.getsockname())
+            addresses = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
+            host, port = addr_to_host_port(self.client_address)
+            addresses.update(REMOTE_ADDR=host, REMOTE_PORT=str(port))
+            self._addresses = addresses
+        environ.update(self._addresses)
+        environ["GATEWAY_INTERFACE"] = "CGI/1.1"
+        environ["SCRIPT_NAME"] = ""
+        environ["CONTENT_TYPE"] = "text/plain"
+        return environ
+
+    # Requests, step by step
+
+    def handle_one_request(self) -> None:
+        """
+        Read one request and have it served. Switch point.
+        """
+        if self.conn_state[2] is STATE_CLOSE:
+            self.close_connection = True
+            return
+        try:
+            there = self._await_request()
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            there = False
+        if not there:
+            self.close_connection = True
+            return
+        limit = self.header_timeout
+        if limit is None:
+            parsed = self._read_head()
+        else:
+            with Timeout(limit, TimeoutError("timed out")):
+                parsed = self._read_head()
+        self._requested = True
+        if not parsed:
+            self.close_connection = True
+            return
+        if self.conn_state[2] is not STATE_CLOSE:
+            self.conn_state[2] = STATE_REQUEST
+        self.environ = self.get_environ()
+        self.application = self.server.app
+        self.handle_one_response()
+        if self.conn_state[2] is not STATE_CLOSE:
+            self.conn_state[2] = STATE_IDLE
+
+    def _await_request(self) -> bool:
+        """Wait for a request's first byte; False at the end. Switch point."""
+        peek = getattr(self.rfile, "peek", None)
+        if peek is None:
+            # Without a buffer a byte cannot be waited for and left where it is.
+            return True
+        idle = self._idle
+        if idle == self.timeout:
+            return bool(peek(1))
+        self.connection.settimeout(idle)
+        try:
+            return bool(peek(1))
+        finally:
+            if self.connection.fileno() >= 0:
+                self.connection.settimeout(self.timeout)
+
+    def _read_head(self) -> bool:
+        """Read a head; False if there is none, or none that is served. Switch point."""
+        limit = self.server.url_length_limit
+        for _ in range(8):
+            self.raw_requestline = self.rfile.readline(limit + 1)
+            # Empty lines before a request are skipped, but not for ever.
+            if self.raw_requestline != b"\r\n":
+                break
+        if not self.raw_requestline:
+            return False
+        if len(self.raw_requestline) > limit:
+            self._refuse(414, "Request URI Too Long", "")
+            return False
+        rfile = self.rfile
+        self.rfile = FileObjectForHeaders(rfile)
+        try:
+            return self.parse_request()
+        except HeaderLineTooLong:
+            self._refuse(400, "Header Line Too Long", "")
+        except HeadersTooLarge:
+            self._refuse(400, "Headers Too Large", "")
+        finally:
+            self.rfile = rfile
+        return False
+
+    def parse_request(self) -> bool:
+        """
+        Read the head behind ``raw_requestline`` and set what it says. Switch point.
+
+        Returns:
+            False if it is refused; the client has been told then.
+
+        Raises:
+            HeaderLineTooLong: If a line is.
+            HeadersTooLarge: If all lines are.
+        """
+        self.close_connection = True
+        lines = [self.raw_requestline]
+        if not self.raw_requestline.endswith(b"\n"):
+            return False
+        while True:
+            line = self.rfile.readline()
+            if not line.endswith(b"\n"):
+                return False
+            lines.append(line)
+            if line in (b"\r\n", b"\n"):
+                break
+        self.requestline = self.raw_requestline.decode("latin-1").rstrip("\r\n")
+        self.command = ""
+        try:
+            method, path, minor, headers, flags, length = _core.http_parse(
+                b"".join(lines), self.reject_bad_requests
+            )
+        except _core.HttpRefusal as refusal:
+            self._refuse(*refusal.args)
+            return False
+        self.command = method
+        self.path = path
+        self.request_version = f"HTTP/1.{minor}"
+        self.headers = self._message(headers)
+        self._flags, self._length = flags, length
+        closes = flags & _CLOSE or not flags & (_NEW | _KEEP_ALIVE)
+        self.close_connection = bool(closes)
+        return not flags & _EXPECTS or self.handle_expect_100()
+
+    def handle_expect_100(self) -> bool:
+        """
+        Leave it to the application's first read to send "100 Continue".
+
+        Returns:
+            Whether the request is served.
+        """
+        return True
+
+    def formalize_key_naming(self, k: str) -> str | None:
+        """
+        Return the key of a header in ``environ``, without ``HTTP_``; None to leave it out.
+
+        Names with an underscore are left out: they would be taken for those with a
+        hyphen at the same place, which a proxy may have set or checked.
+        """
+        if "_" in k:
+            return None
+        return k.replace("-", "_").upper()
+
+    def get_environ(self) -> dict[str, Any]:
+        """
+        Return ``environ`` for the request that was read.
+        """
+        environ = self._of_connection(self.server.get_environ())
+        environ["REQUEST_METHOD"] = self.command
+        path, question, query = self.path.partition("?")
+        environ["RAW_PATH_INFO"] = path
+        environ["PATH_INFO"] = unquote(path, encoding="latin-1")
+        if question:
+            environ["QUERY_STRING"] = query
+        environ["SERVER_PROTOCOL"] = self.request_version
+        content_type = self.headers.get("content-type")
+        if content_type is None:
+            content_type = self.headers.get_content_type()
+        environ["CONTENT_TYPE"] = content_type
+        length = self.headers.get("content-length")
+        if length is not None:
+            environ["CONTENT_LENGTH"] = length
+        raw = tuple(
+            (name, value.strip(" \t\r\n")) for name, value in self.headers.items()
+        )
+        environ["headers_raw"] = raw
+        given: dict[str, str] = {}
+        for name, value in raw:
+            key = self.formalize_key_naming(name)
+            if key and key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+                given[key] = f"{given[key]},{value}" if key in given else value
+        environ.update(given)
+        body = self._body(self._flags, self._length)
+        environ["wsgi.input"] = environ["eventlet.input"] = body
+        environ["eventlet.posthooks"] = []
+        environ["eventlet.set_idle"] = self._set_idle
+        return environ
+
+    def handle_one_response(self) -> None:
+        """
+        Have the application serve the request in ``environ``. Switch point.
+        """
+        began = time.time()
+        exchange = Exchange(
+            self, self.environ, self.environ["eventlet.input"], self._flags
+        )
+        if exchange.run(self.application):
+            self.close_connection = True
+        exchange.run_posthooks()
+        if self.server.log_output:
+            exchange.log(began)
+
+    # Refusals and logs
+
+    def _refuse(self, code: int, reason: str, detail: str) -> None:
+        """Answer a request that is not served, and close the connection."""
+        self.close_connection = True
+        self.server.log.debug(
+            f"({self.server.pid}) {code} {reason} to {self.client_address!r}: {detail}"
+        )
+        head = f"HTTP/1.0 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        with suppress(OSError):
+            self.send_bytes(head.encode("latin-1"))
+
+    def get_client_address(self) -> tuple[Any, Any]:
+        """
+        Return host and port of the client for the log.
+
+        Where proxies tell whom they speak for, the host is a list of all, the client
+        first, unless the server runs with ``log_x_forwarded_for=False``.
+        """
+        host, port = addr_to_host_port(self.client_address)
+        if self.server.log_x_forwarded_for:
+            forwarded = self.headers.get("X-Forwarded-For", "").replace(" ", "")
+            if forwarded:
+                host = f"{forwarded},{host}"
+        return host, port
+
+    def address_string(self) -> str:
+        """
+        Return the client's host.
+        """
+        return str(addr_to_host_port(self.client_address)[0])
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """
+        Write a line to the server's log.
+        """
+        message = plain(format % args)
+        date = self.log_date_time_string()
+        self.server.log.info(f"{self.address_string()} - - [{date}] {message}")
+
+
+native.remember(HttpProtocol)

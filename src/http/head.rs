@@ -1,0 +1,336 @@
+//! Request heads: where one ends, and what it says.
+//!
+//! [`Scanner`] looks at each byte once, however many pieces the head comes in, and enforces
+//! the limits on the way: a client cannot make us hold more than `Limits::total` bytes, nor
+//! parse the same bytes again and again. [`parse`] runs once, on a complete head.
+
+use std::mem::MaybeUninit;
+
+use memchr::memchr;
+
+/// How many header fields a head may have.
+pub const MAX_FIELDS: usize = 256;
+
+/// Sizes in bytes, line ends included, beyond which a head is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub request_line: usize,
+    pub header_line: usize,
+    pub total: usize,
+}
+
+/// Why a request is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    RequestLineTooLong,
+    HeaderLineTooLong,
+    HeadersTooLarge,
+    /// Not HTTP, or not unmistakable; the text says what is wrong.
+    Malformed(&'static str),
+    UnknownVersion,
+    /// A transfer coding other than `chunked`.
+    UnknownCoding,
+}
+
+impl Refusal {
+    /// Status code and reason phrase of the answer.
+    pub const fn status(self) -> (u16, &'static str) {
+        match self {
+            Self::RequestLineTooLong => (414, "Request URI Too Long"),
+            Self::HeaderLineTooLong => (400, "Header Line Too Long"),
+            Self::HeadersTooLarge => (400, "Headers Too Large"),
+            Self::Malformed(_) => (400, "Bad Request"),
+            Self::UnknownVersion => (505, "HTTP Version Not Supported"),
+            Self::UnknownCoding => (501, "Not Implemented"),
+        }
+    }
+
+    /// What was wrong, for the log.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::RequestLineTooLong => "the request line is longer than url_length_limit",
+            Self::HeaderLineTooLong => "a header line is longer than MAX_HEADER_LINE",
+            Self::HeadersTooLarge => "the head is larger than MAX_TOTAL_HEADER_SIZE",
+            Self::Malformed(text) => text,
+            Self::UnknownVersion => "the version is neither HTTP/1.0 nor HTTP/1.1",
+            Self::UnknownCoding => "a Transfer-Encoding other than chunked",
+        }
+    }
+}
+
+/// Finds the end of a head that arrives in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scanner {
+    /// Bytes looked at.
+    seen: usize,
+    /// Where the line begins that `seen` is in.
+    line: usize,
+    /// Where the header lines begin; 0 before the request line has ended.
+    fields: usize,
+}
+
+impl Scanner {
+    /// Looks at what is new in `data`, which begins where it always began, and returns the
+    /// length of the head if it is complete.
+    ///
+    /// # Errors
+    /// A limit is exceeded, or a line does not end with CR LF.
+    pub fn advance(&mut self, data: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
+        while let Some(found) = memchr(b'\n', &data[self.seen..]) {
+            let end = self.seen + found;
+            if end == self.line || data[end - 1] != b'\r' {
+                return Err(Refusal::Malformed("a line ends without CR"));
+            }
+            let next = end + 1;
+            self.check(next, limits)?;
+            self.seen = next;
+            if end - 1 > self.line {
+                if self.fields == 0 {
+                    self.fields = next;
+                }
+            } else if self.fields != 0 {
+                return Ok(Some(next));
+            } else if next > limits.request_line {
+                // Empty lines before a request are skipped, but not for ever.
+                return Err(Refusal::RequestLineTooLong);
+            }
+            self.line = next;
+        }
+        self.seen = data.len();
+        self.check(self.seen, limits)?;
+        Ok(None)
+    }
+
+    fn check(&self, end: usize, limits: &Limits) -> Result<(), Refusal> {
+        if self.fields == 0 {
+            if end - self.line > limits.request_line {
+                return Err(Refusal::RequestLineTooLong);
+            }
+        } else if end - self.line > limits.header_line {
+            return Err(Refusal::HeaderLineTooLong);
+        } else if end - self.fields > limits.total {
+            return Err(Refusal::HeadersTooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// How the end of a request's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing was said: there is none.
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// What a complete head says. `fields` are all of it, in order.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any combination occurs"
+)]
+#[derive(Debug)]
+pub struct Head<'a> {
+    pub method: &'a str,
+    pub target: &'a str,
+    /// 0 or 1: the minor version.
+    pub minor: u8,
+    pub fields: &'a [httparse::Header<'a>],
+    pub body: Body,
+    /// `Connection: close`.
+    pub close: bool,
+    /// `Connection: keep-alive`.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue`.
+    pub expects: bool,
+    /// The framing is legal but suspicious: the connection must not be used again.
+    pub doubtful: bool,
+}
+
+/// Room for the fields of one head.
+pub type Fields<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_FIELDS];
+
+/// Reads a complete head, as [`Scanner`] delimits it.
+///
+/// With `strict` unset, Transfer-Encoding and Content-Length may occur together: the former
+/// counts, as old clients expect. Everything else is refused all the same.
+///
+/// # Errors
+/// The head is malformed, or can be understood in two ways.
+pub fn parse<'a>(
+    head: &'a [u8],
+    fields: &'a mut Fields<'a>,
+    strict: bool,
+) -> Result<Head<'a>, Refusal> {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, fields) {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        Ok(_) => return Err(Refusal::Malformed("the head does not end where it should")),
+        Err(httparse::Error::Version) => return Err(version_of(head)),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadersTooLarge),
+        Err(error) => return Err(Refusal::Malformed(explain(error))),
+    }
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(Refusal::Malformed("the request line is incomplete"));
+    };
+    let mut result = Head {
+        method,
+        target,
+        minor,
+        fields: request.headers,
+        body: Body::None,
+        close: false,
+        keep_alive: false,
+        expects: false,
+        doubtful: false,
+    };
+    interpret(&mut result, strict)?;
+    Ok(result)
+}
+
+const fn explain(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => {
+            "a header name is malformed: no token, followed by a space, or a folded line"
+        }
+        httparse::Error::HeaderValue => "a header value has control characters",
+        httparse::Error::NewLine => "a CR stands alone",
+        httparse::Error::Token => "the request line is malformed",
+        _ => "the head is malformed",
+    }
+}
+
+/// Tells a version that we do not speak from something that is no HTTP at all.
+fn version_of(head: &[u8]) -> Refusal {
+    let mut lines = head.split(|&byte| matches!(byte, b'\r' | b'\n'));
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let mut words = line.split(|&byte| byte == b' ');
+    let version = (words.next(), words.next(), words.next(), words.next());
+    if let (Some(_), Some([_, ..]), Some(version), None) = version
+        && let Some([major, b'.', minor]) = version.strip_prefix(b"HTTP/")
+        && major.is_ascii_digit()
+        && minor.is_ascii_digit()
+    {
+        return Refusal::UnknownVersion;
+    }
+    Refusal::Malformed("the request line does not end with one space and an HTTP version")
+}
+
+/// Reads the fields that decide about framing and the connection.
+fn interpret(head: &mut Head<'_>, strict: bool) -> Result<(), Refusal> {
+    let (mut length, mut chunked, mut host) = (None, false, false);
+    for field in head.fields {
+        let name = field.name.as_bytes();
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if host {
+                    return Err(Refusal::Malformed("Host is given twice"));
+                }
+                host = true;
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                head.expects |= field.value.eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in field.value.split(|&byte| byte == b',') {
+                    let option = option.trim_ascii();
+                    head.close |= option.eq_ignore_ascii_case(b"close");
+                    head.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                if length.is_some() {
+                    return Err(Refusal::Malformed("Content-Length is given twice"));
+                }
+                length = Some(number(field.value)?);
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if chunked {
+                    return Err(Refusal::Malformed("Transfer-Encoding is given twice"));
+                }
+                if !field.value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Refusal::UnknownCoding);
+                }
+                chunked = true;
+            }
+            _ => {}
+        }
+    }
+    head.body = match (chunked, length) {
+        (true, Some(_)) if strict => {
+            return Err(Refusal::Malformed(
+                "Transfer-Encoding and Content-Length are given together",
+            ));
+        }
+        (true, _) => {
+            // RFC 9112, 6.1: whoever forwarded this may have understood it differently.
+            head.doubtful = length.is_some() || head.minor == 0;
+            Body::Chunked
+        }
+        (false, Some(length)) => Body::Length(length),
+        (false, None) => Body::None,
+    };
+    Ok(())
+}
+
+fn number(value: &[u8]) -> Result<u64, Refusal> {
+    const MALFORMED: Refusal = Refusal::Malformed("Content-Length is not a number");
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(MALFORMED);
+    }
+    // Digits are ASCII, so this fails for sizes that no variable holds only.
+    let text = std::str::from_utf8(value).map_err(|_| MALFORMED)?;
+    let number: u64 = text.parse().map_err(|_| MALFORMED)?;
+    if i64::try_from(number).is_err() {
+        return Err(MALFORMED);
+    }
+    Ok(number)
+}
+
+/// The path and the query of a request target, both as they were sent.
+pub fn split_target(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+/// Replaces `%XX` by the byte it stands for; `None` if there is none.
+pub fn unquote(path: &[u8]) -> Option<Vec<u8>> {
+    let first = memchr(b'%', path)?;
+    let mut out = Vec::with_capacity(path.len());
+    out.extend_from_slice(&path[..first]);
+    let mut rest = &path[first..];
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'%'
+            && let [high, low, tail @ ..] = tail
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            out.push(high << 4 | low);
+            rest = tail;
+        } else {
+            out.push(byte);
+            rest = tail;
+        }
+    }
+    Some(out)
+}
+
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Whether no server may take this header over: its name would be read as another one.
+pub fn is_ambiguous(name: &[u8]) -> bool {
+    name.contains(&b'_')
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+use std::mem::MaybeUninit;
+
+use super::{Body, Head, Limits, MAX_FIELDS, Refusal, Scanner, parse, split_target, unquote};
+
+const LIMITS: Limits = Limits {
+    request_line: 64,
+    header_line: 64,
+    total: 256,
+};
+
+fn scan(data: &[u8]) -> Result<Option<usize>, Refusal> {
+    Scanner::default().advance(data, &LIMITS)
+}
+
+fn with<T>(head: &[u8], strict: bool, look: impl FnOnce(Result<Head<'_>, Refusal>) -> T) -> T {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    look(parse(head, &mut fields, strict))
+}
+
+fn body(fields: &str) -> Result<Body, Refusal> {
+    let head = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+    with(head.as_bytes(), true, |head| head.map(|head| head.body))
+}
+
+fn malformed(result: Result<Body, Refusal>) -> bool {
+    matches!(result, Err(Refusal::Malformed(_)))
+}
+
+#[test]
+fn a_head_ends_at_the_same_byte_however_it_is_cut() {
+    let data = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nBODY\r\n\r\n";
+    let whole = scan(data);
+    assert_eq!(whole, Ok(Some(data.len() - 8)));
+    for cut in 0..data.len() {
+        let mut scanner = Scanner::default();
+        let first = scanner.advance(&data[..cut], &LIMITS);
+        let result = match first {
+            Ok(None) => scanner.advance(data, &LIMITS),
+            other => other,
+        };
+        assert_eq!(result, whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn limits_hold_before_a_line_is_complete() {
+    let long = "a".repeat(70);
+    assert_eq!(scan(long.as_bytes()), Err(Refusal::RequestLineTooLong));
+    let field = format!("GET / HTTP/1.1\r\nA: {long}");
+    assert_eq!(scan(field.as_bytes()), Err(Refusal::HeaderLineTooLong));
+    let many = format!("GET / HTTP/1.1\r\n{}", "Name: value\r\n".repeat(20));
+    assert_eq!(scan(many.as_bytes()), Err(Refusal::HeadersTooLarge));
+    let empty = "\r\n".repeat(40);
+    assert_eq!(scan(empty.as_bytes()), Err(Refusal::RequestLineTooLong));
+}
+
+#[test]
+fn a_bare_line_feed_ends_no_line() {
+    for data in [
+        &b"GET / HTTP/1.1\nHost: a\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\n",
+        b"\nGET / HTTP/1.1\r\n\r\n",
+    ] {
+        assert!(matches!(scan(data), Err(Refusal::Malformed(_))));
+    }
+}
+
+#[test]
+fn a_plain_head_is_understood() {
+    with(
+        b"\r\nPUT /a?b HTTP/1.1\r\nHost:  a \r\nExpect: 100-Continue\r\nConnection: x, Keep-Alive\r\nContent-Length: 12\r\n\r\n",
+        true,
+        |head| {
+            let head = head.expect("legal");
+            assert_eq!((head.method, head.target, head.minor), ("PUT", "/a?b", 1));
+            assert_eq!(head.body, Body::Length(12));
+            assert!(head.expects && head.keep_alive && !head.close && !head.doubtful);
+            assert_eq!(head.fields[0].value, b"a");
+        },
+    );
+}
+
+#[test]
+fn the_end_of_a_body_is_told_in_one_way_only() {
+    assert_eq!(body(""), Ok(Body::None));
+    assert_eq!(body("Content-Length: 0\r\n"), Ok(Body::Length(0)));
+    assert_eq!(body("Transfer-Encoding: Chunked\r\n"), Ok(Body::Chunked));
+    for fields in [
+        "Content-Length: 3\r\nContent-Length: 3\r\n",
+        "Content-Length: 3\r\ncontent-length: 4\r\n",
+        "Content-Length: 3, 3\r\n",
+        "Content-Length: +3\r\n",
+        "Content-Length: -3\r\n",
+        "Content-Length: 0x3\r\n",
+        "Content-Length: 3 3\r\n",
+        "Content-Length: 1_0\r\n",
+        "Content-Length:\r\n",
+        "Content-Length: \r\n",
+        "Content-Length: 9223372036854775808\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        assert!(malformed(body(fields)), "{fields:?}");
+    }
+    for coding in [
+        "identity",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked;a",
+        "xchunked",
+        "",
+        "\u{b}chunked",
+    ] {
+        assert!(
+            body(&format!("Transfer-Encoding: {coding}\r\n")).is_err(),
+            "{coding:?}"
+        );
+    }
+}
+
+#[test]
+fn header_lines_have_one_reading() {
+    for fields in [
+        "Host: a\r\n b\r\n",                // folded
+        " Host: a\r\n",                     // folded into the request line
+        "Content-Length : 3\r\n",           // space before the colon
+        "Transfer-Encoding\t: chunked\r\n", // the same with a tab
+        "Host a\r\n",                       // no colon
+        ": a\r\n",                          // no name
+        "A\u{e9}: b\r\n",                   // no token
+        "A: b\0c\r\n",                      // NUL
+        "A: b\u{7f}c\r\n",                  // control character
+        "A: b\rc\r\n",                      // CR alone
+        "Host: a\r\nhost: b\r\n",           // two hosts
+    ] {
+        assert!(malformed(body(fields)), "{fields:?}");
+    }
+}
+
+#[test]
+fn request_lines_have_one_reading() {
+    let line = |line: &str| {
+        with(format!("{line}\r\n\r\n").as_bytes(), true, |head| {
+            head.map(|head| head.minor)
+        })
+    };
+    assert_eq!(line("GET / HTTP/1.0"), Ok(0));
+    assert_eq!(line("GET / HTTP/1.1"), Ok(1));
+    assert_eq!(line("GET / HTTP/2.0"), Err(Refusal::UnknownVersion));
+    assert_eq!(line("GET / HTTP/1.2"), Err(Refusal::UnknownVersion));
+    for text in [
+        "GET /",
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET\t/ HTTP/1.1",
+        "GET / http/1.1",
+        "GET / HTTP/11",
+        "GET /\0 HTTP/1.1",
+        "GET /a b HTTP/1.1",
+        "G@T / HTTP/1.1",
+        "/ HTTP/1.1",
+    ] {
+        assert!(
+            matches!(line(text), Err(Refusal::Malformed(_))),
+            "{text:?}: {:?}",
+            line(text)
+        );
+    }
+}
+
+#[test]
+fn framing_that_others_may_read_differently_ends_the_connection() {
+    let both = b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n";
+    with(both, false, |head| {
+        let head = head.expect("allowed when not strict");
+        assert_eq!(head.body, Body::Chunked);
+        assert!(head.doubtful);
+    });
+    let old = b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+    with(old, true, |head| assert!(head.expect("legal").doubtful));
+}
+
+#[test]
+fn targets_are_split_and_unquoted() {
+    assert_eq!(split_target("/a?b?c"), ("/a", Some("b?c")));
+    assert_eq!(split_target("/a"), ("/a", None));
+    assert_eq!(unquote(b"/a"), None);
+    assert_eq!(unquote(b"/%41%zz%4").as_deref(), Some(&b"/A%zz%4"[..]));
+    assert_eq!(unquote(b"%e4%BD").as_deref(), Some(&b"\xe4\xbd"[..]));
+}

@@ -1,0 +1,158 @@
+use super::{Fault, Framing, Reply, Terms, capitalize};
+
+const NEW: Terms = Terms {
+    minor: 1,
+    old_server: false,
+    head: false,
+    close: false,
+    keep_alive: false,
+    capitalize: true,
+};
+
+fn make(
+    terms: Terms,
+    status: &str,
+    fields: &[(&str, &str)],
+    known: Option<u64>,
+) -> Result<(String, Framing, bool), Fault> {
+    let mut out = Vec::new();
+    let mut reply = Reply::new(&mut out, terms, status.as_bytes())?;
+    for (name, value) in fields {
+        reply.field(name.as_bytes(), value.as_bytes())?;
+    }
+    let (framing, close) = reply.finish(known, 0, Some(7));
+    let text = String::from_utf8(out).expect("ASCII");
+    let text = text.replace("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "");
+    Ok((text, framing, close))
+}
+
+#[test]
+fn a_known_size_is_announced_once() {
+    let fields = [("content-length", "3"), ("x-a", "b")];
+    assert_eq!(
+        make(NEW, "200 OK", &fields, Some(9)),
+        Ok((
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-A: b\r\n\r\n".into(),
+            Framing::Length(3),
+            false
+        ))
+    );
+    assert_eq!(
+        make(NEW, "200 OK", &[], Some(9)),
+        Ok((
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".into(),
+            Framing::Length(9),
+            false
+        ))
+    );
+}
+
+#[test]
+fn an_unknown_size_is_chunked_or_ends_the_connection() {
+    assert_eq!(
+        make(NEW, "200 OK", &[], None),
+        Ok((
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
+            Framing::Chunked,
+            false
+        ))
+    );
+    let old = Terms {
+        minor: 0,
+        keep_alive: true,
+        ..NEW
+    };
+    assert_eq!(
+        make(old, "200 OK", &[], None),
+        Ok((
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".into(),
+            Framing::Close,
+            true
+        ))
+    );
+}
+
+#[test]
+fn responses_without_body_announce_none() {
+    for status in ["204 No Content", "100 Continue"] {
+        let fields = [("Content-Length", "3"), ("Transfer-Encoding", "chunked")];
+        let (text, framing, close) = make(NEW, status, &fields, Some(3)).expect("legal");
+        assert_eq!(text, format!("HTTP/1.1 {status}\r\n\r\n"));
+        assert_eq!((framing, close), (Framing::None, false));
+    }
+    let (text, framing, _) = make(NEW, "304 Not Modified", &[], Some(3)).expect("legal");
+    assert_eq!(text, "HTTP/1.1 304 Not Modified\r\n\r\n");
+    assert_eq!(framing, Framing::None);
+}
+
+#[test]
+fn a_response_to_head_announces_what_it_does_not_send() {
+    let head = Terms { head: true, ..NEW };
+    let (text, framing, close) = make(head, "200 OK", &[], Some(3)).expect("legal");
+    assert_eq!(text, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+    assert_eq!((framing, close), (Framing::None, false));
+}
+
+#[test]
+fn the_connection_header_says_what_happens() {
+    let close = Terms { close: true, ..NEW };
+    let keep = Terms {
+        keep_alive: true,
+        ..NEW
+    };
+    let old = Terms { minor: 0, ..NEW };
+    for (terms, fields, expected, closes) in [
+        (close, &[][..], "Connection: close\r\n", true),
+        (old, &[], "Connection: close\r\n", true),
+        (
+            keep,
+            &[],
+            "Keep-Alive: timeout=7\r\nConnection: keep-alive\r\n",
+            false,
+        ),
+        (NEW, &[], "", false),
+        (
+            keep,
+            &[("connection", "x, Close")],
+            "Connection: x, Close\r\n",
+            true,
+        ),
+    ] {
+        let mut fields = fields.to_vec();
+        fields.insert(0, ("Content-Length", "0"));
+        let (text, _, close) = make(terms, "200 OK", &fields, None).expect("legal");
+        assert_eq!(
+            text,
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{expected}\r\n")
+        );
+        assert_eq!(close, closes);
+    }
+}
+
+#[test]
+fn nothing_breaks_out_of_its_header() {
+    for (status, name, value, fault) in [
+        ("200 OK\r\nSet-Cookie: a=b", "a", "b", Fault::Status),
+        ("OK", "a", "b", Fault::Status),
+        ("099 Low", "a", "b", Fault::Status),
+        ("2000 OK", "a", "b", Fault::Status),
+        ("200 OK", "a: b\r\nc", "d", Fault::Name),
+        ("200 OK", "", "d", Fault::Name),
+        ("200 OK", "a", "b\nc: d", Fault::Value),
+        ("200 OK", "a", "b\rc", Fault::Value),
+        ("200 OK", "a", "b\0c", Fault::Value),
+        ("200 OK", "content-length", "+1", Fault::Length),
+        ("200 OK", "content-length", "", Fault::Length),
+    ] {
+        assert_eq!(make(NEW, status, &[(name, value)], None), Err(fault));
+    }
+    let fields = [("Content-Length", "1"), ("content-length", "2")];
+    assert_eq!(make(NEW, "200 OK", &fields, None), Err(Fault::Length));
+}
+
+#[test]
+fn names_are_capitalized_by_parts() {
+    let mut name = *b"sOMe-wEIRD-1x";
+    capitalize(&mut name);
+    assert_eq!(&name, b"Some-Weird-1x");
+}

@@ -1,0 +1,55 @@
+"""
+Run real applications, each program of ``programs/`` in a process of its own.
+
+A program says in its docstring what it promises, asserts that, and prints
+``pass`` as its last line.  Lines at its top speak to this runner:
+
+``# needs: distribution ...``  skips it where one of them is not installed;
+``# server: name ...``  starts servers, whose addresses the program finds in
+variables ``APPS_<NAME>``;
+``# env: NAME=value``  sets a variable.
+
+``APPS_HUB`` chooses what they run on: ``asyncio``, the default, is this
+distribution; any other name is a hub of the upstream Eventlet installed beside
+it.  What fails on both says nothing about us.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+HUB = os.environ.get("APPS_HUB", "asyncio")
+PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.py"))
+
+
+def said(name: str, text: str) -> list[str]:
+    """Return the words of the lines that speak to the runner under a name."""
+    return " ".join(re.findall(rf"^# {name}: (.*)$", text, re.MULTILINE)).split()
+
+
+def test_programs_run_on_the_chosen_eventlet(run_isolated):
+    """The comparison compares: ours on the asyncio hub, upstream on any other."""
+    program = "import eventlet; print(eventlet.__file__)"
+    loaded = run_isolated(program, {"EVENTLET_HUB": HUB}).stdout
+    assert ("_overlay" in loaded) == (HUB == "asyncio")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_application_keeps_its_promise(program, run_isolated, server):
+    """Each program leaves with status 0, by no signal, and reaches its end."""
+    text = program.read_text()
+    for name in said("needs", text):
+        try:
+            importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{name} is not installed")
+    env = {f"APPS_{name.upper()}": server(name) for name in said("server", text)}
+    env |= dict(pair.split("=", 1) for pair in said("env", text))
+    done = run_isolated(program, {"EVENTLET_HUB": HUB} | env)
+    assert done.stdout.splitlines()[-1:] == ["pass"], done.stderr

@@ -1,0 +1,155 @@
+"""
+Tests of the conformance harness that fail here, and why.
+
+The suites are A (upstream Eventlet's own tests), B (greenlet's) and C (CPython's, after
+`monkey_patch`). They are those of CPython 3.11 with `EVENTLET_HUB=asyncio`, on which the
+harness keeps its baselines. A test that is in here and passes is an error, like one that
+is not and fails.
+"""
+
+from __future__ import annotations
+
+_FORK = (
+    "expects that nothing but the forking thread survives in the child;"
+    " green threads live on there, as upstream's do"
+)
+_WAITS = (
+    "expects an error from reading an empty non-blocking descriptor;"
+    " os.read waits, as upstream's does"
+)
+_C_QUEUE = (
+    "loads _queue anew, past what is patched, and its queue blocks the OS thread;"
+    " queue.SimpleQueue is green"
+)
+_NON_BLOCKING = (
+    "looks at the mode of the descriptor; that of a green socket is always non-blocking"
+)
+_NATIVE_ID = "expects as many OS threads as threads; green ones share theirs"
+_DUMMY = (
+    "expects a thread that _thread started to stay registered for ever;"
+    " a green one is taken out when it ends, as CPython does since 3.13"
+)
+_LEAK = (
+    "expects greenlets of an ended OS thread to leak;"
+    " those that nobody refers to are ended here"
+)
+
+KNOWN: dict[str, dict[str, dict[str, str]]] = {
+    "A": {
+        "tests/greenio_test.py": {
+            "TestGreenIoLong::test_multiple_readers": (
+                "expects the asyncio hub to refuse hub_prevent_multiple_readers(False);"
+                " it is allowed here on every hub, and under EVENTLET_HUB=epolls the"
+                " test passes"
+            ),
+        },
+    },
+    "B": {
+        "gtests/test_leaks.py": {
+            "TestLeaks::test_issue251_issue252_explicit_reference_not_collectable": _LEAK,
+            "TestLeaks::test_issue251_issue252_need_to_collect_in_background": _LEAK,
+            "TestLeaks::test_issue251_issue252_need_to_collect_in_background_cleanup_disabled": _LEAK,
+        },
+    },
+    "C": {
+        "test_fork1": {
+            "ForkTest.test_threaded_import_lock_fork": (
+                "holds the interpreter's own import lock across a switch;"
+                " that lock belongs to the OS thread, not to a green one"
+            ),
+            "ForkTest.test_wait": _FORK,
+            "test.fork_wait.ForkWait.test_wait": _FORK,
+        },
+        "test_os": {"EventfdTests.test_eventfd_semaphore": _WAITS},
+        "test_pty": {"PtyTest.test_openpty": _WAITS},
+        "test_queue": {
+            "CSimpleQueueTest.test_many_threads": _C_QUEUE,
+            "CSimpleQueueTest.test_many_threads_timeout": _C_QUEUE,
+            "CSimpleQueueTest.test_order": _C_QUEUE,
+        },
+        "test_select": {
+            "SelectTestCase.test_disallow_instantiation": (
+                "uses select.poll, which monkey_patch takes away as upstream does:"
+                " it would block all green threads"
+            ),
+        },
+        "test_signal": {
+            "StressTest.test_stress_modifying_handlers": (
+                "needs two threads to run at the same time that never wait"
+            ),
+        },
+        "test_socket": {
+            "GeneralModuleTests.test_SocketType_is_socketobject": (
+                "expects the C class; SocketType is the green socket, as upstream's is"
+            ),
+            "NonBlockingTCPTests.testSetBlocking": _NON_BLOCKING,
+            "NonBlockingTCPTests.testSetBlocking_overflow": _NON_BLOCKING,
+            "NonblockConstantTest.test_SOCK_NONBLOCK": _NON_BLOCKING,
+            "TestExceptions.test_setblocking_invalidfd": (
+                "expects setblocking to make a system call;"
+                " a green socket only notes what was asked for"
+            ),
+        },
+        "test_ssl": {
+            "BasicSocketTests.test_private_init": (
+                "expects that SSLSocket cannot be called;"
+                " GreenSSLSocket can, as upstream's"
+            ),
+        },
+        "test_threading": {
+            "InterruptMainTests.test_can_interrupt_tight_loops": (
+                "needs two threads to run at the same time that never wait"
+            ),
+            "MiscTestCase.test__all__": (
+                "compares the module that defines each function;"
+                " some of threading's are green ones, defined by eventlet"
+            ),
+            "ThreadTests.test_PyThreadState_SetAsyncExc": (
+                "raises an exception in another thread by the interpreter's own call,"
+                " which knows OS threads only"
+            ),
+            "ThreadTests.test_disallow_instantiation": (
+                "expects that the class of locks cannot be called;"
+                " eventlet.lock.Lock can, as upstream's"
+            ),
+            "ThreadTests.test_foreign_thread": _DUMMY,
+            "ThreadTests.test_ident_of_no_threading_threads": _DUMMY,
+            "ThreadTests.test_old_threading_api": (
+                "expects currentThread() to warn;"
+                " upstream's tests expect that it does not"
+            ),
+            "ThreadTests.test_various_ops": _NATIVE_ID,
+            "ThreadTests.test_various_ops_large_stack": _NATIVE_ID,
+            "ThreadTests.test_various_ops_small_stack": _NATIVE_ID,
+        },
+        "test_threadsignals": {
+            "ThreadSignals.test_signals": (
+                "expects a signal's handler to run in the main thread alone;"
+                " it runs in the green thread that is current in the main OS thread"
+            ),
+        },
+    },
+}
+"""Suite: file: test: reason."""
+
+ELSEWHERE: dict[str, dict[str, dict[str, str]]] = {
+    "A": {
+        "tests/greenio_test.py": {
+            "TestGreenSocket::test_connect_ex_timeout": "needs an address that swallows packets",
+            "TestGreenSocket::test_connect_timeout": "needs an address that swallows packets",
+        },
+    },
+    "C": {
+        "test_socket": {
+            "ThreadedVSOCKSocketStreamTest.testStream": (
+                "needs virtual sockets, and hangs without eventlet too where they are missing"
+            ),
+        },
+        "test_os": {
+            "TestInvalidFD.test_closerange": (
+                "skips itself where the next descriptors are in use"
+            ),
+        },
+    },
+}
+"""As `KNOWN`, for tests that fail with the machine they run on, and may pass as well."""

@@ -1,0 +1,532 @@
+"""
+Calls on threads of the engine: who waits, how many run, what a fork and the end do.
+
+Lookups are held up by a library that stands before the system's resolver: each one of
+a name that begins with ``held`` takes a byte from a pipe.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "data" / "held_lookups.c"
+
+PRELUDE = """
+import os, sys, threading, time, warnings
+# What CPython 3.12 and later say of a fork is what is tested here.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded")
+import eventlet
+from eventlet.support import _resolver
+from eventlet_asyncio import _core
+
+TAP, SPOUT = os.pipe()
+os.environ["HELD_LOOKUPS"] = str(TAP)
+
+def address(host):
+    return _resolver.gethostbyname(host)
+
+def counted():
+    return tuple(map(int, address("count").split(".")[1:]))
+
+def until(condition):
+    while not condition():
+        eventlet.sleep(0.001)
+
+def running(number):
+    until(lambda: counted()[0] == number)
+
+def let_go(number=1):
+    os.write(SPOUT, b"." * number)
+"""
+
+
+@pytest.fixture(scope="session")
+def holding(tmp_path_factory):
+    """Compile the library; return the variable that loads it."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path_factory.mktemp("held") / "held_lookups.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True
+    )
+    return {"LD_PRELOAD": str(library)}
+
+
+@pytest.fixture
+def run_held(holding, run_isolated):
+    """Run a program whose lookups are held up; it must reach its end."""
+
+    def run(program, lookups=4, loop=""):
+        env = {
+            "EVENTLET_HUB": "asyncio",
+            "EVENTLET_ASYNCIO_LOOKUPS": str(lookups),
+            "EVENTLET_ASYNCIO_LOOP": loop,
+        }
+        done = run_isolated(PRELUDE + program, env | holding)
+        assert done.stdout.splitlines()[-1:] == ["pass"], done.stderr
+        assert done.stderr == ""
+        return done
+
+    return run
+
+
+def test_lookup_lets_other_green_threads_run(run_held):
+    """While a name is looked up others go on, and the answer reaches who asked."""
+    run_held("""
+green = eventlet.spawn(address, "held")
+running(1)
+assert not green.dead
+let_go()
+assert green.wait() == "127.0.0.1"
+print("pass")
+""")
+
+
+def test_killed_lookup_ends_at_once_and_its_answer_is_dropped(run_held):
+    """A kill and a Timeout end the wait; the thread's answer disturbs nobody later."""
+    run_held("""
+green = eventlet.spawn(address, "held")
+running(1)
+green.kill()
+try:
+    green.wait()
+except _core.GreenletExit:
+    print("killed")
+try:
+    with eventlet.Timeout(0.01):
+        address("held")
+except eventlet.Timeout:
+    print("timed out")
+assert counted()[0] == 2
+let_go(2)
+running(0)
+assert eventlet.sleep(0) is None
+print("pass")
+""")
+
+
+def test_lookup_that_nobody_waits_for_is_never_begun(run_held):
+    """A lookup given up before its turn does not come to the resolver."""
+    run_held("""
+first = [eventlet.spawn(address, "held") for _ in range(3)]
+running(3)
+# The fourth thread is for counting: what follows has to wait for a turn.
+fourth = eventlet.spawn(address, "held")
+eventlet.sleep(0)
+waiting = [eventlet.spawn(address, "held") for _ in range(5)]
+eventlet.sleep(0)
+for green in waiting:
+    green.kill()
+let_go(4)
+for green in (*first, fourth):
+    assert green.wait() == "127.0.0.1"
+still, _, began = counted()
+assert (still, began) == (0, 4)
+print("pass")
+""")
+
+
+def test_lookups_are_limited_in_number(run_held):
+    """Ten thousand lookups take as many threads as are allowed, and all are answered."""
+    run_held("""
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+before = threads()
+greens = [eventlet.spawn(address, "held") for _ in range(10_000)]
+most = [0]
+
+def feed():
+    for _ in range(100):
+        let_go(100)
+        most[0] = max(most[0], threads())
+        eventlet.sleep(0)
+
+feeder = eventlet.spawn(feed)
+assert {green.wait() for green in greens} == {"127.0.0.1"}
+feeder.wait()
+_, at_a_time, _ = counted()
+assert at_a_time <= 4
+assert most[0] <= before + 4, most
+print("pass")
+""")
+
+
+def test_process_ends_with_lookups_under_way(run_held):
+    """A resolver that does not answer holds up neither the end nor its status."""
+    run_held("""
+from eventlet import asyncio as green_asyncio
+import asyncio
+
+async def wait_for_ever():
+    await green_asyncio.getaddrinfo("held", 80)
+
+eventlet.spawn(address, "held")
+green_asyncio.spawn_for_awaitable(wait_for_ever())
+running(2)
+print("pass")
+""")
+
+
+def test_killed_waiters_leave_at_the_end_while_the_answer_arrives(run_held):
+    """Answers that arrive while the interpreter ends crash nothing."""
+    run_held(
+        """
+from eventlet import asyncio as green_asyncio
+
+async def wait_for_ever():
+    await green_asyncio.getaddrinfo("held", 80)
+
+for _ in range(2):
+    eventlet.spawn(address, "held")
+    green_asyncio.spawn_for_awaitable(wait_for_ever())
+running(4)
+
+class AtTheEnd:
+    def __del__(self, let_go=let_go, sleep=time.sleep):
+        let_go(4)
+        sleep(0.1)
+
+sys.modules["kept until the modules go"] = AtTheEnd()
+print("pass", flush=True)
+""",
+        lookups=5,
+    )
+
+
+def test_fork_during_lookups_leaves_both_processes_with_answers(run_held):
+    """The child makes its own threads, and its green threads get their answers there."""
+    run_held("""
+greens = [eventlet.spawn(address, "held") for _ in range(3)]
+running(3)
+child = os.fork()
+if not child:
+    let_go(3)
+    with eventlet.Timeout(30):
+        assert [green.wait() for green in greens] == ["127.0.0.1"] * 3
+        assert address("localhost") == "127.0.0.1"
+    os._exit(7)
+let_go(3)
+assert [green.wait() for green in greens] == ["127.0.0.1"] * 3
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("pass")
+""")
+
+
+def test_fork_while_answers_arrive_never_locks_the_child(run_held):
+    """Whatever the threads were about to do, children go on."""
+    run_held("""
+import asyncio
+from eventlet import asyncio as green_asyncio
+
+def look_up():
+    while not stop:
+        address("held")
+
+stop = []
+greens = [eventlet.spawn(look_up) for _ in range(8)]
+for _ in range(30):
+    let_go(40)
+    child = os.fork()
+    if not child:
+        with eventlet.Timeout(30):
+            let_go(4)
+            assert address("held") == "127.0.0.1"
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    eventlet.sleep(0)
+stop.append(True)
+let_go(1000)
+for green in greens:
+    green.wait()
+print("pass")
+""")
+
+
+def test_lookup_in_a_fork_of_a_fork_works(run_held):
+    """Each process has a pool of its own."""
+    run_held(
+        """
+assert address("localhost") == "127.0.0.1"
+for _ in range(3):
+    child = os.fork()
+    if child:
+        break
+    let_go()
+    assert address("held") == "127.0.0.1"
+else:
+    os._exit(7)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert status == 7 or print("failed", status)
+if os.getpid() == os.getsid(0) or threading.main_thread():
+    print("pass", flush=True) if os.getppid() == PARENT else os._exit(7)
+""".replace("assert address", "PARENT = os.getppid()\nassert address", 1)
+    )
+
+
+@pytest.mark.parametrize("loop", ["asyncio:new_event_loop", "uvloop:new_event_loop"])
+def test_awaitable_lookup_answers_and_is_cancellable(run_held, loop):
+    """A task gets the answer; a cancelled one goes on at once."""
+    pytest.importorskip(loop.split(":")[0])
+    run_held(
+        """
+import asyncio
+from eventlet import asyncio as green_asyncio
+from eventlet.asyncio import getaddrinfo, getnameinfo
+
+async def main():
+    loop = asyncio.get_running_loop()
+    assert await getaddrinfo("localhost", 80) == await loop.getaddrinfo("localhost", 80)
+    assert await getnameinfo(("127.0.0.1", 80), 3) == ("127.0.0.1", "80")
+    try:
+        await getaddrinfo("nosuch.invalid.", 80, flags=4)
+    except OSError as error:
+        assert error.args[0] == -2, error
+    task = asyncio.create_task(getaddrinfo("held", 80))
+    while counted_in_thread()[0] != 1:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("cancelled")
+    let_go()
+    results = asyncio.gather(*[getaddrinfo("held", 80, type=1) for _ in range(20)])
+    let_go(20)
+    assert {found[0][4] for found in await results} == {("127.0.0.1", 80)}
+
+def counted_in_thread():
+    import socket
+    text = socket.getaddrinfo("count", 80)[0][4][0]
+    return tuple(map(int, text.split(".")[1:]))
+
+for _ in range(2):
+    asyncio.run(main())
+    green_asyncio.spawn_for_awaitable(main()).wait()
+thread = threading.Thread(target=lambda: asyncio.run(main()))
+thread.start()
+thread.join()
+print("pass")
+""",
+        loop=loop,
+    )
+
+
+def test_awaitable_lookup_needs_a_running_loop(run_held):
+    """Without one the error says so, and nothing is looked up."""
+    run_held("""
+try:
+    _core.await_getaddrinfo("held", 80)
+except RuntimeError as error:
+    assert "no running event loop" in str(error)
+assert counted() == (0, 0, 0)
+print("pass")
+""")
+
+
+def test_awaitable_lookup_works_in_a_forked_child(run_held):
+    """Also if the parent has used it before."""
+    run_held("""
+import asyncio
+from eventlet.asyncio import getaddrinfo
+
+expected = asyncio.run(getaddrinfo("localhost", 80))
+child = os.fork()
+if not child:
+    assert asyncio.run(getaddrinfo("localhost", 80)) == expected
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("pass")
+""")
+
+
+def test_number_of_lookups_must_make_sense(run_held):
+    """A limit that is none is an error that names the variable."""
+    run_held(
+        """
+try:
+    address("localhost")
+except ValueError as error:
+    assert "EVENTLET_ASYNCIO_LOOKUPS" in str(error)
+    print("pass")
+""",
+        lookups=0,
+    )
+
+
+def test_lookup_without_threads_is_made_in_place(run_isolated):
+    """Where the system gives no more threads, a lookup blocks instead of failing."""
+    done = run_isolated(
+        """
+import resource
+import eventlet
+from eventlet.support import _resolver
+
+eventlet.sleep(0)
+_resolver.getaddrinfo("127.0.0.1", 80)
+"localhost".encode("idna")
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20),) * 2)
+print(_resolver.gethostbyname("localhost"))
+print("pass")
+""",
+        {"EVENTLET_HUB": "asyncio"},
+    )
+    assert done.stdout.splitlines() == ["127.0.0.1", "pass"], done.stderr
+
+
+def test_wait_for_any_child_lets_others_run(run_held):
+    """os.wait() of green code takes a thread, not the process."""
+    run_held("""
+from eventlet.green import os as green_os
+
+inside, outside = os.pipe()
+child = os.fork()
+if not child:
+    os.read(inside, 1)
+    os._exit(3)
+green = eventlet.spawn(green_os.waitpid, -1, 0)
+ticks = 0
+while ticks < 10:
+    eventlet.sleep(0.001)
+    ticks += 1
+assert not green.dead
+os.write(outside, b".")
+pid, status = green.wait()
+assert (pid, os.waitstatus_to_exitcode(status)) == (child, 3)
+try:
+    green_os.wait()
+except ChildProcessError:
+    print("pass")
+""")
+
+
+def test_killed_wait_for_a_child_reaps_nothing(run_held):
+    """The child's status is still there for who asks next; many such waits are fine."""
+    run_held("""
+from eventlet.green import os as green_os
+
+inside, outside = os.pipe()
+child = os.fork()
+if not child:
+    os.read(inside, 1)
+    os._exit(3)
+greens = [eventlet.spawn(green_os.wait) for _ in range(20)]
+eventlet.sleep(0.01)
+for green in greens:
+    green.kill()
+os.write(outside, b".")
+pid, status = green_os.wait()
+assert (pid, os.waitstatus_to_exitcode(status)) == (child, 3)
+print("pass")
+""")
+
+
+def test_stopped_child_is_told_of(run_held):
+    """Options of os.waitpid hold in a thread as well."""
+    run_held("""
+import signal
+from eventlet.green import os as green_os
+
+child = os.fork()
+if not child:
+    while True:
+        time.sleep(60)
+green = eventlet.spawn(green_os.waitpid, child, os.WUNTRACED)
+eventlet.sleep(0)
+os.kill(child, signal.SIGSTOP)
+pid, status = green.wait()
+assert pid == child and os.WIFSTOPPED(status)
+os.kill(child, signal.SIGKILL)
+assert green_os.waitpid(child, 0) == (child, signal.SIGKILL)
+print("pass")
+""")
+
+
+@pytest.fixture
+def cold_file(tmp_path):
+    """Return a file of some pages, and how to put it out of memory."""
+    path = tmp_path / "cold"
+    path.write_bytes(os.urandom(1 << 20))
+
+    def evict():
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
+
+    return path, evict
+
+
+@pytest.mark.parametrize("size", [1, 4096, 100_000, 1 << 20, 2 << 20])
+def test_file_is_read_whole_in_memory_or_not(cold_file, size):
+    """A file gives all it has at once, wherever it is."""
+    from eventlet.green import os as green_os
+
+    path, evict = cold_file
+    content = path.read_bytes()
+    for _ in range(2):
+        evict()
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            found = []
+            while data := green_os.read(fd, size):
+                found.append(data)
+                assert os.lseek(fd, 0, os.SEEK_CUR) == sum(map(len, found))
+                if len(found) == 64:
+                    break
+        finally:
+            os.close(fd)
+        assert b"".join(found) == content[: 64 * size]
+        assert {len(data) for data in found[:-1]} <= {size}
+        size = max(size, 4096)
+
+
+def test_read_of_other_descriptors_waits_for_what_comes():
+    """Pipes and sockets, blocking or not, wait for data and give what is there."""
+    import socket
+
+    import eventlet
+    from eventlet.green import os as green_os
+
+    pipe = os.pipe()
+    quiet = os.pipe2(os.O_NONBLOCK)
+    pair = socket.socketpair()
+    ends = [pipe, quiet, (pair[0].fileno(), pair[1].fileno())]
+    for inside, outside in ends:
+        green = eventlet.spawn(green_os.read, inside, 100)
+        eventlet.sleep(0)
+        assert not green.dead
+        os.write(outside, b"some")
+        assert green.wait() == b"some"
+    for end in (*pipe, *quiet):
+        os.close(end)
+    for one in pair:
+        one.close()
+
+
+def test_read_refuses_what_the_system_refuses(tmp_path):
+    """Errors are those of os.read."""
+    from eventlet.green import os as green_os
+
+    with pytest.raises(OSError, match="Bad file descriptor") as failed:
+        green_os.read(99_999, 1)
+    assert failed.value.errno == errno.EBADF
+    with pytest.raises(IsADirectoryError) as failed:
+        fd = os.open(tmp_path, os.O_RDONLY)
+        try:
+            green_os.read(fd, 1)
+        finally:
+            os.close(fd)
+    assert failed.value.errno == errno.EISDIR
+    with pytest.raises(OSError, match="Invalid argument"):
+        green_os.read(0, -1)

@@ -1,0 +1,48 @@
+"""A coroutine starts green threads under asyncio.run: start() does not wait, the thread is alive."""
+
+# ruff: noqa: E402 (patched before anything is imported)
+
+import eventlet
+
+eventlet.monkey_patch()
+import asyncio
+import threading
+import time
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    seen = []
+
+    def work():
+        seen.append(threading.current_thread().name)
+        time.sleep(0.01)
+        seen.append(threading.get_ident())
+        loop.call_soon_threadsafe(done.set_result, "done")
+
+    thread = threading.Thread(target=work, name="worker")
+    assert not thread.is_alive()
+    thread.start()
+    assert seen == []
+    assert thread.is_alive()
+    assert thread.ident
+    assert thread in threading.enumerate()
+    try:
+        thread.start()
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError
+    assert await done == "done"
+    assert seen == ["worker", thread.ident]
+    while thread.is_alive():
+        await asyncio.sleep(0)
+    thread.join()
+    assert thread not in threading.enumerate()
+
+
+for _ in range(2):
+    asyncio.run(main())
+    eventlet.spawn(asyncio.run, main()).wait()
+print("pass")

@@ -1,0 +1,365 @@
+"""
+Do everything at once, for minutes, with kills and closes at random.
+
+    python tests/soak.py [SECONDS]
+
+The time is spent in rounds. In each, workers of every kind run and are killed at random,
+and started again; then all are ended, and the process must hold no more descriptors,
+greenlets and OS threads than after the first rounds, and about as much memory. An OS thread
+watches that every kind gets on. Leaves with status 1, and says why, if something is wrong.
+"""
+# ruff: noqa: E402 (nothing may be imported before the standard library is patched)
+
+from __future__ import annotations
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import asyncio
+import collections
+import faulthandler
+import gc
+import os
+import random
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import eventlet.asyncio as bridge
+import greenlet
+from eventlet import debug, patcher, tpool
+
+ROUND = 8.0
+# Rounds after which the process has loaded and pooled what it is going to.
+WARM_UP = 3
+# Seconds without progress of one kind that count as standing still.
+STILL = 30.0
+# What memory may grow by after the warm-up, in bytes: pools of stacks and of the
+# allocator go on to settle for a while.
+GROWTH = 24 << 20
+
+DATA = Path(__file__).parent / "data"
+real_threading, real_time = patcher.original("threading"), patcher.original("time")
+progress: collections.Counter[str] = collections.Counter()
+errors: list[str] = []
+
+
+class Round:
+    """What the workers of one round share."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.random = chance
+        self.over = False
+        self.workers: dict[str, list[eventlet.greenthread.GreenThread]] = {}
+        self.plain = eventlet.listen(("127.0.0.1", 0))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(DATA / "localhost.crt", DATA / "localhost.key")
+        self.secure = context.wrap_socket(
+            eventlet.listen(("127.0.0.1", 0)), server_side=True
+        )
+        self.trust = ssl.create_default_context(cafile=DATA / "localhost.crt")
+        self.queue: eventlet.Queue = eventlet.Queue(5)
+        self.lock, self.rlock = threading.Lock(), threading.RLock()
+        self.inside: list[int] = []
+
+
+# The kinds of work: each does one piece of it, again and again.
+
+
+def serve(work: Round, listener: socket.socket) -> None:
+    connection, _address = listener.accept()
+    eventlet.spawn_n(echo, connection)
+
+
+def echo(connection: socket.socket) -> None:
+    try:
+        with connection:
+            while data := connection.recv(8192):
+                connection.sendall(data)
+    except OSError:
+        pass  # clients leave as they like
+
+
+def plain_server(work: Round) -> None:
+    serve(work, work.plain)
+
+
+def tls_server(work: Round) -> None:
+    with suppress(OSError):
+        serve(work, work.secure)
+
+
+def exchange(work: Round, sock: socket.socket) -> None:
+    data = work.random.randbytes(work.random.choice((1, 100, 5000, 200_000)))
+    sending = eventlet.spawn(send_quietly, sock, data)
+    try:
+        got = 0
+        while got < len(data):
+            chunk = sock.recv(65536)
+            if not chunk:
+                return
+            assert chunk == data[got : got + len(chunk)], "echo is not what was sent"
+            got += len(chunk)
+    finally:
+        sending.kill()
+
+
+def send_quietly(sock: socket.socket, data: bytes) -> None:
+    with suppress(OSError):
+        sock.sendall(data)
+
+
+def plain_client(work: Round) -> None:
+    with socket.create_connection(work.plain.getsockname(), 20) as sock:
+        exchange(work, sock)
+
+
+def tls_client(work: Round) -> None:
+    with suppress(OSError):
+        raw = socket.create_connection(work.secure.getsockname(), 20)
+        with work.trust.wrap_socket(raw, server_hostname="localhost") as sock:
+            exchange(work, sock)
+
+
+def closer(work: Round) -> None:
+    """Close a socket that somebody waits for: the number is used again at once."""
+    one, two = socket.socketpair()
+    reader = eventlet.spawn(read_until_error, one)
+    eventlet.sleep(0)
+    one.close()
+    three, four = socket.socketpair()
+    with two, three, four:
+        four.sendall(b"x")
+        assert three.recv(1) == b"x"
+        assert isinstance(reader.wait(), OSError), "a close woke nobody"
+
+
+def read_until_error(sock: socket.socket) -> OSError | None:
+    try:
+        sock.recv(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def child(work: Round) -> None:
+    text = b"x" * work.random.choice((0, 10, 100_000))
+    process = subprocess.Popen(
+        ["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    try:
+        assert process.communicate(text, timeout=20)[0] == text
+    finally:
+        if process.returncode is None:
+            process.kill()
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+
+
+def name(work: Round) -> None:
+    assert socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+
+
+def in_os_thread(work: Round) -> None:
+    assert tpool.execute(pow, 3, 100, 7) == pow(3, 100, 7)
+    with suppress(ZeroDivisionError):
+        tpool.execute(divmod, 1, 0)
+
+
+def from_os_thread(work: Round) -> None:
+    """Wait for what an OS thread of its own puts, sends and releases."""
+    event, items, lock = eventlet.Event(), eventlet.Queue(), threading.Lock()
+    lock.acquire()
+
+    def foreign() -> None:
+        items.put(1)
+        event.send(2)
+        lock.release()
+
+    thread = real_threading.Thread(target=foreign)
+    thread.start()
+    assert items.get() == 1
+    assert event.wait() == 2
+    assert lock.acquire(timeout=20)
+    tpool.execute(thread.join)
+
+
+def producer(work: Round) -> None:
+    with eventlet.Timeout(work.random.random() / 50, False):
+        work.queue.put(work.random.random())
+
+
+def consumer(work: Round) -> None:
+    with eventlet.Timeout(work.random.random() / 50, False):
+        work.queue.get()
+
+
+def critical(work: Round) -> None:
+    with work.random.choice((work.lock, work.rlock)) as _taken:
+        pass
+    with work.lock:
+        work.inside.append(1)
+        try:
+            assert len(work.inside) == 1, "two in one critical section"
+            eventlet.sleep(0)
+        finally:
+            work.inside.pop()
+
+
+def threads(work: Round) -> None:
+    local = threading.local()
+    done = threading.Event()
+
+    def body() -> None:
+        local.value = [local]
+        done.set()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    assert done.wait(20)
+    thread.join()
+    assert not hasattr(local, "value")
+
+
+def coroutine(work: Round) -> None:
+    async def nested() -> int:
+        await asyncio.sleep(0)
+        inner = bridge.spawn_for_awaitable(asyncio.sleep(0.001, 4))
+        return await inner + sum(await asyncio.gather(one(), one()))
+
+    async def one() -> int:
+        return 1
+
+    assert bridge.spawn_for_awaitable(nested()).wait() == 6
+
+
+def deep(work: Round) -> None:
+    """Use much of the stack, which is given back later."""
+
+    def down(depth: int) -> int:
+        return 0 if depth == 0 else 1 + down(depth - 1)
+
+    assert down(600) == 600
+    eventlet.sleep(work.random.random() / 100)
+
+
+KINDS = (
+    *((plain_server, 2), (plain_client, 6), (tls_server, 2), (tls_client, 3)),
+    *((closer, 3), (child, 2), (name, 2), (in_os_thread, 3), (from_os_thread, 1)),
+    *((producer, 4), (consumer, 4), (critical, 6), (threads, 2), (coroutine, 4)),
+    (deep, 3),
+)
+
+
+def worker(kind, work: Round) -> None:
+    while not work.over:
+        try:
+            kind(work)
+        except Exception as error:
+            traceback.print_exc()
+            errors.append(f"{kind.__name__}: {error!r}")
+            return
+        progress[kind.__name__] += 1
+        eventlet.sleep(work.random.random() / 500)
+
+
+def killer(work: Round) -> None:
+    """End a worker at random, wherever it is, and start another one in its place."""
+    while not work.over:
+        eventlet.sleep(work.random.random() / 50)
+        kind, _count = work.random.choice(KINDS)
+        workers = work.workers[kind.__name__]
+        place = work.random.randrange(len(workers))
+        workers[place].kill()
+        workers[place] = eventlet.spawn(worker, kind, work)
+        progress["killer"] += 1
+
+
+def run_round(seconds: float, chance: random.Random) -> None:
+    work = Round(chance)
+    for kind, count in KINDS:
+        started = [eventlet.spawn(worker, kind, work) for _ in range(count)]
+        work.workers[kind.__name__] = started
+    killing = eventlet.spawn(killer, work)
+    eventlet.sleep(seconds)
+    work.over = True
+    killing.wait()
+    for workers in work.workers.values():
+        for green in workers:
+            green.kill()
+    work.plain.close()
+    work.secure.close()
+
+
+def sample() -> dict[str, int]:
+    """Count what there is when nothing is left to do."""
+    # Echoing green threads and threads of the pools see the end of what they served.
+    for _ in range(50):
+        eventlet.sleep(0.01)
+    for _ in range(3):
+        gc.collect()
+        eventlet.sleep(0)
+    status = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    return {
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "greenlets": sum(isinstance(o, greenlet.greenlet) for o in gc.get_objects()),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
+        "memory": int(status[1]) * os.sysconf("SC_PAGE_SIZE"),
+    }
+
+
+def watch() -> None:
+    """Run in an OS thread that nothing here can stop: end a process that stands still."""
+    seen: dict[str, tuple[int, float]] = {}
+    while True:
+        real_time.sleep(1)
+        now = real_time.monotonic()
+        for kind in [kind.__name__ for kind, _count in KINDS] + ["killer"]:
+            count, since = seen.get(kind, (-1, now))
+            if progress[kind] != count:
+                seen[kind] = (progress[kind], now)
+            elif now - since > STILL:
+                print(f"{kind} stands still", file=sys.stderr, flush=True)
+                faulthandler.dump_traceback()
+                os._exit(1)
+
+
+def main() -> int:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    seed = random.randrange(1 << 32)
+    print("seed", seed, flush=True)
+    chance = random.Random(seed)
+    # Several servers accept from one listener.
+    debug.hub_prevent_multiple_readers(False)
+    real_threading.Thread(target=watch, daemon=True).start()
+    end = time.monotonic() + seconds
+    rounds: list[dict[str, int]] = []
+    while len(rounds) <= WARM_UP or time.monotonic() < end:
+        run_round(ROUND, chance)
+        rounds.append(sample())
+        print(len(rounds), rounds[-1], sum(progress.values()), flush=True)
+        if errors:
+            break
+    settled = rounds[min(WARM_UP, len(rounds)) - 1 :]
+    last = settled[-1]
+    for what in ("descriptors", "greenlets", "threads"):
+        most = max(found[what] for found in settled[:2])
+        if last[what] > most:
+            errors.append(f"{what} grew from {most} to {last[what]}")
+    if last["memory"] > settled[0]["memory"] + GROWTH:
+        errors.append(f"memory grew from {settled[0]['memory']} to {last['memory']}")
+    print(dict(progress))
+    print("\n".join(errors) or "pass")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

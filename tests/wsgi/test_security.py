@@ -1,0 +1,291 @@
+"""
+Requests that are made to be misunderstood: each is refused, on both ways.
+
+The table in docs/reference/http-security.md names these tests.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import eventlet
+from eventlet import wsgi
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Recorder:
+    """An application that remembers what it was asked for."""
+
+    def __init__(self, read=True):
+        self.paths = []
+        self.environ = None
+        self.read = read
+
+    def __call__(self, environ, start_response):
+        """Answer, having read the body or not."""
+        self.paths.append(environ["PATH_INFO"])
+        self.environ = environ
+        if self.read:
+            environ["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [b"ok"]
+
+
+def post(*fields, body=b"", line=b"POST / HTTP/1.1"):
+    return b"\r\n".join([line, *fields, b"", body])
+
+
+REFUSED = {
+    "both framings": post(
+        b"Content-Length: 4", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+    ),
+    "both framings, other order": post(
+        b"Transfer-Encoding: chunked", b"Content-Length: 5", body=b"0\r\n\r\n"
+    ),
+    "two lengths": post(b"Content-Length: 0", b"Content-Length: 35"),
+    "the same length twice": post(b"Content-Length: 0", b"Content-Length: 0"),
+    "list of lengths": post(b"Content-Length: 0, 0"),
+    "length with sign": post(b"Content-Length: +0"),
+    "negative length": post(b"Content-Length: -1"),
+    "hexadecimal length": post(b"Content-Length: 0x0"),
+    "length with underscore": post(b"Content-Length: 0_0"),
+    "length with space": post(b"Content-Length: 0 0"),
+    "empty length": post(b"Content-Length:"),
+    "huge length": post(b"Content-Length: 18446744073709551616"),
+    "length in other digits": post("Content-Length: \u0663".encode()),
+    "two codings": post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+    "list of codings": post(b"Transfer-Encoding: chunked, chunked"),
+    "identity": post(b"Transfer-Encoding: identity", b"Content-Length: 0"),
+    "unknown coding": post(b"Transfer-Encoding: xchunked"),
+    "coding with control character": post(b"Transfer-Encoding: \x0bchunked"),
+    "coding in quotes": post(b'Transfer-Encoding: "chunked"'),
+    "space before colon": post(b"Content-Length : 35"),
+    "tab before colon": post(b"Transfer-Encoding\t: chunked"),
+    "folded header": post(b"Transfer-Encoding:", b" chunked"),
+    "folded request line": post(b" Content-Length: 35"),
+    "header without colon": post(b"Content-Length 35"),
+    "header without name": post(b": 35"),
+    "bare LF in head": post(b"A: b\nContent-Length: 35"),
+    "bare LF after request line": b"POST / HTTP/1.1\nContent-Length: 35\r\n\r\n",
+    "bare LF at the end": b"POST / HTTP/1.1\r\nA: b\r\n\n",
+    "bare CR": post(b"A: b\rContent-Length: 35"),
+    "NUL in header": post(b"A: b\0c"),
+    "NUL in name": post(b"A\0: b"),
+    "control character in header": post(b"A: \x08b"),
+    "NUL in target": post(line=b"POST /\0 HTTP/1.1"),
+    "control character in target": post(line=b"POST /\x1b[0m HTTP/1.1"),
+    "space in target": post(line=b"POST /a b HTTP/1.1"),
+    "two spaces": post(line=b"POST  / HTTP/1.1"),
+    "no version": b"POST /\r\n\r\n",
+    "lower-case version": post(line=b"POST / http/1.1"),
+    "version of several digits": post(line=b"POST / HTTP/1.10"),
+    "other protocol": post(line=b"POST / FTTP/1.1"),
+    "two hosts": post(b"Host: a", b"Host: b"),
+    "unknown version": post(line=b"POST / HTTP/1.2"),
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "too many headers": post(*[b"A: b"] * 300),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_ambiguous_request_is_refused(serve, protocol, name):
+    """One error response, then nothing more: what follows may be anybody's."""
+    application = Recorder()
+    server = serve(application, protocol=protocol)
+    client = server.connect()
+    client.send(REFUSED[name] + SMUGGLED)
+    status, headers, body = client.response()
+    expected = {
+        "HTTP/2 preface": "505", "unknown version": "505", "list of codings": "501",
+        "identity": "501", "unknown coding": "501", "coding in quotes": "501",
+    }.get(name, "400")  # fmt: skip
+    assert (status.split()[1], headers["connection"], body) == (expected, "close", b"")
+    assert client.is_closed()
+    assert application.paths == []
+    assert "Traceback" not in server.log.getvalue()
+
+
+BROKEN_CHUNKS = {
+    "bare LF after the size": b"0\n\r\n",
+    "bare LF after the data": b"1\r\na\n0\r\n\r\n",
+    "longer than the size": b"1\r\nab\r\n0\r\n\r\n",
+    "size with sign": b"+0\r\n\r\n",
+    "size with prefix": b"0x0\r\n\r\n",
+    "size with underscore": b"0_0\r\n\r\n",
+    "size with leading space": b" 0\r\n\r\n",
+    "size that wraps around": b"10000000000000000\r\n\r\n",
+    "no size": b";a=b\r\n\r\n",
+    "CR in extension": b"0;a\rb\r\n\r\n",
+    "LF ends extension": b"0;a\n\r\n",
+    "endless extension": b"0;" + b"a" * 10000 + b"\r\n\r\n",
+    "LF in trailers": b"0\r\nA: b\n\r\n",
+    "huge trailers": b"0\r\n" + b"A: b\r\n" * 20000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_CHUNKS)
+@pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
+def test_malformed_chunks_end_the_connection(serve, protocol, name, read):
+    """Whoever reads the body, the application or the server that skips it."""
+    application = Recorder(read)
+    client = serve(application, protocol=protocol, debug=False).connect()
+    client.send(
+        post(b"Transfer-Encoding: chunked", body=BROKEN_CHUNKS[name]) + SMUGGLED
+    )
+    status, _, _ = client.response()
+    assert status.split()[1] == ("500" if read else "200")
+    assert client.is_closed()
+    assert application.paths == ["/"]
+
+
+def test_trailers_are_dropped(serve, protocol):
+    """Nothing that comes behind the body becomes a header."""
+    application = Recorder()
+    client = serve(application, protocol=protocol).connect()
+    body = b"1\r\na\r\n0\r\nX-Admin: yes\r\nContent-Length: 5\r\n\r\n"
+    client.ask(post(b"Transfer-Encoding: chunked", b"Trailer: X-Admin", body=body))
+    assert "yes" not in map(str, application.environ.values())
+    assert client.ask(SMUGGLED)[0] == "HTTP/1.1 200 OK"
+
+
+def test_chunk_extensions_are_dropped(serve, protocol):
+    application = Recorder()
+    client = serve(application, protocol=protocol).connect()
+    client.ask(post(b"Transfer-Encoding: chunked", body=b'1;a="b"\r\na\r\n0;c\r\n\r\n'))
+    assert client.ask(SMUGGLED)[0] == "HTTP/1.1 200 OK"
+    assert application.paths == ["/", "/smuggled"]
+
+
+def test_chunked_request_of_http_1_0_ends_the_connection(serve, protocol):
+    """A proxy of that version does not know chunks, and forwards something else."""
+    client = serve(Recorder(), protocol=protocol).connect()
+    _, headers, _ = client.ask(
+        post(
+            b"Transfer-Encoding: chunked",
+            b"Connection: keep-alive",
+            line=b"POST / HTTP/1.0",
+            body=b"0\r\n\r\n",
+        )
+        + SMUGGLED
+    )
+    assert headers["connection"] == "close"
+    assert client.is_closed()
+
+
+def test_legacy_clients_may_send_both_framings(serve, protocol):
+    """The escape hatch: chunks count, and the connection is not used again."""
+
+    class Legacy(protocol):
+        reject_bad_requests = False
+
+    application = Recorder()
+    client = serve(application, protocol=Legacy).connect()
+    _, headers, _ = client.ask(REFUSED["both framings"] + SMUGGLED)
+    assert headers["connection"] == "close"
+    assert client.is_closed()
+    assert application.paths == ["/"]
+    assert application.environ["wsgi.input"].chunked_input
+
+
+def test_header_names_with_underscores_are_dropped(serve, protocol):
+    """`X_Forwarded_For` cannot pass for `X-Forwarded-For`."""
+    application = Recorder()
+    serve(application, protocol=protocol).ask(
+        post(b"X-User: real", b"X_User: fake", b"X-User_: fake", b"CONTENT_LENGTH: 9")
+    )
+    keys = {k: v for k, v in application.environ.items() if k.startswith("HTTP_")}
+    assert keys == {"HTTP_X_USER": "real"}
+    assert "CONTENT_LENGTH" not in application.environ
+    assert ("X_User", "fake") in application.environ["headers_raw"]
+
+
+def test_target_cannot_name_another_host(serve, protocol):
+    """`//host/path`, echoed in a redirect, would lead there."""
+    application = Recorder()
+    serve(application, protocol=protocol).ask(
+        b"GET //evil.example/%2f/a HTTP/1.1\r\n\r\n"
+    )
+    assert application.environ["PATH_INFO"] == "/evil.example///a"
+    assert application.environ["RAW_PATH_INFO"] == "/evil.example/%2f/a"
+
+
+def test_long_request_line_is_refused(serve, protocol):
+    server = serve(Recorder(), protocol=protocol, url_length_limit=100)
+    line = b"GET /%b HTTP/1.1\r\n"
+    fits = line % (b"a" * (100 - len(line) + 2))
+    assert server.ask(fits + b"\r\n")[0] == "HTTP/1.1 200 OK"
+    for request in (fits.replace(b"a", b"aa", 1) + b"\r\n", b"a" * 200, b"\r\n" * 200):
+        assert server.ask(request)[0].split()[1] in ("414", "400")
+
+
+def test_long_headers_are_refused(serve, protocol, monkeypatch):
+    """The limits are those that a program sets in eventlet.wsgi."""
+    monkeypatch.setattr(wsgi, "MAX_HEADER_LINE", 50)
+    monkeypatch.setattr(wsgi, "MAX_TOTAL_HEADER_SIZE", 200)
+    server = serve(Recorder(), protocol=protocol)
+    fits = b"GET / HTTP/1.1\r\nA: %b\r\n" % (b"b" * 45)
+    assert server.ask(fits + b"\r\n")[0] == "HTTP/1.1 200 OK"
+    assert server.ask(fits.replace(b"b", b"bb", 1) + b"\r\n")[0] == (
+        "HTTP/1.0 400 Header Line Too Long"
+    )
+    # Before the line has ended.
+    assert server.ask(b"GET / HTTP/1.1\r\nA: " + b"b" * 60)[0].startswith(
+        "HTTP/1.0 400"
+    )
+    assert server.ask(b"GET / HTTP/1.1\r\n" + b"A: bcd\r\n" * 30 + b"\r\n")[0] == (
+        "HTTP/1.0 400 Headers Too Large"
+    )
+
+
+def size_of_process(name):
+    """Return a size that the system tells of this process, in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def test_announced_size_costs_no_memory(serve):
+    """A length is a claim: memory is taken for what has come."""
+    peak = []
+
+    def application(environ, start_response):
+        before = size_of_process("VmSize")
+        environ["wsgi.input"].read()
+        peak.append(size_of_process("VmPeak") - before)
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    client = serve(application).connect()
+    client.send(post(b"Content-Length: 99999999999", body=b"a" * 1000))
+    client.sock.shutdown(1)
+    assert client.response()[0] == "HTTP/1.1 200 OK"
+    assert peak[0] < 100_000  # KiB
+
+
+def test_slow_heads_delay_nobody(serve):
+    """Clients that never finish their heads cost a fast one no time."""
+    server = serve(Recorder(), max_size=2000, log_output=False)
+    slow = [server.connect() for _ in range(200)]
+    for client in slow:
+        client.send(b"GET / HTTP/1.1\r\nA: ")
+
+    def dribble():
+        while True:
+            for client in slow:
+                client.send(b"a")
+            eventlet.sleep(0.01)
+
+    thread = eventlet.spawn(dribble)
+    fast = server.connect()
+    delays = []
+    for _ in range(20):
+        began = time.monotonic()
+        fast.ask(SMUGGLED)
+        delays.append(time.monotonic() - began)
+        eventlet.sleep(0.005)
+    thread.kill()
+    assert sorted(delays)[10] < 0.05
