@@ -291,9 +291,10 @@ def test_every_primitive_wakes_across_threads(name, driver):
 def test_close_wakes_the_waiters_of_all_threads(driver):
     """Whoever waits for a descriptor, in whichever OS thread, learns that it is closed."""
     left, right = socket.socketpair()
+    quiet, silent = socket.socketpair()
     other, peer = socket.socketpair()
-    number, listened = left.fileno(), right.fileno()
-    waits = threading.Semaphore(0)
+    number, listened = left.fileno(), quiet.fileno()
+    waits, free = threading.Semaphore(0), threading.Event()
 
     def read():
         try:
@@ -308,6 +309,7 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
         hubs.get_hub().add(hubs.hub.READ, listened, print, listener.append)
         eventlet.spawn_n(waits.release)
         closed = green.wait()
+        assert free.wait(20)
         # The number names another file, which may be waited for at once.
         hubs.notify_opened(os.dup2(other.fileno(), number))
         eventlet.spawn_n(waits.release)
@@ -320,16 +322,17 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
     assert waits.acquire(timeout=20)
     eventlet.sleep(0)
     hubs.notify_close(listened)
-    right.close()
+    quiet.close()
     hubs.notify_close(number)
     left.close()
+    free.set()
     assert own.wait() == errno.EBADF
     assert waits.acquire(timeout=20)
     peer.send(b"x")
     join(thread)
     assert outcome == [(errno.EBADF, [hubs.IOClosed])]
-    other.close()
-    peer.close()
+    for end in (right, silent, other, peer):
+        end.close()
 
 
 def test_timer_of_another_threads_hub_can_be_cancelled():
