@@ -128,6 +128,23 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def uvloop(session: nox.Session) -> None:
+    """Run the tests of the engine and of the public modules with the hub on uvloop."""
+    session.install(*group("test"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--profile", "dev")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(
+        python, "-m", "pytest", "tests/core", "tests/api", *session.posargs,
+        env={
+            "EVENTLET_HUB": "asyncio",
+            "EVENTLET_ASYNCIO_LOOP": "uvloop:new_event_loop",
+        },
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
 def apps(session: nox.Session) -> None:
     """
     Run real applications with their servers; arguments go to pytest.

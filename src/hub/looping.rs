@@ -283,6 +283,9 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             (*core).waker.wake();
             return Ok(());
         }
+        // A turn that was asked for has nothing to do any more, and its wake-up may have been
+        // taken by a green thread that polled: who asks next has to wake the loop again.
+        (*core).turn_requested = false;
         let instant = now();
         idle(core, instant);
         let Some(deadline) = (*core).timers.next_deadline() else {

@@ -19,6 +19,10 @@ static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
 /// code runs.
 static mut HUBS: Vec<*mut Core> = Vec::new();
 
+fn hubs() -> *mut Vec<*mut Core> {
+    &raw mut HUBS
+}
+
 /// The hubs of other OS threads, each with its object; None if there are none.
 ///
 /// # Safety
@@ -27,7 +31,7 @@ pub(crate) unsafe fn others(py: Python<'_>) -> Option<Vec<(*mut Core, Py<PyAny>)
     let own = existing();
     // SAFETY: by contract; `close` takes a hub out before it is freed.
     unsafe {
-        let hubs = &*(&raw const HUBS);
+        let hubs = &*hubs();
         if hubs.iter().all(|&core| core == own) {
             return None;
         }
@@ -40,7 +44,7 @@ pub(crate) unsafe fn others(py: Python<'_>) -> Option<Vec<(*mut Core, Py<PyAny>)
 /// Takes a hub out of the list, or with `keep` all others.
 unsafe fn unlist(core: *mut Core, keep: bool) {
     // SAFETY: the GIL is held by the callers; no Python code runs.
-    unsafe { (*(&raw mut HUBS)).retain(|&listed| (listed == core) == keep) }
+    unsafe { (*hubs()).retain(|&listed| (listed == core) == keep) }
 }
 
 /// Registers what makes hubs; called once by `eventlet.hubs` when it is imported.
@@ -130,7 +134,7 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         ffi::Py_INCREF((*core).object);
         (*thread).hub = core.cast();
         (*thread).close_hub = Some(close_raw);
-        (*(&raw mut HUBS)).push(core);
+        (*hubs()).push(core);
         if !former.is_null() {
             let object = (*former).object;
             close(py, former);

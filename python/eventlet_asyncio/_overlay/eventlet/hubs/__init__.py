@@ -143,8 +143,13 @@ def notify_opened(fd: int) -> None:
 
 
 def _after_fork_in_child() -> None:
+    nested = sys.modules.get("eventlet.hubs._nested")
     try:
+        if nested is not None:
+            nested.before_hub_in_child()
         _core._after_fork_in_child()
+        if nested is not None:
+            nested.after_hub_in_child()
     except BaseException:
         sys.excepthook(*sys.exc_info())
 

@@ -14,6 +14,7 @@ from eventlet._patch.isolate import protect
 # asyncio keeps the original modules, also if it is imported after they were patched.
 protect()
 
+import _thread
 import asyncio
 import asyncio.log
 import contextlib
@@ -27,7 +28,7 @@ from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["Hub", "is_available"]
 
@@ -72,7 +73,7 @@ class Hub(BaseHub):
             named = os.environ.get(LOOP_VARIABLE)
             current = None if named else _current_loop()
             self._made_loop = current is None
-            with _unlogged():
+            with _unlogged:
                 self._own_loop = current or _factory(named)()
             if not hasattr(self._own_loop, "run_forever"):
                 made, self._own_loop = self._own_loop, None
@@ -125,19 +126,31 @@ class Hub(BaseHub):
         _slow.report(label, what, seconds)
 
 
-@contextlib.contextmanager
-def _unlogged() -> Iterator[None]:
+class _Unlogged:
     """
-    Keep asyncio from logging that it makes a loop.
+    Keeps asyncio from logging that it makes a loop.
 
     A handler whose lock is green would need the hub that is just being made.
+    Other OS threads log meanwhile, and may be making a loop themselves.
     """
-    logger = asyncio.log.logger
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
+
+    def __init__(self) -> None:
+        self._makers: set[int] = set()
+
+    def __enter__(self) -> None:
+        self._makers.add(_thread.get_ident())
+        # Once it is there it is not added again.
+        asyncio.log.logger.addFilter(self._admits)
+
+    def __exit__(self, *_: object) -> None:
+        self._makers.discard(_thread.get_ident())
+
+    def _admits(self, record: object) -> bool:
+        del record
+        return _thread.get_ident() not in self._makers
+
+
+_unlogged = _Unlogged()
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
