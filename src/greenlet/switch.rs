@@ -178,7 +178,7 @@ pub(crate) unsafe fn visit(thread: *mut Thread, target: *mut Greenlet) -> Inboun
 /// # Safety
 /// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
 /// set; the GIL is held and no Python exception is set. No borrow is held.
-#[inline(always)]
+#[inline]
 unsafe fn leave(
     thread: *mut Thread,
     target: *mut Greenlet,
