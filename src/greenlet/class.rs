@@ -271,11 +271,11 @@ unsafe extern "C" fn switch_method(
             && (*g).phase == Phase::Active
             && !(*g).stepping
             && (*g).thread == thread
+            && matches!((*g).inbound, Inbound::Nothing)
             && (*thread).doomed.is_empty()
         {
             (*thread).throwing = false;
-            let value = Inbound::Value(ffi::Py_NewRef(*args));
-            std::mem::replace(&mut (*g).inbound, value).discard();
+            (*g).inbound = Inbound::Value(ffi::Py_NewRef(*args));
             return switch::switch_to(thread, g).into_result();
         }
         let Some(call) = collect(args, count, names) else {

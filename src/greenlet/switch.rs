@@ -385,34 +385,74 @@ pub(crate) unsafe fn hand_to_parent(g: *mut Greenlet, outcome: Outcome) -> *mut 
             }
             Outcome::Error(error) => Inbound::Error(error),
         };
+        let thread = (*g).thread;
+        // Held: what runs in here may change parents.
         let mut parent = (*g).parent;
+        incref(parent);
         loop {
-            if (*parent).needs_step()
-                && let Some(steps) = super::STEPS
-            {
-                let next = (steps.route)(parent, &mut inbound, true);
-                if !matches!(inbound, Inbound::Nothing) {
-                    (*(*g).thread).throwing = matches!(inbound, Inbound::Error(_));
-                    std::mem::replace(&mut (*next).inbound, inbound).discard();
-                }
-                return next;
-            }
-            match (*parent).phase {
-                Phase::Active => break,
-                Phase::Dead => {}
-                Phase::New => match start(parent) {
-                    Ok(()) => continue,
-                    Err(error) => {
-                        inbound.discard();
-                        inbound = Inbound::Error(error);
+            let next = if thread::same(parent, thread) {
+                let steps = super::STEPS.filter(|_| (*parent).needs_step());
+                match (*parent).phase {
+                    _ if let Some(steps) = steps => {
+                        return hand_to_step(g, parent, steps, inbound);
                     }
-                },
-            }
-            parent = (*parent).parent;
+                    Phase::Active if !matches!((*parent).inbound, Inbound::Nothing) => {
+                        (*parent).inbound.take().discard();
+                        continue;
+                    }
+                    Phase::Active => {
+                        if ffi::Py_REFCNT(parent.cast()) > 1 {
+                            decref(parent);
+                            break;
+                        }
+                        // Nobody else holds it: it becomes the parent of the one that ends.
+                        incref(parent);
+                        decref(std::mem::replace(&mut (*g).parent, parent));
+                        continue;
+                    }
+                    Phase::Dead => (*parent).parent,
+                    Phase::New => match start(parent) {
+                        Ok(()) => continue,
+                        Err(error) => {
+                            inbound.discard();
+                            inbound = Inbound::Error(error);
+                            (*parent).parent
+                        }
+                    },
+                }
+            } else {
+                // It was given a parent in another OS thread meanwhile.
+                inbound.discard();
+                thread::set_foreign_error(parent);
+                inbound = Inbound::Error(errors::take_raised());
+                (*thread).main
+            };
+            incref(next);
+            decref(std::mem::replace(&mut parent, next));
         }
-        (*(*g).thread).throwing = matches!(inbound, Inbound::Error(_));
-        std::mem::replace(&mut (*parent).inbound, inbound).discard();
+        (*thread).throwing = matches!(inbound, Inbound::Error(_));
+        (*parent).inbound = inbound;
         parent
+    }
+}
+
+/// [`hand_to_parent`] for a parent that only a step of its task can enter. The reference to
+/// `parent` is consumed.
+unsafe fn hand_to_step(
+    g: *mut Greenlet,
+    parent: *mut Greenlet,
+    steps: &super::Steps,
+    mut inbound: Inbound,
+) -> *mut Greenlet {
+    // SAFETY: contract of `hand_to_parent`. The parent is held by the greenlet that ends.
+    unsafe {
+        decref(std::mem::replace(&mut (*g).parent, parent));
+        let next = (steps.route)(parent, &mut inbound, true);
+        if !matches!(inbound, Inbound::Nothing) {
+            (*(*g).thread).throwing = matches!(inbound, Inbound::Error(_));
+            std::mem::replace(&mut (*next).inbound, inbound).discard();
+        }
+        next
     }
 }
 
@@ -429,19 +469,15 @@ unsafe fn exit_value(error: *mut PyObject) -> Inbound {
 /// attribute of a subclass, and gives it a stack.
 ///
 /// # Safety
-/// The GIL is held; `g` belongs to this OS thread. Runs Python code. On error the
-/// exception is returned, owned.
+/// The GIL is held; `g` belongs to this OS thread and is held by the caller. Runs Python code,
+/// which may have entered and even ended it. On error the exception is returned, owned.
 pub(crate) unsafe fn start(g: *mut Greenlet) -> Result<(), *mut PyObject> {
     // SAFETY: `g` is live; the lookup may run anything, so `phase` and `parent` are looked
     // at again after it.
     unsafe {
         if (*g).kind == Kind::Plain {
-            incref(g);
-            let looked_up = look_up_run(g);
-            let begun = (*g).phase != Phase::New;
-            decref(g);
-            looked_up?;
-            if begun {
+            look_up_run(g)?;
+            if (*g).phase != Phase::New {
                 // The lookup entered it: it is switched to like any other.
                 return Ok(());
             }
@@ -512,33 +548,47 @@ pub(crate) unsafe fn transfer(
         if !(*thread).doomed.is_empty() {
             thread::end_doomed(thread);
         }
+        // Held: what runs in here may change parents.
         let mut target = g;
-        if !thread::same(target, thread) {
-            inbound.discard();
-            thread::set_foreign_error(target);
-            return ptr::null_mut();
-        }
+        incref(target);
         loop {
+            if !thread::same(target, thread) {
+                inbound.discard();
+                thread::set_foreign_error(target);
+                let error = errors::take_raised();
+                decref(target);
+                errors::raise(error);
+                return ptr::null_mut();
+            }
             if (*target).needs_step()
                 && let Some(steps) = super::STEPS
             {
                 (*thread).throwing = throwing;
-                target = (steps.route)(target, &mut inbound, false);
+                let next = (steps.route)(target, &mut inbound, false);
                 if matches!(inbound, Inbound::Nothing) {
-                    return switch_to(thread, target).into_result();
+                    let result = switch_to(thread, next);
+                    decref(target);
+                    return result.into_result();
                 }
+                incref(next);
+                decref(std::mem::replace(&mut target, next));
+                (*target).inbound.take().discard();
                 break;
             }
             match (*target).phase {
-                Phase::Active => break,
+                Phase::Active if matches!((*target).inbound, Inbound::Nothing) => break,
+                // Sent before and never taken: its end may run anything.
+                Phase::Active => (*target).inbound.take().discard(),
                 Phase::New => {
                     if let Err(error) = start(target) {
                         // An exception that was thrown is not lost to a failing lookup.
                         inbound.discard();
+                        decref(target);
                         errors::raise(error);
                         return ptr::null_mut();
                     }
-                    // Looked at again: the lookup of `run` may have run it to its end.
+                    // Looked at again: the lookup of `run` may have run it to its end. What
+                    // lies in the slot are the arguments of `spawn_n`.
                 }
                 Phase::Dead => {
                     if let Inbound::Error(error) = inbound
@@ -546,12 +596,16 @@ pub(crate) unsafe fn transfer(
                     {
                         inbound = Inbound::Value(error);
                     }
-                    target = (*target).parent;
+                    let parent = (*target).parent;
+                    incref(parent);
+                    decref(std::mem::replace(&mut target, parent));
                 }
             }
         }
         (*thread).throwing = throwing;
-        std::mem::replace(&mut (*target).inbound, inbound).discard();
-        switch_to(thread, target).into_result()
+        (*target).inbound = inbound;
+        let result = switch_to(thread, target);
+        decref(target);
+        result.into_result()
     }
 }

@@ -52,19 +52,21 @@ impl Default for Looping {
     }
 }
 
-/// Adopts the loop that runs the calling code, if it is not ours yet.
-pub(super) unsafe fn attach_to_running(core: *mut Core) {
+/// Adopts the loop that runs the calling code, if it is not ours yet. False if the hub was
+/// closed by what ran then: it may be gone.
+pub(crate) unsafe fn attach_to_running(core: *mut Core) -> bool {
     // SAFETY: contract of `request_turn`.
     unsafe {
-        if (*core).driver == Driver::Asyncio {
-            let running = crate::imports::visible_loop();
-            if !running.is_null() {
-                if !is_attached(core, running) {
-                    adopt(core, running);
-                }
-                ffi::Py_DECREF(running);
-            }
+        if (*core).driver != Driver::Asyncio {
+            return true;
         }
+        let running = crate::imports::visible_loop();
+        if running.is_null() {
+            return true;
+        }
+        let open = is_attached(core, running) || adopt(core, running);
+        ffi::Py_DECREF(running);
+        open
     }
 }
 
@@ -80,20 +82,22 @@ pub(super) unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> boo
 }
 
 /// Attaches to a loop that runs already. Failure is reported as unraisable: the green
-/// threads then wait for the owned loop.
+/// threads then wait for the owned loop. False if the hub was closed meanwhile.
 #[cold]
-pub(super) unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
+pub(super) unsafe fn adopt(core: *mut Core, running: *mut PyObject) -> bool {
     Python::attach(|py| {
-        // SAFETY: `running` is live; `core` by contract of `request_turn`.
+        // SAFETY: `running` is live; `core` by contract of `request_turn`, and held while
+        // Python code runs.
         unsafe {
+            let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
             let running: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, running);
-            if let Err(error) = attach(py, core, &running) {
-                error.write_unraisable(py, Some(&running));
-                return;
+            match attach(py, core, &running) {
+                Ok(()) => turn::become_runner(core),
+                Err(error) => error.write_unraisable(py, Some(&running)),
             }
-            turn::become_runner(core);
+            !(*core).closed
         }
-    });
+    })
 }
 
 /// Attaches to a loop that is about to run on the caller's stack.
@@ -197,7 +201,10 @@ pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()
             cause();
             return Ok(());
         }
-        attach_to_running(core);
+        if !attach_to_running(core) {
+            cause();
+            return Ok(());
+        }
         on_loop(py, core, |core| turn::brief(core, cause))
     }
 }
@@ -208,8 +215,9 @@ pub(super) unsafe fn on_loop(
     core: *mut Core,
     turn: impl FnOnce(*mut Core) -> bool,
 ) -> PyResult<()> {
-    // SAFETY: contract of the callers.
+    // SAFETY: contract of the callers; the core is held while Python code runs.
     unsafe {
+        let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);

@@ -354,6 +354,9 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
 }
 
 /// Puts what `g` is sent into its slot; what was there goes to the litter.
+///
+/// # Safety
+/// `g` is live, `core` this OS thread's hub; the GIL is held. Runs no Python code.
 unsafe fn deliver(core: *mut Core, g: *mut Greenlet, inbound: Inbound) {
     // SAFETY: `g` is live.
     unsafe {

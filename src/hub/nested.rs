@@ -14,6 +14,7 @@
 
 use std::ffi::c_int;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::{Core, io, looping, park, registry, step};
@@ -25,6 +26,10 @@ use crate::sched::nanos_from_seconds;
 /// Whether the caller is green code that may block: not the loop's stack, not a coroutine.
 #[pyfunction]
 pub(crate) fn _in_green_code() -> bool {
+    called_by_green_code()
+}
+
+fn called_by_green_code() -> bool {
     let core = registry::existing();
     if core.is_null() {
         return false;
@@ -128,15 +133,21 @@ pub(crate) fn _release(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResul
 
 /// Let a loop that sleeps with the whole OS thread run the hub's turns; see `_take_back`.
 #[pyfunction]
-pub(crate) fn _lend() {
+pub(crate) fn _lend() -> PyResult<()> {
     let core = registry::existing();
-    // SAFETY: as for `_in_green_code`, which the caller has asked: a turn is in progress.
+    if !called_by_green_code() {
+        return Err(PyRuntimeError::new_err(
+            "only green code that may block can lend the hub",
+        ));
+    }
+    // SAFETY: as for `_in_green_code`, which says that a turn is in progress.
     unsafe {
         (*core)
             .lent
             .push(std::mem::replace(&mut (*core).runner, std::ptr::null_mut()));
         (*core).in_turn = false;
     }
+    Ok(())
 }
 
 /// Go on with the turn that `_lend` set aside.

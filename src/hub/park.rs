@@ -333,14 +333,24 @@ pub(super) unsafe fn yield_once(core: *mut Core) -> Inbound {
         if run::on_the_loop(core) {
             return Inbound::Nothing;
         }
+        let visit = Visit::new(core);
+        if !super::looping::attach_to_running(core) || !visit.lasts() {
+            // Closed by what ran then: the next one is asked.
+            let core = registry::hub();
+            return if core.is_null() {
+                Inbound::Error(crate::error::take_raised())
+            } else {
+                yield_once(core)
+            };
+        }
         let next = run::enter_runner(core);
         if next.is_null() {
             return Inbound::Error(crate::error::take_raised());
         }
-        make_ready(
-            core,
-            Ready::Resume(Parked::current(thread), Inbound::Nothing),
-        );
+        (*core)
+            .ready
+            .push(Ready::Resume(Parked::current(thread), Inbound::Nothing));
+        run::wake_loop(core);
         switch_to(thread, next)
     }
 }

@@ -215,10 +215,16 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
     unsafe {
         let thread = (*core).thread;
         let measured = slow::begin(core, g.cast());
-        // A start keeps the arguments that lie there already.
-        (*thread).throwing = matches!(inbound, Inbound::Error(_));
-        if !matches!(inbound, Inbound::Nothing) {
-            std::mem::replace(&mut (*g).inbound, inbound).discard();
+        if measured.is_some() && (*g).phase != Phase::Active {
+            // Naming it has run it to its end.
+            inbound.discard();
+            return true;
+        }
+        if matches!(inbound, Inbound::Nothing) {
+            // A start keeps the arguments that lie there already.
+            (*thread).throwing = false;
+        } else {
+            super::deliver(core, g, inbound);
         }
         let fine = returned(switch_to(thread, g));
         if let Some(measured) = measured {
@@ -240,14 +246,21 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
     // SAFETY: by contract.
     unsafe {
         let hidden = crate::imports::hide_loop();
-        become_runner(core);
+        let former = exchange_runner(core);
         (*core).in_turn = true;
         (*core).budget.exhaust();
         let fine = enter(core, g, inbound);
         (*core).in_turn = false;
         crate::imports::show_loop(hidden);
+        let pending = errors::take_raised();
         if !(*core).ready.is_empty() || super::looping::must_schedule(core) {
             super::run::request_turn(core);
+        }
+        if !former.is_null() {
+            greenlet::decref(former);
+        }
+        if !pending.is_null() {
+            errors::raise(pending);
         }
         fine
     }
@@ -260,12 +273,21 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
 pub(super) unsafe fn become_runner(core: *mut Core) {
     // SAFETY: contract of the callers.
     unsafe {
-        let me = step::outermost_home((*core).thread);
-        greenlet::incref(me);
-        let former = std::mem::replace(&mut (*core).runner, me);
+        let former = exchange_runner(core);
         if !former.is_null() {
             greenlet::decref(former);
         }
+    }
+}
+
+/// [`become_runner`] that leaves the former one (owned or NULL) to the caller: its release may
+/// run anything.
+unsafe fn exchange_runner(core: *mut Core) -> *mut Greenlet {
+    // SAFETY: contract of `become_runner`.
+    unsafe {
+        let me = step::outermost_home((*core).thread);
+        greenlet::incref(me);
+        std::mem::replace(&mut (*core).runner, me)
     }
 }
 

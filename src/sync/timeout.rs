@@ -225,7 +225,10 @@ unsafe fn begin(me: *mut Timeout) -> bool {
         if !given((*me).seconds) {
             return true;
         }
-        let Some(seconds) = class::seconds((*me).seconds) else {
+        let given = ffi::Py_NewRef((*me).seconds);
+        let seconds = class::seconds(given);
+        ffi::Py_DECREF(given);
+        let Some(seconds) = seconds else {
             return false;
         };
         let core = registry::hub();
@@ -236,6 +239,11 @@ unsafe fn begin(me: *mut Timeout) -> bool {
         let g = greenlet::identity((*core).thread);
         if g.is_null() {
             return false;
+        }
+        if !(*me).greenlet.is_null() {
+            // Started by what ran meanwhile: begins anew.
+            end(me);
+            return begin(me);
         }
         greenlet::incref(g);
         (*me).greenlet = g;
@@ -428,12 +436,17 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
                 ffi::PyUnicode_FromFormat(c"".as_ptr())
             }
         };
-        let seconds = part(c" seconds=%S", (*me).seconds);
+        // Held: showing one may run Python code that replaces it.
+        let shown = [(*me).seconds, (*me).exception].map(|object| ffi::Py_XNewRef(object));
+        let seconds = part(c" seconds=%S", shown[0]);
         let exception = if seconds.is_null() {
             ptr::null_mut()
         } else {
-            part(c" exception=%R", (*me).exception)
+            part(c" exception=%R", shown[1])
         };
+        for object in shown {
+            ffi::Py_XDECREF(object);
+        }
         let mut text = ptr::null_mut();
         if !exception.is_null() {
             text = ffi::PyUnicode_FromFormat(
@@ -453,9 +466,21 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
 
 unsafe extern "C" fn string(op: *mut PyObject) -> *mut PyObject {
     let me = op.cast::<Timeout>();
-    // SAFETY: called by CPython on a Timeout; the formats match their arguments.
+    // SAFETY: called by CPython on a Timeout. What is shown is held: showing it runs Python
+    // code, which may replace it.
     unsafe {
-        let seconds = (*me).seconds;
+        let seconds = ffi::Py_XNewRef((*me).seconds);
+        let exception = ffi::Py_XNewRef((*me).exception);
+        let text = describe(seconds, exception);
+        ffi::Py_XDECREF(seconds);
+        ffi::Py_XDECREF(exception);
+        text
+    }
+}
+
+unsafe fn describe(seconds: *mut PyObject, exception: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `string`; the formats match their arguments.
+    unsafe {
         if !given(seconds) {
             return ffi::PyUnicode_FromFormat(c"".as_ptr());
         }
@@ -466,7 +491,6 @@ unsafe extern "C" fn string(op: *mut PyObject) -> *mut PyObject {
             return ptr::null_mut();
         }
         let unit = if single == 1 { c"second" } else { c"seconds" };
-        let exception = (*me).exception;
         if !given(exception) || exception == ffi::Py_True() {
             ffi::PyUnicode_FromFormat(c"%S %s".as_ptr(), seconds, unit.as_ptr())
         } else if exception == ffi::Py_False() {
