@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,22 @@ async def _finish(
                 )
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(event_loop.shutdown_asyncgens(), SECONDS)
+    await _close_lost(event_loop)
+
+
+async def _close_lost(event_loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for tasks that close generators which the cleanup has let go of."""
+    # Such a task is made by a callback of the loop, as a task's end is told by one.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    closing = {
+        task
+        for task in asyncio.all_tasks(event_loop)
+        # What aclose() returns can be awaited, and is no coroutine.
+        if not inspect.iscoroutine(task.get_coro())
+    }
+    if closing:
+        await asyncio.wait(closing, timeout=SECONDS)
 
 
 def _at_exit() -> None:
