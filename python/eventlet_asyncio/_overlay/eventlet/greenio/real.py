@@ -37,9 +37,7 @@ _BACKLOG_RETRY = 0.005
 # The descriptors of `_socket.socket`: the properties of the class above it turn each
 # number into an enumeration member, which costs more than the accept around it.
 _plain = RealSocket.__mro__[1]
-_family, _type, _proto = (
-    vars(_plain)[n].__get__ for n in ("family", "type", "proto")
-)
+_family, _type, _proto = (vars(_plain)[n].__get__ for n in ("family", "type", "proto"))
 
 
 def kind_of(sock: Any) -> tuple[int, int, int]:
