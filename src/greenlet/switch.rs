@@ -178,6 +178,10 @@ pub(crate) unsafe fn visit(thread: *mut Thread, target: *mut Greenlet) -> Inboun
 /// # Safety
 /// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
 /// set; the GIL is held and no Python exception is set. No borrow is held.
+#[expect(
+    clippy::inline_always,
+    reason = "a switch is one function: what it saves stays in registers"
+)]
 #[inline(always)]
 unsafe fn leave(
     thread: *mut Thread,
