@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent
 GROUPS = nox.project.load_toml("pyproject.toml")
 MINORS = range(10, 16)
 PYTHONS_VARIABLE = "EVENTLET_ASYNCIO_PYTHONS"
+# The last ones with a worker for Eventlet, and one without.
+GUNICORNS = ("23.0.0", "25.3.0", "27.0.1")
 # Names the folder that holds `conformance` and `bench`; the checkout by default.
 HARNESS_VARIABLE = "EVENTLET_ASYNCIO_HARNESS"
 
@@ -120,6 +122,58 @@ def stress(session: nox.Session) -> None:
             "STRESS_SECONDS": "60",
             "STRESS_SPAWNS": "1000000",
             "STRESS_CONNECTIONS": "10000",
+        },
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
+def uvloop(session: nox.Session) -> None:
+    """Run the tests of the engine and of the public modules with the hub on uvloop."""
+    session.install(*group("test"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--profile", "dev")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(
+        python, "-m", "pytest", "tests/core", "tests/api", *session.posargs,
+        env={
+            "EVENTLET_HUB": "asyncio",
+            "EVENTLET_ASYNCIO_LOOP": "uvloop:new_event_loop",
+        },
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
+def apps(session: nox.Session) -> None:
+    """
+    Run real applications with their servers; arguments go to pytest.
+
+    The servers are Debian's: redis-server, postgresql, mariadb-server,
+    rabbitmq-server and zookeeper; what is missing is skipped.
+    With APPS_HUB=epolls the applications run on upstream, for comparison.
+    """
+    session.install("maturin>=1.9.4,<2", *group("apps"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--profile", "dev")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    gunicorns = []
+    for version in GUNICORNS:
+        folder = Path(session.create_tmp()).resolve() / f"gunicorn-{version}"
+        gunicorns.append(str(folder))
+        if not folder.exists():
+            session.run(
+                python, "-m", "pip", "install", "--quiet", "--no-deps",
+                "--target", str(folder), f"gunicorn=={version}",
+            )  # fmt: skip
+    session.run(
+        python, "-m", "pytest", "-p", "pytest_timeout",
+        *(session.posargs or ["tests/apps", "tests/test_examples.py"]),
+        env={
+            "APPS_GUNICORN": os.pathsep.join(gunicorns),
+            "EVENTLET_HUB": "asyncio",
+            # Applications bring plugins along that are meant for their users.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
         external=True,
     )  # fmt: skip

@@ -2,9 +2,11 @@
 
 use std::ffi::CStr;
 
+use once_cell::sync::OnceCell;
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::greenlet::class::{method, noargs};
 use crate::{bridge, greenlet, greenthread, hub, imports, offload, pystate, sync, websocket, wsgi};
@@ -101,9 +103,42 @@ fn _set_copy_context(copy: bool) {
     greenthread::spawn::set_copy_context(copy);
 }
 
+/// The module as it was first made, complete.
+static FIRST: OnceCell<Py<PyModule>> = OnceCell::new();
+
+/// The classes and what they know of OS threads exist once in the process: two interpreters
+/// would take them from each other.
+fn refuse_subinterpreter() -> PyResult<()> {
+    // SAFETY: called with the GIL held.
+    let number = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    if number == 0 {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "eventlet-asyncio cannot be used in a sub-interpreter: run the application in the main \
+         interpreter (with mod_wsgi: WSGIApplicationGroup %{GLOBAL})",
+    ))
+}
+
+/// Somebody took the module out of `sys.modules` and imported it again: it has what the first
+/// one has.
+fn offer_again(module: &Bound<'_, PyModule>, first: &Bound<'_, PyModule>) -> PyResult<()> {
+    for (name, object) in first.dict() {
+        let name = name.cast_into::<PyString>()?;
+        if name == "__all__" || !module.hasattr(&name)? {
+            module.setattr(name, object)?;
+        }
+    }
+    Ok(())
+}
+
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    refuse_subinterpreter()?;
+    if let Some(first) = FIRST.get() {
+        return offer_again(module, first.bind(py));
+    }
     pystate::check().map_err(PyImportError::new_err)?;
     imports::init();
     // SAFETY: this runs once, with the GIL held, before anything uses the classes.
@@ -169,6 +204,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hub::nested::_loop_waits, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_adopt, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_lend, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_in_green_coroutine, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_release, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
     module.add_function(wrap_pyfunction!(_set_visible_loop, module)?)?;
     module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;
@@ -182,5 +219,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     offload::register(module)?;
     websocket::register(module)?;
     wsgi::register(module)?;
-    bridge::register(module)
+    bridge::register(module)?;
+    // Set already only if making the classes has imported this once more.
+    let _ = FIRST.set(module.clone().unbind());
+    Ok(())
 }

@@ -20,9 +20,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-import eventlet_asyncio
 from gunicorn.sock import ssl_wrap_socket
 from gunicorn.workers.base_async import AsyncWorker
+
+import eventlet_asyncio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,8 @@ class Worker(AsyncWorker):  # type: ignore[misc]
     more, ends connections that are idle between requests, and waits for the others
     as long as ``graceful_timeout`` says.
     """
+
+    alive: bool
 
     def patch(self) -> None:
         """Make the standard library green; a subclass may choose what."""
@@ -81,7 +84,7 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         acceptors = []
         for listener in self.sockets:
             green = GreenSocket(listener.sock)
-            green.setblocking(True)
+            green.settimeout(None)
             acceptors.append(eventlet.spawn(self._accept, listener, green))
         while self.alive:
             self.notify()
@@ -94,10 +97,10 @@ class Worker(AsyncWorker):  # type: ignore[misc]
             acceptor.kill()
         for green_thread in self._served & self._idle.keys():
             green_thread.kill(self._idle[green_thread])
-        with eventlet.Timeout(self.cfg.graceful_timeout, False):
+        with eventlet.Timeout(self.cfg.graceful_timeout, exception=False):
             while self._busy:
                 self.notify()
-                with eventlet.Timeout(HEARTBEAT, False):
+                with eventlet.Timeout(HEARTBEAT, exception=False):
                     next(iter(self._busy)).wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -122,7 +125,7 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         import eventlet
 
         me = eventlet.getcurrent()
-        with eventlet.Timeout(self.cfg.keepalive or None, False) as waiting:
+        with eventlet.Timeout(self.cfg.keepalive or None, exception=False) as waiting:
             self._idle[me] = waiting
             try:
                 yield
@@ -157,7 +160,7 @@ class Worker(AsyncWorker):  # type: ignore[misc]
                 if failed.errno in _CLOSED:
                     return
                 if failed.errno not in _GONE:
-                    self.log.error("Cannot accept on %s: %s", listener, failed)
+                    self.log.warning("Cannot accept on %s: %s", listener, failed)
                     # Descriptors may have run out: others give theirs back first.
                     eventlet.sleep(0.1)
                 continue
@@ -176,7 +179,7 @@ class Worker(AsyncWorker):  # type: ignore[misc]
     def _serve(self, listener: Any, client: Any, address: Any) -> None:
         """Serve one connection to its end."""
         self._local.already_handled = False
-        client.setblocking(True)
+        client.settimeout(None)
         if self.cfg.is_ssl:
             try:
                 client = ssl_wrap_socket(client, self.cfg)

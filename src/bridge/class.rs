@@ -404,9 +404,8 @@ unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
     // SAFETY: called by the collector or by `dealloc`; pointers are taken out first.
     unsafe {
         let green = std::mem::replace(&mut (*f).green, ptr::null_mut());
-        if (*f).state == State::Pending {
-            (*f).state = State::Cancelled;
-        }
+        // Its outcome goes, too: whoever still sees it finds it cancelled.
+        (*f).state = State::Cancelled;
         ffi::Py_XDECREF(green.cast());
         replace(&raw mut (*f).outcome, ptr::null_mut());
         replace(&raw mut (*f).message, ptr::null_mut());

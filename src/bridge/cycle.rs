@@ -26,55 +26,64 @@ pub(super) unsafe fn leads_to(
     task: *mut PyObject,
     green: *mut GreenThread,
 ) -> bool {
-    // SAFETY: by contract. Each link is held by the one before it while that waits; nothing
-    // ends meanwhile, since only attribute lookups run.
+    // SAFETY: by contract. Each link is held while it is looked at: lookups may run anything.
     unsafe {
         let mut link = start;
+        ffi::Py_INCREF(link.cast());
+        let mut found = false;
         for _ in 0..LONGEST {
+            found = link == green;
+            if found {
+                break;
+            }
+            let work = awaiting::work_of(link);
+            // Also a coroutine that waits in a green call.
+            let next = if work.is_null() || !(*link).waits_for.is_null() {
+                ffi::Py_XNewRef((*link).waits_for.cast())
+            } else if let Some(next) = green_behind(work, task) {
+                next.cast()
+            } else {
+                found = true;
+                break;
+            };
+            ffi::Py_DECREF(std::mem::replace(&mut link, next.cast()).cast());
             if link.is_null() {
                 return false;
             }
-            if link == green {
-                return true;
-            }
-            let work = awaiting::work_of(link);
-            link = if work.is_null() {
-                (*link).waits_for
-            } else {
-                match green_behind(work, task) {
-                    Some(next) => next,
-                    None => return true,
-                }
-            };
         }
-        false
+        ffi::Py_DECREF(link.cast());
+        found
     }
 }
 
 /// The green thread that a task awaits, through other tasks or not; NULL if it awaits
-/// something else; None if it is, or awaits, `goal`.
+/// something else; None if it is, or awaits, `goal`. Owned.
 unsafe fn green_behind(work: *mut PyObject, goal: *mut PyObject) -> Option<*mut GreenThread> {
-    // SAFETY: contract of `leads_to`; what is awaited is held by its awaiter.
+    // SAFETY: contract of `leads_to`; what is awaited is held while it is looked at: an
+    // attribute may be made when it is asked for.
     unsafe {
-        let mut work = work;
+        let mut work = ffi::Py_NewRef(work);
+        let mut found = Some(ptr::null_mut());
         for _ in 0..LONGEST {
             if work == goal {
-                return None;
+                found = None;
+                break;
             }
             if class::check(work) {
-                return Some(future::green_of(work));
+                found = Some(ffi::Py_XNewRef(future::green_of(work).cast()).cast());
+                break;
             }
             let next = ffi::PyObject_GetAttr(work, NAMES.fut_waiter);
             if next.is_null() {
                 ffi::PyErr_Clear();
                 break;
             }
-            ffi::Py_DECREF(next);
+            ffi::Py_DECREF(std::mem::replace(&mut work, next));
             if next == ffi::Py_None() {
                 break;
             }
-            work = next;
         }
-        Some(ptr::null_mut())
+        ffi::Py_DECREF(work);
+        found
     }
 }

@@ -241,14 +241,18 @@ pub(crate) unsafe fn end(g: *mut Greenlet) {
         }
         let pending = errors::take_raised();
         let exit = errors::new_exit();
+        (*g).inbound.take().discard();
         if exit.is_null() {
             ffi::PyErr_WriteUnraisable(g.cast());
+        } else if (*g).phase != Phase::Active {
+            // What was just released has entered it, and it has ended.
+            ffi::Py_DECREF(exit);
         } else {
             let parent = (*g).parent;
             incref((*own).current);
             (*g).parent = (*own).current;
             (*g).dying = true;
-            std::mem::replace(&mut (*g).inbound, Inbound::Error(exit)).discard();
+            (*g).inbound = Inbound::Error(exit);
             (*own).throwing = true;
             let result = switch_to(own, g).into_result();
             if result.is_null() {

@@ -126,12 +126,64 @@ pub(crate) unsafe fn give_stack(g: *mut Greenlet) -> Result<(), StackError> {
 /// what was sent to it.
 ///
 /// # Safety
-/// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
-/// set; the GIL is held and no Python exception is set. No borrow is held.
+/// As for [`leave`].
 ///
 /// # Switches
 /// Always, unless `target` is the running greenlet.
 pub(crate) unsafe fn switch_to(thread: *mut Thread, target: *mut Greenlet) -> Inbound {
+    // SAFETY: by contract: the running greenlet is on the stack that is left.
+    unsafe {
+        leave(thread, target, |me, target| {
+            if (*me).is_main() {
+                run_root(target);
+            } else {
+                Fiber::suspend((*me).fiber.as_ptr(), target);
+            }
+        })
+    }
+}
+
+/// [`switch_to`] for a target that will most likely come straight back: it is resumed from here,
+/// not by way of the root, which saves two of four changes of the stack.
+///
+/// # Safety
+/// As for [`leave`].
+///
+/// # Switches
+/// As [`switch_to`].
+pub(crate) unsafe fn visit(thread: *mut Thread, target: *mut Greenlet) -> Inbound {
+    // SAFETY: by contract. While this frame waits for the target's fiber nobody resumes ours:
+    // the root is beneath, and gets control only when we suspend. A fiber may be resumed from
+    // here now and from the root later.
+    unsafe {
+        leave(thread, target, |me, target| {
+            if (*me).is_main() {
+                run_root(target);
+                return;
+            }
+            if (*target).is_main() {
+                Fiber::suspend((*me).fiber.as_ptr(), target);
+                return;
+            }
+            let next = resume(target);
+            if next != me {
+                Fiber::suspend((*me).fiber.as_ptr(), next);
+            }
+        })
+    }
+}
+
+/// Leaves the running greenlet by `go`, which returns when it is entered again.
+///
+/// # Safety
+/// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
+/// set; the GIL is held and no Python exception is set. No borrow is held.
+#[inline(always)]
+unsafe fn leave(
+    thread: *mut Thread,
+    target: *mut Greenlet,
+    go: impl FnOnce(*mut Greenlet, *mut Greenlet),
+) -> Inbound {
     // SAFETY: the pointers are live by contract; `me` is kept alive by `current`, then by
     // `origin`, and the greenlet that is entered takes over.
     unsafe {
@@ -147,11 +199,7 @@ pub(crate) unsafe fn switch_to(thread: *mut Thread, target: *mut Greenlet) -> In
         incref(target);
         (*thread).current = target;
         (*thread).origin = me;
-        if (*me).is_main() {
-            run_root(target);
-        } else {
-            Fiber::suspend((*me).fiber.as_ptr(), target);
-        }
+        go(me, target);
         (*me).state.restore(ts);
         (*me).resumes = (*me).resumes.wrapping_add(1);
         arrive(thread, me)
@@ -164,15 +212,24 @@ unsafe fn run_root(mut target: *mut Greenlet) {
     // SAFETY: only Active greenlets are named as targets; the root is this very frame.
     unsafe {
         while !(*target).is_main() {
-            let fiber = (*target).fiber.as_mut_ptr();
-            match Fiber::resume(fiber) {
-                Step::Switch(next) => target = next,
-                Step::Finish(next) => {
-                    // Its last act on its own stack was to name `next`; from here on
-                    // nothing can enter that stack any more.
-                    fiber.read().into_stack().release();
-                    target = next;
-                }
+            target = resume(target);
+        }
+    }
+}
+
+/// Runs `target` until it names who runs next.
+#[inline]
+unsafe fn resume(target: *mut Greenlet) -> *mut Greenlet {
+    // SAFETY: contract of the callers: `target` is Active and suspended.
+    unsafe {
+        let fiber = (*target).fiber.as_mut_ptr();
+        match Fiber::resume(fiber) {
+            Step::Switch(next) => next,
+            Step::Finish(next) => {
+                // Its last act on its own stack was to name `next`; from here on
+                // nothing can enter that stack any more.
+                fiber.read().into_stack().release();
+                next
             }
         }
     }
@@ -221,19 +278,14 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
         let context = std::mem::replace(&mut (*g).context, ptr::null_mut());
         let state: *mut StackState = &raw mut (*g).state;
         (*state).begin(ts, &(*g).bounds, context);
+        if (*g).kind == Kind::Plain && !(*thread).origin.is_null() {
+            (*state).share_task(ts, &(*(*thread).origin).state);
+        }
         (*g).resumes = (*g).resumes.wrapping_add(1);
         let inbound = arrive(thread, g);
         // `release` may run Python code and even switch: it comes before the successor is
         // chosen, so that nothing runs between that choice and the switch.
-        let next = if (*g).kind == Kind::Scheduled {
-            let hooks = &*(*g).hooks;
-            let outcome = (hooks.run)(g, inbound);
-            (hooks.finish)(g, outcome);
-            forget_locals(g);
-            (*state).release(ts);
-            (*g).phase = Phase::Dead;
-            (hooks.next)(g)
-        } else {
+        let next = if (*g).kind == Kind::Plain {
             let outcome = call_run(g, inbound);
             // A dead greenlet still answers for the context it ran in.
             let context = ffi::Py_XNewRef(pystate::current_context(ts));
@@ -243,6 +295,14 @@ unsafe fn life(g: *mut Greenlet) -> *mut Greenlet {
             let next = hand_to_parent(g, outcome);
             (*g).phase = Phase::Dead;
             next
+        } else {
+            let hooks = &*(*g).hooks;
+            let outcome = (hooks.run)(g, inbound);
+            (hooks.finish)(g, outcome);
+            forget_locals(g);
+            (*state).release(ts);
+            (*g).phase = Phase::Dead;
+            (hooks.next)(g)
         };
         (*state).end(ts);
         incref(next);
@@ -325,24 +385,74 @@ pub(crate) unsafe fn hand_to_parent(g: *mut Greenlet, outcome: Outcome) -> *mut 
             }
             Outcome::Error(error) => Inbound::Error(error),
         };
+        let thread = (*g).thread;
+        // Held: what runs in here may change parents.
         let mut parent = (*g).parent;
+        incref(parent);
         loop {
-            match (*parent).phase {
-                Phase::Active => break,
-                Phase::Dead => {}
-                Phase::New => match start(parent) {
-                    Ok(()) => continue,
-                    Err(error) => {
-                        inbound.discard();
-                        inbound = Inbound::Error(error);
+            let next = if thread::same(parent, thread) {
+                let steps = super::STEPS.filter(|_| (*parent).needs_step());
+                match (*parent).phase {
+                    _ if let Some(steps) = steps => {
+                        return hand_to_step(g, parent, steps, inbound);
                     }
-                },
-            }
-            parent = (*parent).parent;
+                    Phase::Active if !matches!((*parent).inbound, Inbound::Nothing) => {
+                        (*parent).inbound.take().discard();
+                        continue;
+                    }
+                    Phase::Active => {
+                        if ffi::Py_REFCNT(parent.cast()) > 1 {
+                            decref(parent);
+                            break;
+                        }
+                        // Nobody else holds it: it becomes the parent of the one that ends.
+                        incref(parent);
+                        decref(std::mem::replace(&mut (*g).parent, parent));
+                        continue;
+                    }
+                    Phase::Dead => (*parent).parent,
+                    Phase::New => match start(parent) {
+                        Ok(()) => continue,
+                        Err(error) => {
+                            inbound.discard();
+                            inbound = Inbound::Error(error);
+                            (*parent).parent
+                        }
+                    },
+                }
+            } else {
+                // It was given a parent in another OS thread meanwhile.
+                inbound.discard();
+                thread::set_foreign_error(parent);
+                inbound = Inbound::Error(errors::take_raised());
+                (*thread).main
+            };
+            incref(next);
+            decref(std::mem::replace(&mut parent, next));
         }
-        (*(*g).thread).throwing = matches!(inbound, Inbound::Error(_));
-        std::mem::replace(&mut (*parent).inbound, inbound).discard();
+        (*thread).throwing = matches!(inbound, Inbound::Error(_));
+        (*parent).inbound = inbound;
         parent
+    }
+}
+
+/// [`hand_to_parent`] for a parent that only a step of its task can enter. The reference to
+/// `parent` is consumed.
+unsafe fn hand_to_step(
+    g: *mut Greenlet,
+    parent: *mut Greenlet,
+    steps: &super::Steps,
+    mut inbound: Inbound,
+) -> *mut Greenlet {
+    // SAFETY: contract of `hand_to_parent`. The parent is held by the greenlet that ends.
+    unsafe {
+        decref(std::mem::replace(&mut (*g).parent, parent));
+        let next = (steps.route)(parent, &mut inbound, true);
+        if !matches!(inbound, Inbound::Nothing) {
+            (*(*g).thread).throwing = matches!(inbound, Inbound::Error(_));
+            std::mem::replace(&mut (*next).inbound, inbound).discard();
+        }
+        next
     }
 }
 
@@ -359,19 +469,15 @@ unsafe fn exit_value(error: *mut PyObject) -> Inbound {
 /// attribute of a subclass, and gives it a stack.
 ///
 /// # Safety
-/// The GIL is held; `g` belongs to this OS thread. Runs Python code. On error the
-/// exception is returned, owned.
+/// The GIL is held; `g` belongs to this OS thread and is held by the caller. Runs Python code,
+/// which may have entered and even ended it. On error the exception is returned, owned.
 pub(crate) unsafe fn start(g: *mut Greenlet) -> Result<(), *mut PyObject> {
     // SAFETY: `g` is live; the lookup may run anything, so `phase` and `parent` are looked
     // at again after it.
     unsafe {
         if (*g).kind == Kind::Plain {
-            incref(g);
-            let looked_up = look_up_run(g);
-            let begun = (*g).phase != Phase::New;
-            decref(g);
-            looked_up?;
-            if begun {
+            look_up_run(g)?;
+            if (*g).phase != Phase::New {
                 // The lookup entered it: it is switched to like any other.
                 return Ok(());
             }
@@ -442,23 +548,47 @@ pub(crate) unsafe fn transfer(
         if !(*thread).doomed.is_empty() {
             thread::end_doomed(thread);
         }
+        // Held: what runs in here may change parents.
         let mut target = g;
-        if !thread::same(target, thread) {
-            inbound.discard();
-            thread::set_foreign_error(target);
-            return ptr::null_mut();
-        }
+        incref(target);
         loop {
+            if !thread::same(target, thread) {
+                inbound.discard();
+                thread::set_foreign_error(target);
+                let error = errors::take_raised();
+                decref(target);
+                errors::raise(error);
+                return ptr::null_mut();
+            }
+            if (*target).needs_step()
+                && let Some(steps) = super::STEPS
+            {
+                (*thread).throwing = throwing;
+                let next = (steps.route)(target, &mut inbound, false);
+                if matches!(inbound, Inbound::Nothing) {
+                    let result = switch_to(thread, next);
+                    decref(target);
+                    return result.into_result();
+                }
+                incref(next);
+                decref(std::mem::replace(&mut target, next));
+                (*target).inbound.take().discard();
+                break;
+            }
             match (*target).phase {
-                Phase::Active => break,
+                Phase::Active if matches!((*target).inbound, Inbound::Nothing) => break,
+                // Sent before and never taken: its end may run anything.
+                Phase::Active => (*target).inbound.take().discard(),
                 Phase::New => {
                     if let Err(error) = start(target) {
                         // An exception that was thrown is not lost to a failing lookup.
                         inbound.discard();
+                        decref(target);
                         errors::raise(error);
                         return ptr::null_mut();
                     }
-                    // Looked at again: the lookup of `run` may have run it to its end.
+                    // Looked at again: the lookup of `run` may have run it to its end. What
+                    // lies in the slot are the arguments of `spawn_n`.
                 }
                 Phase::Dead => {
                     if let Inbound::Error(error) = inbound
@@ -466,12 +596,16 @@ pub(crate) unsafe fn transfer(
                     {
                         inbound = Inbound::Value(error);
                     }
-                    target = (*target).parent;
+                    let parent = (*target).parent;
+                    incref(parent);
+                    decref(std::mem::replace(&mut target, parent));
                 }
             }
         }
         (*thread).throwing = throwing;
-        std::mem::replace(&mut (*target).inbound, inbound).discard();
-        switch_to(thread, target).into_result()
+        (*target).inbound = inbound;
+        let result = switch_to(thread, target);
+        decref(target);
+        result.into_result()
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Thread {
     pub(crate) doomed: Vec<*mut Greenlet>,
     /// The hub of this thread; belongs to the `hub` layer.
     pub(crate) hub: *mut c_void,
+    /// The innermost step of a coroutine in progress, or NULL; belongs to the `hub` layer.
+    pub(crate) step: *mut c_void,
     /// Called with `hub` when the thread ends.
     pub(crate) close_hub: Option<unsafe fn(*mut c_void)>,
     pub(crate) alive: bool,
@@ -40,6 +42,8 @@ pub(crate) struct Thread {
 
 thread_local! {
     static THREAD: Cell<*mut Thread> = const { Cell::new(ptr::null_mut()) };
+    /// The thread state whose record has ended here: it is being cleared, and gets no other one.
+    static ENDED: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
 /// Main greenlets of OS threads that have not ended. Changed with the GIL held.
@@ -79,9 +83,18 @@ unsafe fn attach() -> *mut Thread {
             super::errors::set_error(c"this thread has no state that greenlets could use");
             return ptr::null_mut();
         }
+        if ENDED.get() == Some(ffi::PyThreadState_GetID(ts)) {
+            super::errors::set_error(c"this OS thread has ended: nothing can be switched to in it");
+            return ptr::null_mut();
+        }
         let main = class::alloc(class::greenlet_type());
         if main.is_null() {
             return ptr::null_mut();
+        }
+        if !THREAD.get().is_null() {
+            // A finaliser has made the record, if the allocation had objects collected.
+            decref(main);
+            return THREAD.get();
         }
         let thread = Box::into_raw(Box::new(Thread {
             tstate: ts,
@@ -92,6 +105,7 @@ unsafe fn attach() -> *mut Thread {
             throwing: false,
             doomed: Vec::new(),
             hub: ptr::null_mut(),
+            step: ptr::null_mut(),
             close_hub: None,
             alive: true,
             ending: false,
@@ -140,6 +154,7 @@ unsafe extern "C" fn ended(capsule: *mut PyObject) {
         if own {
             end_doomed(thread);
             THREAD.set(ptr::null_mut());
+            ENDED.set(Some(ffi::PyThreadState_GetID((*thread).tstate)));
         }
         (*thread).alive = false;
         LIVE.fetch_sub(1, Ordering::Relaxed);

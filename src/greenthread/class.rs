@@ -118,9 +118,13 @@ unsafe extern "C" fn new(
         if thread.is_null() {
             return ptr::null_mut();
         }
+        let parent = greenlet::identity(thread);
+        if parent.is_null() {
+            return ptr::null_mut();
+        }
         let me = alloc(kind);
         if !me.is_null() {
-            class::adopt(me.cast(), thread, (*thread).current);
+            class::adopt(me.cast(), thread, parent);
         }
         me.cast()
     }
@@ -339,13 +343,25 @@ unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
         if tuple.is_null() {
             return ptr::null_mut();
         }
-        let named = if named == ffi::Py_None() {
-            ptr::null_mut()
-        } else {
-            named
-        };
-        let result = call::call(function, tuple, named);
+        let mut dict = ptr::null_mut();
+        if named != ffi::Py_None() {
+            dict = ffi::PyDict_New();
+            if dict.is_null() || ffi::PyDict_Update(dict, named) < 0 {
+                if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) != 0 {
+                    ffi::PyErr_SetString(
+                        ffi::PyExc_TypeError,
+                        c"the named arguments of a green thread's function must be a dict or None"
+                            .as_ptr(),
+                    );
+                }
+                ffi::Py_DECREF(tuple);
+                ffi::Py_XDECREF(dict);
+                return ptr::null_mut();
+            }
+        }
+        let result = call::call(function, tuple, dict);
         ffi::Py_DECREF(tuple);
+        ffi::Py_XDECREF(dict);
         result
     }
 }
@@ -473,6 +489,8 @@ pub(super) unsafe fn drop_timer(me: *mut GreenThread) {
     unsafe {
         if let Some(key) = (*me).timer.take()
             && !core.is_null()
+            // The hub may have been replaced, and the key name somebody else's timer there.
+            && matches!((*core).timers.get(key), Some(crate::hub::Due::Start(g)) if *g == me.cast())
             && let Some(crate::hub::Due::Start(g)) = (*core).timers.cancel(key)
         {
             greenlet::decref(g);

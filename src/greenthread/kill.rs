@@ -8,7 +8,9 @@ use pyo3::ffi::PyObject;
 use super::{GreenThread, class};
 use crate::greenlet::class::make_exception;
 use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
-use crate::hub::{Core, Parked, Ready, discard, make_ready, park, registry, turn};
+use crate::hub::{
+    Core, Parked, Ready, Visit, discard, make_ready, park, registry, run, step, turn,
+};
 
 /// Raises GreenletExit, or what `args` say, in a greenlet, before it returns; the caller goes on
 /// after everything that was ready.
@@ -74,6 +76,11 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             ffi::Py_DECREF(error);
             return ptr::null_mut();
         }
+        if (*g).phase == Phase::Dead {
+            // Ended while the hub was made.
+            ffi::Py_DECREF(error);
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
         let thread = (*core).thread;
         if (*g).thread != thread {
             // Its own hub raises it: nobody switches into a foreign OS thread's stack.
@@ -87,6 +94,9 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             return ffi::Py_NewRef(ffi::Py_None());
         }
         let me = (*thread).current;
+        if !step::innermost(thread).is_null() {
+            return from_step(core, g, error);
+        }
         if g == me {
             errors::raise(error);
             return ptr::null_mut();
@@ -100,16 +110,37 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             );
             return ptr::null_mut();
         }
-        if (*core).in_turn && me != (*core).runner {
-            (*core)
-                .ready
-                .push(Ready::Resume(Parked::current(thread), none()));
-        } else if !from_runner(core) {
-            return enter(core, g, error);
-        } else {
-            make_ready(core, Ready::Resume(Parked::current(thread), none()));
+        // All that runs Python code comes first, then what it has changed is looked at.
+        let visit = Visit::new(core);
+        if !(*g).stepping {
+            (*g).inbound.take().discard();
         }
-        std::mem::replace(&mut (*g).inbound, Inbound::Error(error)).discard();
+        let in_turn = visit.lasts() && (*core).in_turn && me != (*core).runner;
+        let parks = in_turn
+            || visit.lasts() && from_runner(core) && run::attach_to_running(core) && visit.lasts();
+        if !visit.lasts()
+            || (*g).phase != Phase::Active
+            || !(*g).stepping && !matches!((*g).inbound, Inbound::Nothing)
+        {
+            return raise_in(g, error);
+        }
+        if !parks {
+            return enter(core, g, error);
+        }
+        (*core)
+            .ready
+            .push(Ready::Resume(Parked::current(thread), none()));
+        if !in_turn {
+            run::wake_loop(core);
+        }
+        if (*g).stepping {
+            // Its own task's next step raises it; the caller yields to all that is ready.
+            if !step::wake(g, Inbound::Error(error)) {
+                ffi::PyErr_WriteUnraisable(g.cast());
+            }
+            return park::park(core).into_result();
+        }
+        (*g).inbound = Inbound::Error(error);
         (*thread).throwing = true;
         // A coroutine of a loop that green code runs: that loop is hidden meanwhile.
         let in_loop = std::mem::replace(&mut (*me).in_loop, false);
@@ -122,6 +153,22 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         crate::imports::show_loop(hidden);
         (*me).in_loop = in_loop;
         result
+    }
+}
+
+/// A coroutine that may block kills: the hub's next turn does it, and wakes the caller.
+unsafe fn from_step(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `raise_in`.
+    unsafe {
+        let thread = (*core).thread;
+        if g == (*thread).current {
+            errors::raise(error);
+            return ptr::null_mut();
+        }
+        crate::greenlet::incref(g);
+        make_ready(core, Ready::Raise(g, error));
+        make_ready(core, Ready::Resume(Parked::current(thread), none()));
+        park::park(core).into_result()
     }
 }
 
@@ -143,7 +190,13 @@ unsafe fn from_runner(core: *mut Core) -> bool {
             ffi::Py_DECREF(running);
             return false;
         }
-        crate::hub::run::ensure_greenlet(core) && (*core).greenlet != (*(*core).thread).current
+        let object = ffi::Py_NewRef((*core).object);
+        let fine = run::ensure_greenlet(core) && (*core).greenlet != (*(*core).thread).current;
+        if !fine {
+            ffi::PyErr_Clear();
+        }
+        ffi::Py_DECREF(object);
+        fine
     }
 }
 
@@ -151,7 +204,9 @@ unsafe fn from_runner(core: *mut Core) -> bool {
 unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: contract of `kill`; the caller runs on the loop's stack.
     unsafe {
-        let fine = if (*core).in_turn {
+        let fine = if (*g).stepping {
+            step::wake(g, Inbound::Error(error))
+        } else if (*core).in_turn {
             turn::enter(core, g, Inbound::Error(error))
         } else {
             turn::single(core, g, Inbound::Error(error))

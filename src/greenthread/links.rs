@@ -22,12 +22,6 @@ pub(super) unsafe fn add(
 ) -> bool {
     // SAFETY: by contract.
     unsafe {
-        if (*me).links.is_null() {
-            (*me).links = ffi::PyList_New(0);
-            if (*me).links.is_null() {
-                return false;
-            }
-        }
         let named = if kwargs.is_null() {
             ffi::Py_None()
         } else {
@@ -36,6 +30,19 @@ pub(super) unsafe fn add(
         let entry = ffi::PyTuple_Pack(3, function, args, named);
         if entry.is_null() {
             return false;
+        }
+        if (*me).links.is_null() {
+            let fresh = ffi::PyList_New(0);
+            if fresh.is_null() {
+                ffi::Py_DECREF(entry);
+                return false;
+            }
+            // What has run meanwhile may have added a link.
+            if (*me).links.is_null() {
+                (*me).links = fresh;
+            } else {
+                ffi::Py_DECREF(fresh);
+            }
         }
         let added = ffi::PyList_Append((*me).links, entry) == 0;
         ffi::Py_DECREF(entry);
@@ -107,10 +114,14 @@ pub(super) unsafe fn call(me: *mut GreenThread) -> bool {
             if links.is_null() {
                 return any;
             }
-            for i in 0..ffi::PyList_Size(links) {
+            // An `unlink` that began before may still take an entry out.
+            let mut i = 0;
+            while i < ffi::PyList_Size(links) {
                 any = true;
-                let entry = ffi::PyList_GetItem(links, i);
+                let entry = ffi::Py_NewRef(ffi::PyList_GetItem(links, i));
                 call_one(me, entry);
+                ffi::Py_DECREF(entry);
+                i += 1;
             }
             ffi::Py_DECREF(links);
         }
@@ -118,7 +129,7 @@ pub(super) unsafe fn call(me: *mut GreenThread) -> bool {
 }
 
 unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
-    // SAFETY: `entry` is a tuple made by `add`, held by the list.
+    // SAFETY: `entry` is a tuple made by `add`, held by the caller.
     unsafe {
         let function = ffi::PyTuple_GET_ITEM(entry, 0);
         let given = ffi::PyTuple_GET_ITEM(entry, 1);

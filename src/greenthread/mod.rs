@@ -15,7 +15,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, switch};
-use crate::hub::{Core, Parked, control, registry, run, successor, turn};
+use crate::hub::{Core, Parked, control, registry, run, step, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
 /// An ended green thread's outcome. Pointers are owned.
@@ -54,6 +54,8 @@ pub(crate) struct GreenThread {
     pub(crate) scheduled: bool,
     /// Holds an error that is reported if nobody takes it before the object dies.
     pub(crate) unclaimed: bool,
+    /// Stands for a task that others look after: its outcome is looked at, not taken.
+    pub(crate) onlooker: bool,
     /// Ended by `kill()` before it began: its error is not news.
     pub(crate) killed: bool,
     /// SystemExit or KeyboardInterrupt on its way to the main greenlet (owned or NULL).
@@ -105,11 +107,36 @@ unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 } else if class::overrides_main(me) {
                     class::call_overridden_main(me)
                 } else {
-                    call::call((*me).function, (*me).args, (*me).kwargs)
+                    call_body(me)
                 }
             }
         };
         switch::outcome(result)
+    }
+}
+
+/// Calls the function of a green thread that was spawned. It and its arguments are taken out:
+/// `main()`, called by the function itself, releases what lies in the slots.
+unsafe fn call_body(me: *mut GreenThread) -> *mut PyObject {
+    // SAFETY: contract of `run_body`.
+    unsafe {
+        let take = |slot: *mut *mut PyObject| ptr::replace(slot, ptr::null_mut());
+        let function = take(&raw mut (*me).function);
+        let args = take(&raw mut (*me).args);
+        let kwargs = take(&raw mut (*me).kwargs);
+        let result = call::call(function, args, kwargs);
+        // What dies here must not disturb an exception.
+        let outcome = switch::outcome(result);
+        for object in [function, args, kwargs] {
+            ffi::Py_XDECREF(object);
+        }
+        match outcome {
+            Outcome::Value(value) => value,
+            Outcome::Error(error) => {
+                errors::raise(error);
+                ptr::null_mut()
+            }
+        }
     }
 }
 
@@ -248,7 +275,7 @@ pub(crate) unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
 }
 
 /// Who follows a green thread that the hub entered.
-unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
+pub(crate) unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
     let core: *mut Core = registry::existing();
     // SAFETY: contract of `next`.
     unsafe {
@@ -260,11 +287,11 @@ unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
             } else {
                 Outcome::Error(fatal)
             };
-            return switch::hand_to_parent(g, outcome);
+            return hand_over(g, outcome);
         }
         if !fatal.is_null() {
             if core.is_null() {
-                return switch::hand_to_parent(g, Outcome::Error(fatal));
+                return hand_over(g, Outcome::Error(fatal));
             }
             let main = control::to_main(core, fatal);
             if !main.is_null() {
@@ -273,17 +300,35 @@ unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
             ffi::Py_DECREF(fatal);
         }
         if core.is_null() {
-            return switch::hand_to_parent(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
+            return hand_over(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
+        }
+        let step = step::innermost((*core).thread);
+        if !step.is_null() {
+            return (*step).home;
         }
         if (*core).in_turn {
             return successor(core);
         }
+        (*g).phase = Phase::Active;
         let runner = run::enter_runner(core);
+        (*g).phase = Phase::Dead;
         if runner.is_null() {
             ffi::PyErr_Clear();
-            return switch::hand_to_parent(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
+            return hand_over(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
         }
         runner
+    }
+}
+
+/// Gives the outcome to the parent. An ancestor that was never started starts now, which may
+/// run Python code that switches: so `g` counts as Active until then, and can be resumed.
+unsafe fn hand_over(g: *mut Greenlet, outcome: Outcome) -> *mut Greenlet {
+    // SAFETY: contract of `next`.
+    unsafe {
+        (*g).phase = Phase::Active;
+        let parent = switch::hand_to_parent(g, outcome);
+        (*g).phase = Phase::Dead;
+        parent
     }
 }
 
@@ -292,7 +337,7 @@ unsafe fn to_parent(g: *mut Greenlet, me: *mut GreenThread, fatal: *mut PyObject
     // SAFETY: contract of `next`.
     unsafe {
         if !fatal.is_null() {
-            return switch::hand_to_parent(g, Outcome::Error(fatal));
+            return hand_over(g, Outcome::Error(fatal));
         }
         let outcome = match &(*me).fate {
             Fate::Error(error) if errors::is_a(*error, errors::GREENLET_EXIT) => {
@@ -300,7 +345,7 @@ unsafe fn to_parent(g: *mut Greenlet, me: *mut GreenThread, fatal: *mut PyObject
             }
             _ => Outcome::Value(ffi::Py_NewRef(ffi::Py_None())),
         };
-        switch::hand_to_parent(g, outcome)
+        hand_over(g, outcome)
     }
 }
 
@@ -309,6 +354,14 @@ unsafe fn run_plain(g: *mut Greenlet, inbound: Inbound) -> Outcome {
     // function in `run`.
     unsafe {
         let run = std::mem::replace(&mut (*g).run, ptr::null_mut());
+        if run.is_null() && !matches!(inbound, Inbound::Error(_)) {
+            inbound.discard();
+            ffi::PyErr_SetString(
+                ffi::PyExc_AttributeError,
+                c"run: it was deleted before the green thread started".as_ptr(),
+            );
+            return switch::outcome(ptr::null_mut());
+        }
         let result = match inbound {
             Inbound::Error(error) => {
                 errors::raise(error);
@@ -384,16 +437,20 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
         if core.is_null() {
             return ptr::null_mut();
         }
-        if (*(*core).thread).current == me.cast() {
+        let waiter = greenlet::known_identity((*core).thread);
+        if waiter == me.cast() {
             ffi::PyErr_SetString(
                 ffi::PyExc_RuntimeError,
                 c"a green thread cannot wait for itself: it would wait for ever".as_ptr(),
             );
             return ptr::null_mut();
         }
-        let waiter = (*(*core).thread).current;
         if !((*(*me).base.hooks).may_wait)(me.cast(), waiter) {
             return ptr::null_mut();
+        }
+        if !matches!((*me).fate, Fate::Pending) {
+            // It ended while the hub was made, or while waits were looked at.
+            return result(me);
         }
         let waiter: *mut GreenThread = if class::check(waiter.cast()) {
             waiter.cast()

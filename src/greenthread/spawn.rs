@@ -8,7 +8,7 @@ use pyo3::ffi::PyObject;
 
 use super::{GreenThread, SPAWNED, class};
 use crate::greenlet::class::{FAST, collect, fast, method};
-use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class, thread};
 use crate::hub::{Core, Due, Ready, make_ready, park, registry, run};
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
@@ -46,9 +46,8 @@ pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
 /// A GreenThread that will call args[0](*args[1:], **names), not yet scheduled.
 ///
 /// # Safety
-/// Arguments as CPython passes them to a fast function; `core` is this OS thread's hub.
+/// Arguments as CPython passes them to a fast function.
 unsafe fn prepare(
-    core: *mut Core,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
     names: *mut PyObject,
@@ -68,8 +67,7 @@ unsafe fn prepare(
         (*me).args = tuple;
         (*me).kwargs = dict;
         (*me).scheduled = true;
-        greenlet_class::adopt(me.cast(), (*core).thread, (*core).greenlet);
-        if !give_context(me.cast()) {
+        if !settle_in(me.cast()) {
             ffi::Py_DECREF(me.cast());
             return ptr::null_mut();
         }
@@ -77,10 +75,22 @@ unsafe fn prepare(
     }
 }
 
-/// Gives a New greenlet the context it starts in. False with an exception set.
-unsafe fn give_context(g: *mut Greenlet) -> bool {
-    // SAFETY: the GIL is held; `g` is New.
+/// Makes a New greenlet one of this OS thread's hub, in the context it starts in. False with
+/// an exception set.
+///
+/// Making a greenlet and a context may collect, and so run anything: the hub is looked up
+/// after the one, and by the callers after the other.
+unsafe fn settle_in(g: *mut Greenlet) -> bool {
+    // SAFETY: the GIL is held; `g` is New and was just allocated.
     unsafe {
+        let thread = thread::existing();
+        let core: *mut Core = registry::existing();
+        let parent = if core.is_null() || (*core).greenlet.is_null() {
+            (*thread).main
+        } else {
+            (*core).greenlet
+        };
+        greenlet_class::adopt(g, thread, parent);
         if COPY_CONTEXT {
             (*g).context = ffi::PyContext_CopyCurrent();
             return !(*g).context.is_null();
@@ -143,6 +153,21 @@ unsafe fn by_name(
     }
 }
 
+/// Hands `g`, which the caller owns, to the hub with a reference of its own, and returns it.
+unsafe fn schedule(g: *mut Greenlet, hand: impl FnOnce(*mut Core)) -> *mut PyObject {
+    // SAFETY: the GIL is held by the callers.
+    unsafe {
+        let core = registry::hub();
+        if core.is_null() {
+            greenlet::decref(g);
+            return ptr::null_mut();
+        }
+        greenlet::incref(g);
+        hand(core);
+        g.cast()
+    }
+}
+
 /// Whether the keyword at a place has this name.
 unsafe fn is_named(names: *mut PyObject, at: usize, name: &CStr) -> bool {
     // SAFETY: the GIL is held by the callers; `names` is a tuple of strings, longer than `at`.
@@ -163,16 +188,16 @@ unsafe extern "C" fn spawn(
         if count < 1 {
             return by_name(spawn, &[c"func"], args, count, names);
         }
-        let core = registry::hub();
-        if core.is_null() {
+        if registry::hub().is_null() {
             return ptr::null_mut();
         }
-        let me = prepare(core, args, count, names);
-        if !me.is_null() {
-            greenlet::incref(me.cast());
-            make_ready(core, Ready::Start(me.cast()));
+        let me = prepare(args, count, names);
+        if me.is_null() {
+            return ptr::null_mut();
         }
-        me.cast()
+        schedule(me.cast(), |core| {
+            make_ready(core, Ready::Start(me.cast()));
+        })
     }
 }
 
@@ -187,8 +212,7 @@ unsafe extern "C" fn spawn_n(
         if count < 1 {
             return by_name(spawn_n, &[c"func"], args, count, names);
         }
-        let core = registry::hub();
-        if core.is_null() {
+        if registry::hub().is_null() {
             return ptr::null_mut();
         }
         let Some(call) = collect(args.add(1), count - 1, names) else {
@@ -203,14 +227,11 @@ unsafe extern "C" fn spawn_n(
         (*g).run = ffi::Py_NewRef(*args);
         (*g).kind = Kind::Scheduled;
         (*g).hooks = &raw const SPAWNED;
-        greenlet_class::adopt(g, (*core).thread, (*core).greenlet);
-        if !give_context(g) {
+        if !settle_in(g) {
             greenlet::decref(g);
             return ptr::null_mut();
         }
-        greenlet::incref(g);
-        make_ready(core, Ready::Start(g));
-        g.cast()
+        schedule(g, |core| make_ready(core, Ready::Start(g)))
     }
 }
 
@@ -256,13 +277,14 @@ unsafe extern "C" fn spawn_after(
         let Some(seconds) = seconds_of(*args) else {
             return ptr::null_mut();
         };
-        let core = registry::hub();
-        if core.is_null() {
+        if registry::hub().is_null() {
             return ptr::null_mut();
         }
-        let me = prepare(core, args.add(1), count - 1, names);
-        if !me.is_null() {
-            greenlet::incref(me.cast());
+        let me = prepare(args.add(1), count - 1, names);
+        if me.is_null() {
+            return ptr::null_mut();
+        }
+        schedule(me.cast(), |core| {
             if seconds > 0.0 {
                 let deadline = now().saturating_add(nanos_from_seconds(seconds));
                 (*me).timer = Some(run::add_timer(core, deadline, Due::Start(me.cast())));
@@ -270,8 +292,7 @@ unsafe extern "C" fn spawn_after(
                 // As for timers of the hub: due already, so behind what is ready now.
                 make_ready(core, Ready::Start(me.cast()));
             }
-        }
-        me.cast()
+        })
     }
 }
 

@@ -40,6 +40,8 @@ unsafe impl Send for Hub {}
 #[pyclass(frozen, module = "eventlet_asyncio._core")]
 pub(crate) struct TimerHandle {
     key: TimerKey,
+    /// Of its hub: another one may have a timer with the same key.
+    serial: u64,
 }
 
 impl Hub {
@@ -190,7 +192,8 @@ impl Hub {
             let me = (*(*core).thread).current;
             // A plain greenlet that waits for the hub ends in the hub, not in whoever
             // happened to start it.
-            if !(*me).is_main()
+            if super::step::innermost((*core).thread).is_null()
+                && !(*me).is_main()
                 && (*me).kind == greenlet::Kind::Plain
                 && (*me).parent != (*core).greenlet
                 && me != (*core).greenlet
@@ -331,6 +334,8 @@ impl Hub {
         refuse_closed(core)?;
         let deadline = now().saturating_add(nanos_from_seconds(seconds));
         let due = Due::Call(callback.into_ptr());
+        // SAFETY: the GIL is held.
+        let serial = unsafe { (*core).serial };
         // SAFETY: the GIL is held; the heap owns the callback from here on. Its own thread
         // never gives the GIL up while it uses the heap.
         let key = unsafe {
@@ -342,14 +347,18 @@ impl Hub {
                 key
             }
         };
-        Ok(TimerHandle { key })
+        Ok(TimerHandle { key, serial })
     }
 
     /// Cancel a timer; true if it had not fired.
     fn _cancel_timer(&self, handle: &TimerHandle) -> PyResult<bool> {
+        let core = self.core()?;
         // SAFETY: the GIL is held; what the heap gives back is owned.
         unsafe {
-            match (*self.core()?).timers.cancel(handle.key) {
+            if (*core).serial != handle.serial {
+                return Ok(false);
+            }
+            match (*core).timers.cancel(handle.key) {
                 Some(Due::Call(callback)) => {
                     ffi::Py_DECREF(callback);
                     Ok(true)
@@ -482,8 +491,12 @@ impl Drop for Hub {
         // SAFETY: the last reference is gone, so nobody runs this hub; the GIL is held
         // when a Python object dies.
         Python::attach(|py| unsafe {
+            let pending = PyErr::take(py);
             core.object = ffi::Py_None();
             registry::close(py, &raw mut **core);
+            if let Some(error) = pending {
+                error.restore(py);
+            }
         });
     }
 }

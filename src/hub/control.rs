@@ -6,7 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, slow, turn};
+use super::{Core, slow, step, turn};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class, errors, switch};
 
 /// A Timeout's time has come: asks it whom to raise what in, and does so.
@@ -14,7 +14,8 @@ use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class
 /// # Safety
 /// Called by a turn; `timeout` is owned.
 pub(super) unsafe fn expire(core: *mut Core, timeout: *mut PyObject) -> bool {
-    // SAFETY: `_expire` returns None, or a tuple of a greenlet and an exception instance.
+    // SAFETY: `_expire` returns None, or a tuple of a greenlet and an exception instance;
+    // a subclass may return anything, so that is checked.
     unsafe {
         let target = ffi::PyObject_CallMethodNoArgs(timeout, crate::imports::expire_name());
         ffi::Py_DECREF(timeout);
@@ -22,10 +23,10 @@ pub(super) unsafe fn expire(core: *mut Core, timeout: *mut PyObject) -> bool {
             return report(core);
         }
         let mut fine = true;
-        if target != ffi::Py_None() && ffi::PyTuple_Check(target) != 0 {
+        if ffi::PyTuple_Check(target) != 0 && ffi::PyTuple_GET_SIZE(target) == 2 {
             let g = ffi::PyTuple_GET_ITEM(target, 0);
             let error = ffi::PyTuple_GET_ITEM(target, 1);
-            if class::check(g) {
+            if class::check(g) && ffi::PyExceptionInstance_Check(error) != 0 {
                 fine = raise_in(core, g.cast(), ffi::Py_NewRef(error));
             }
         }
@@ -41,6 +42,12 @@ pub(super) unsafe fn expire(core: *mut Core, timeout: *mut PyObject) -> bool {
 pub(crate) unsafe fn raise_in(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
+        if (*g).thread == (*core).thread
+            && (*g).needs_step()
+            && let Some(fine) = step::raise_in(g, error)
+        {
+            return fine || report(core);
+        }
         if (*g).thread != (*core).thread || g == (*core).runner || (*g).phase == Phase::Dead {
             ffi::Py_DECREF(error);
             return true;
@@ -49,7 +56,16 @@ pub(crate) unsafe fn raise_in(core: *mut Core, g: *mut Greenlet, error: *mut PyO
             && let Err(failed) = switch::start(g)
         {
             ffi::Py_DECREF(error);
-            stillborn(g, failed);
+            if (*g).phase == Phase::New {
+                stillborn(g, failed);
+            } else {
+                ffi::Py_DECREF(failed);
+            }
+            return true;
+        }
+        if (*g).phase != Phase::Active {
+            // The lookup of its `run` has run it to its end.
+            ffi::Py_DECREF(error);
             return true;
         }
         turn::enter(core, g, Inbound::Error(error))
@@ -82,7 +98,7 @@ pub(super) unsafe fn call(core: *mut Core, callback: *mut PyObject) -> bool {
 ///
 /// # Safety
 /// The GIL is held and an exception is set.
-unsafe fn report(core: *mut Core) -> bool {
+pub(super) unsafe fn report(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
         let error = errors::take_raised();
@@ -166,8 +182,7 @@ pub(crate) unsafe fn to_main(core: *mut Core, error: *mut PyObject) -> *mut Gree
         if (*thread).current == main {
             return ptr::null_mut();
         }
-        (*thread).throwing = true;
-        std::mem::replace(&mut (*main).inbound, Inbound::Error(error)).discard();
+        super::deliver(core, main, Inbound::Error(error));
         main
     }
 }

@@ -56,24 +56,26 @@ pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
 /// # Safety
 /// Called by the hub greenlet outside a turn.
 pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResult<()> {
-    // SAFETY: by contract; while the GIL is released only this thread's poll touches the
-    // reactor: other threads use inbox and waker.
+    // SAFETY: by contract; while the GIL is released only this thread touches the reactor:
+    // other threads use inbox and waker. Listeners are copied, which counts references, so
+    // events are handed out under the GIL.
     unsafe {
-        let mut events = std::mem::take(&mut (*core).events);
         let shared = Shared(core);
         (*core).polling = true;
-        let result = py.detach(|| {
+        let slept = py.detach(|| {
             let shared = &shared;
-            (*shared.0)
-                .reactor
-                .poll(Some(Duration::from_nanos(nanos)), &mut events)
+            (*shared.0).reactor.sleep(Some(Duration::from_nanos(nanos)))
         });
         (*core).polling = false;
-        collect(core, events);
+        if slept.is_ok() {
+            let mut events = std::mem::take(&mut (*core).events);
+            (*core).reactor.hand_out(&mut events);
+            collect(core, events);
+        }
         for fd in std::mem::take(&mut (*core).gone) {
             let _ = close_descriptor(core, fd);
         }
-        result?;
+        slept?;
         py.check_signals()
     }
 }
@@ -84,8 +86,6 @@ struct Shared(*mut Core);
 unsafe impl Sync for Shared {}
 // SAFETY: as for Sync.
 unsafe impl Send for Shared {}
-// SAFETY: events are moved by the same OS thread, and their objects touched under the GIL.
-unsafe impl Send for Watcher {}
 
 unsafe fn collect(core: *mut Core, mut events: Vec<(Watcher, Readiness)>) {
     // SAFETY: contract of the callers; each watcher owns what it names.
@@ -300,8 +300,11 @@ pub(super) unsafe fn listen(
     };
     // SAFETY: by contract; the reactor owns the callback from here on, unless it refuses.
     unsafe {
-        let watcher = Watcher::Listener(callback.clone().into_ptr());
-        match (*core).reactor.listen(fd, direction, watcher) {
+        let object = callback.clone().into_ptr();
+        match (*core)
+            .reactor
+            .listen(fd, direction, Watcher::Listener(object))
+        {
             Ok(key) => {
                 if !(*core).in_turn {
                     super::run::request_turn(core);
@@ -309,13 +312,12 @@ pub(super) unsafe fn listen(
                 Ok(Registration { key: Some(key) })
             }
             Err(WatchError::NotPollable) => {
-                ffi::Py_DECREF(callback.as_ptr());
                 // Always ready: called once per registration, as soon as possible.
-                super::make_ready(core, Ready::Call(callback.clone().into_ptr()));
+                super::make_ready(core, Ready::Call(object));
                 Ok(Registration { key: None })
             }
             Err(error) => {
-                ffi::Py_DECREF(callback.as_ptr());
+                ffi::Py_DECREF(object);
                 Err(watch_error(&error))
             }
         }

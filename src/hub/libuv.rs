@@ -19,7 +19,7 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
 
 use once_cell::sync::OnceCell;
-use pyo3::exceptions::{PyMemoryError, PyOSError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
@@ -35,19 +35,26 @@ const IDLE: c_int = 6;
 const PREPARE: c_int = 9;
 
 type Callback = unsafe extern "C" fn(*mut c_void);
+type Size = unsafe extern "C" fn(c_int) -> usize;
+type Init = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
+type Start = unsafe extern "C" fn(*mut c_void, Callback) -> c_int;
+type Close = unsafe extern "C" fn(*mut c_void, Callback);
+type Do = unsafe extern "C" fn(*mut c_void);
+type Ask = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// The functions of libuv that are used.
 struct Api {
-    handle_size: unsafe extern "C" fn(c_int) -> usize,
-    idle_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    idle_start: unsafe extern "C" fn(*mut c_void, Callback) -> c_int,
-    idle_stop: unsafe extern "C" fn(*mut c_void) -> c_int,
-    prepare_init: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-    prepare_start: unsafe extern "C" fn(*mut c_void, Callback) -> c_int,
-    close: unsafe extern "C" fn(*mut c_void, Callback),
-    stop: unsafe extern "C" fn(*mut c_void),
-    backend_fd: unsafe extern "C" fn(*mut c_void) -> c_int,
-    backend_timeout: unsafe extern "C" fn(*mut c_void) -> c_int,
+    handle_size: Size,
+    idle_init: Init,
+    idle_start: Start,
+    idle_stop: Ask,
+    prepare_init: Init,
+    prepare_start: Start,
+    close: Close,
+    stop: Do,
+    fork: Ask,
+    backend_fd: Ask,
+    backend_timeout: Ask,
 }
 
 impl Api {
@@ -68,23 +75,24 @@ impl Api {
             Ok(found)
         };
         macro_rules! function {
-            ($name:literal) => {{
+            ($name:literal as $kind:ty) => {{
                 let found = find($name)?;
                 // SAFETY: libuv's documentation gives the function this signature.
-                unsafe { std::mem::transmute::<*mut c_void, _>(found) }
+                unsafe { std::mem::transmute::<*mut c_void, $kind>(found) }
             }};
         }
         Ok(Self {
-            handle_size: function!(c"uv_handle_size"),
-            idle_init: function!(c"uv_idle_init"),
-            idle_start: function!(c"uv_idle_start"),
-            idle_stop: function!(c"uv_idle_stop"),
-            prepare_init: function!(c"uv_prepare_init"),
-            prepare_start: function!(c"uv_prepare_start"),
-            close: function!(c"uv_close"),
-            stop: function!(c"uv_stop"),
-            backend_fd: function!(c"uv_backend_fd"),
-            backend_timeout: function!(c"uv_backend_timeout"),
+            handle_size: function!(c"uv_handle_size" as Size),
+            idle_init: function!(c"uv_idle_init" as Init),
+            idle_start: function!(c"uv_idle_start" as Start),
+            idle_stop: function!(c"uv_idle_stop" as Ask),
+            prepare_init: function!(c"uv_prepare_init" as Init),
+            prepare_start: function!(c"uv_prepare_start" as Start),
+            close: function!(c"uv_close" as Close),
+            stop: function!(c"uv_stop" as Do),
+            fork: function!(c"uv_loop_fork" as Ask),
+            backend_fd: function!(c"uv_backend_fd" as Ask),
+            backend_timeout: function!(c"uv_backend_timeout" as Ask),
         })
     }
 }
@@ -122,13 +130,23 @@ struct Guest {
 pub(crate) struct _UvGuest {
     /// NULL once it has ended.
     guest: UnsafeCell<*mut Guest>,
-    descriptor: c_int,
 }
 
 // SAFETY: used with the GIL held, and by libuv on the OS thread that runs the loop.
 unsafe impl Sync for _UvGuest {}
 // SAFETY: as for Sync.
 unsafe impl Send for _UvGuest {}
+
+impl _UvGuest {
+    fn present(&self) -> PyResult<*mut Guest> {
+        // SAFETY: the GIL is held by the methods.
+        let guest = unsafe { *self.guest.get() };
+        if guest.is_null() {
+            return Err(PyRuntimeError::new_err("this run of the loop has ended"));
+        }
+        Ok(guest)
+    }
+}
 
 #[pymethods]
 impl _UvGuest {
@@ -145,19 +163,31 @@ impl _UvGuest {
         }
         // SAFETY: the loop is open and not running: the caller is about to run it.
         unsafe {
-            let descriptor = (api.backend_fd)(uv);
             let guest = begin(api, uv, pause.into_ptr())?;
             Ok(Self {
                 guest: UnsafeCell::new(guest),
-                descriptor,
             })
         }
     }
 
     /// The descriptor that is readable when the loop has something to do.
     #[getter]
-    fn descriptor(&self) -> c_int {
-        self.descriptor
+    fn descriptor(&self) -> PyResult<c_int> {
+        let guest = self.present()?;
+        // SAFETY: the loop is open for as long as it has a guest.
+        Ok(unsafe { ((*guest).api.backend_fd)((*guest).uv) })
+    }
+
+    /// Give the loop a poller of its own, in a forked child; its descriptor may be another then.
+    fn fork(&self) -> PyResult<()> {
+        let guest = self.present()?;
+        // SAFETY: as for `descriptor`.
+        let code = unsafe { ((*guest).api.fork)((*guest).uv) };
+        if code < 0 {
+            // libuv's codes are negated errnos on Unix.
+            return Err(std::io::Error::from_raw_os_error(-code).into());
+        }
+        Ok(())
     }
 
     /// Leave the loop, which has stopped; raise what `pause` raised.

@@ -12,7 +12,8 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use super::{Core, Driver, slow, turn};
+use super::{Core, Driver, Parked, slow, turn};
+use crate::greenlet::Inbound;
 use crate::reactor::now;
 
 /// Nothing is scheduled on the loop.
@@ -24,6 +25,10 @@ pub(crate) struct Looping {
     pub(crate) owned: Option<Py<PyAny>>,
     /// The loop that has our reader.
     pub(crate) attached: Option<Py<PyAny>>,
+    /// The loop, not owned, on which green coroutines make green tasks.
+    pub(crate) spread: Option<Py<PyAny>>,
+    /// Green code that waits for the owned loop to stand still, to close it.
+    pub(super) releasing: Option<Parked>,
     /// Pending `call_later` on the attached loop, and its deadline.
     handle: Option<Py<PyAny>>,
     pub(super) scheduled: u64,
@@ -37,6 +42,8 @@ impl Default for Looping {
         Self {
             owned: None,
             attached: None,
+            spread: None,
+            releasing: None,
             handle: None,
             scheduled: NEVER,
             failure: None,
@@ -45,19 +52,21 @@ impl Default for Looping {
     }
 }
 
-/// Adopts the loop that runs the calling code, if it is not ours yet.
-pub(super) unsafe fn attach_to_running(core: *mut Core) {
+/// Adopts the loop that runs the calling code, if it is not ours yet. False if the hub was
+/// closed by what ran then: it may be gone.
+pub(crate) unsafe fn attach_to_running(core: *mut Core) -> bool {
     // SAFETY: contract of `request_turn`.
     unsafe {
-        if (*core).driver == Driver::Asyncio {
-            let running = crate::imports::visible_loop();
-            if !running.is_null() {
-                if !is_attached(core, running) {
-                    adopt(core, running);
-                }
-                ffi::Py_DECREF(running);
-            }
+        if (*core).driver != Driver::Asyncio {
+            return true;
         }
+        let running = crate::imports::visible_loop();
+        if running.is_null() {
+            return true;
+        }
+        let open = is_attached(core, running) || adopt(core, running);
+        ffi::Py_DECREF(running);
+        open
     }
 }
 
@@ -73,20 +82,22 @@ pub(super) unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> boo
 }
 
 /// Attaches to a loop that runs already. Failure is reported as unraisable: the green
-/// threads then wait for the owned loop.
+/// threads then wait for the owned loop. False if the hub was closed meanwhile.
 #[cold]
-pub(super) unsafe fn adopt(core: *mut Core, running: *mut PyObject) {
+pub(super) unsafe fn adopt(core: *mut Core, running: *mut PyObject) -> bool {
     Python::attach(|py| {
-        // SAFETY: `running` is live; `core` by contract of `request_turn`.
+        // SAFETY: `running` is live; `core` by contract of `request_turn`, and held while
+        // Python code runs.
         unsafe {
+            let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
             let running: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, running);
-            if let Err(error) = attach(py, core, &running) {
-                error.write_unraisable(py, Some(&running));
-                return;
+            match attach(py, core, &running) {
+                Ok(()) => turn::become_runner(core),
+                Err(error) => error.write_unraisable(py, Some(&running)),
             }
-            turn::become_runner(core);
+            !(*core).closed
         }
-    });
+    })
 }
 
 /// Attaches to a loop that is about to run on the caller's stack.
@@ -151,6 +162,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             let _ = handle.call_method0(py, "cancel");
         }
         (*core).looping.scheduled = NEVER;
+        drop((*core).looping.spread.take());
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);
@@ -189,7 +201,10 @@ pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()
             cause();
             return Ok(());
         }
-        attach_to_running(core);
+        if !attach_to_running(core) {
+            cause();
+            return Ok(());
+        }
         on_loop(py, core, |core| turn::brief(core, cause))
     }
 }
@@ -200,8 +215,9 @@ pub(super) unsafe fn on_loop(
     core: *mut Core,
     turn: impl FnOnce(*mut Core) -> bool,
 ) -> PyResult<()> {
-    // SAFETY: contract of the callers.
+    // SAFETY: contract of the callers; the core is held while Python code runs.
     unsafe {
+        let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);
@@ -267,6 +283,9 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             (*core).waker.wake();
             return Ok(());
         }
+        // A turn that was asked for has nothing to do any more, and its wake-up may have been
+        // taken by a green thread that polled: who asks next has to wake the loop again.
+        (*core).turn_requested = false;
         let instant = now();
         idle(core, instant);
         let Some(deadline) = (*core).timers.next_deadline() else {
@@ -347,7 +366,54 @@ pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let result = super::run::call_method(&owned.getattr("run_forever")?, None);
         let failure = (*core).looping.failure.take();
         result?;
-        failure.map_or(Ok(()), Err)
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        hand_over(py, core)
+    }
+}
+
+/// The owned loop stands still: lets the one go on who asked for it, until somebody waits.
+unsafe fn hand_over(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `run`.
+    unsafe {
+        let Some(parked) = (*core).looping.releasing.take() else {
+            return Ok(());
+        };
+        let none = Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
+        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), none);
+        parked.release();
+        if fine { Ok(()) } else { Err(PyErr::fetch(py)) }
+    }
+}
+
+/// Stops the owned loop, on which green code is served, so that the caller can close it.
+/// False if it is not the caller's to stop.
+///
+/// # Safety
+/// The GIL is held.
+///
+/// # Switches
+/// If the loop is the hub's own.
+pub(super) unsafe fn release(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let core = super::registry::existing();
+    // SAFETY: the hub of this OS thread; one borrow per statement, none across the switch.
+    unsafe {
+        if core.is_null() || !(*core).running || !super::nested::in_green_code(core) {
+            return Ok(false);
+        }
+        let owned = (*core).looping.owned.as_ref();
+        if !owned.is_some_and(|l| l.is(event_loop)) || (*core).looping.releasing.is_some() {
+            return Ok(false);
+        }
+        event_loop.call_method0("stop")?;
+        (*core).looping.releasing = Some(Parked::current((*core).thread));
+        let inbound = super::park::park(core);
+        if let Some(parked) = (*core).looping.releasing.take() {
+            parked.release();
+        }
+        Bound::from_owned_ptr_or_err(py, inbound.into_result())?;
+        Ok(true)
     }
 }
 

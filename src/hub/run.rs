@@ -15,7 +15,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use super::looping::{attach_to_running, idle, run_loop};
+pub(crate) use super::looping::attach_to_running;
+use super::looping::{idle, run_loop};
 use super::{Core, Driver, Due, turn};
 use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, switch};
 use crate::reactor::now;
@@ -31,7 +32,19 @@ const IDLE_NANOS: u64 = 60_000_000_000;
 pub(crate) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
-        attach_to_running(core);
+        if attach_to_running(core) {
+            wake_loop(core);
+        }
+    }
+}
+
+/// What of [`request_turn`] runs no Python code: for a hub that is attached to its loop.
+///
+/// # Safety
+/// As for [`request_turn`].
+pub(crate) unsafe fn wake_loop(core: *mut Core) {
+    // SAFETY: by contract.
+    unsafe {
         if !(*core).turn_requested {
             (*core).turn_requested = true;
             (*core).waker.wake();
@@ -79,7 +92,8 @@ pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
     }
 }
 
-/// Raises the error for a blocking call in a coroutine; returns NULL.
+/// Raises the error for a blocking call in a coroutine that is not a green one, or in a
+/// callback; returns NULL.
 ///
 /// # Safety
 /// The GIL is held.
@@ -89,10 +103,11 @@ pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
     unsafe {
         ffi::PyErr_SetString(
                     ffi::PyExc_RuntimeError,
-                    c"a blocking green call would stop the asyncio event loop that runs this code: \
-                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
-                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
-                        .as_ptr(),
+            c"a blocking green call would stop the asyncio event loop that runs this code: run the \
+              program with eventlet.asyncio.run(main()), in whose tasks such calls may block; or await \
+              a green thread that makes the call (await eventlet.spawn(function, ...)); or await \
+              asyncio.to_thread(function, ...)"
+                .as_ptr(),
                 );
     }
     ptr::null_mut()
@@ -102,10 +117,46 @@ pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
 /// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here.
 ///
 /// # Safety
-/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code. After NULL, `core` must
+/// not be used: it may have been replaced and freed.
 #[cold]
 pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
-    // SAFETY: by contract.
+    // SAFETY: by contract; the object, and with it the core, is held while Python code runs.
+    unsafe {
+        let object = ffi::Py_NewRef((*core).object);
+        let mut runner = find_runner(core);
+        if !runner.is_null() && ((*core).closed || (*runner).phase != Phase::Active) {
+            hub_has_gone();
+            runner = ptr::null_mut();
+        }
+        if runner.is_null() {
+            let error = errors::take_raised();
+            ffi::Py_DECREF(object);
+            errors::raise(error);
+        } else {
+            // The thread's record holds the object of a hub that is open.
+            ffi::Py_DECREF(object);
+        }
+        runner
+    }
+}
+
+/// Raises the error for a wait whose hub was closed by what ran when it began.
+#[cold]
+fn hub_has_gone() {
+    // SAFETY: called with the GIL held.
+    unsafe {
+        ffi::PyErr_SetString(
+            ffi::PyExc_RuntimeError,
+            c"the hub of this OS thread was closed while a green thread began to wait: wait again"
+                .as_ptr(),
+        );
+    }
+}
+
+/// See [`enter_runner`], which checks what this has found.
+unsafe fn find_runner(core: *mut Core) -> *mut Greenlet {
+    // SAFETY: contract of `enter_runner`.
     unsafe {
         let me = (*(*core).thread).current;
         if (*core).in_turn {
@@ -150,7 +201,8 @@ pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
 }
 
 /// Makes a new hub greenlet if there is none or it has died; the dead one hands what still
-/// comes to it to the new one. False with an exception set on failure.
+/// comes to it to the new one. False with an exception set on failure. The hub's object is
+/// held by the caller.
 pub(crate) unsafe fn ensure_greenlet(core: *mut Core) -> bool {
     // SAFETY: contract of `enter_runner`; the main greenlet lives as long as its thread.
     unsafe {
@@ -166,6 +218,16 @@ pub(crate) unsafe fn ensure_greenlet(core: *mut Core) -> bool {
         if g.is_null() {
             ffi::Py_DECREF(run);
             return false;
+        }
+        if (*core).closed || (*core).greenlet != former {
+            // What has run meanwhile has closed the hub, or made one already.
+            ffi::Py_DECREF(run);
+            greenlet::decref(g);
+            if (*core).closed {
+                hub_has_gone();
+                return false;
+            }
+            return ensure_greenlet(core);
         }
         debug_assert!((*g).kind == Kind::Plain);
         (*g).run = run;

@@ -35,42 +35,48 @@ pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
 
 /// The moment a wait has to end; found out when it is first needed.
 pub(crate) struct Patience {
-    /// NULL: `deadline` is known.
-    timeout: *mut PyObject,
+    seconds: Option<f64>,
     deadline: Option<u64>,
 }
 
 impl Patience {
-    /// `timeout` is None or a number of seconds, borrowed.
-    fn new(timeout: *mut PyObject) -> Self {
-        Self {
-            timeout,
-            deadline: None,
+    /// `timeout` is None or a number of seconds, borrowed. Read before the first system call:
+    /// between one that answers EAGAIN and the wait no Python code may run. None with an
+    /// exception set.
+    unsafe fn new(timeout: *mut PyObject) -> Option<Self> {
+        let mut seconds = None;
+        // SAFETY: the GIL is held by the callers; `timeout` is live.
+        unsafe {
+            if timeout != ffi::Py_None() {
+                let number = ffi::PyFloat_AsDouble(timeout);
+                if number < 0.0 && !ffi::PyErr_Occurred().is_null() {
+                    return None;
+                }
+                seconds = Some(number);
+            }
         }
+        Some(Self {
+            seconds,
+            deadline: None,
+        })
     }
 
     /// Waits until a moment of the monotonic clock; for ever without one.
     pub(crate) fn until(deadline: Option<u64>) -> Self {
         Self {
-            timeout: ptr::null_mut(),
+            seconds: None,
             deadline,
         }
     }
 
-    /// None without a limit. False in the second place: an exception is set.
-    unsafe fn deadline(&mut self) -> (Option<u64>, bool) {
-        // SAFETY: the GIL is held by the callers; `timeout` is live.
-        unsafe {
-            if self.deadline.is_some() || self.timeout.is_null() || self.timeout == ffi::Py_None() {
-                return (self.deadline, true);
-            }
-            let seconds = ffi::PyFloat_AsDouble(self.timeout);
-            if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
-                return (None, false);
-            }
+    /// None without a limit.
+    fn deadline(&mut self) -> Option<u64> {
+        if self.deadline.is_none()
+            && let Some(seconds) = self.seconds
+        {
             self.deadline = Some(now().saturating_add(nanos_from_seconds(seconds)));
-            (self.deadline, true)
         }
+        self.deadline
     }
 }
 
@@ -84,9 +90,9 @@ impl Patience {
 unsafe fn until_ready(fd: c_int, direction: Direction, patience: &mut Patience) -> bool {
     // SAFETY: by contract; nothing of the hub is borrowed across the park.
     unsafe {
-        let (deadline, valid) = patience.deadline();
+        let deadline = patience.deadline();
         let core = registry::hub();
-        if !valid || core.is_null() {
+        if core.is_null() {
             return false;
         }
         if let Err(error) = io::refuse_second(core, fd, direction) {
@@ -313,12 +319,15 @@ unsafe extern "C" fn recv(
             );
             return ptr::null_mut();
         }
+        let Some(mut patience) = Patience::new(timeout) else {
+            return ptr::null_mut();
+        };
         let mut bytes = ffi::PyBytes_FromStringAndSize(ptr::null(), bufsize);
         if bytes.is_null() {
             return ptr::null_mut();
         }
         let start = ffi::PyBytes_AsString(bytes).cast::<c_void>();
-        let got = persist(fd, Direction::Read, &mut Patience::new(timeout), || {
+        let got = persist(fd, Direction::Read, &mut patience, || {
             libc::recv(fd, start, bufsize as usize, flags)
         });
         if got < 0 {
@@ -378,6 +387,9 @@ unsafe extern "C" fn recv_into(
         let (Some(fd), Some(nbytes), Some(flags)) = (int(fd), size(nbytes), int(flags)) else {
             return ptr::null_mut();
         };
+        let Some(mut patience) = Patience::new(timeout) else {
+            return ptr::null_mut();
+        };
         let Some(view) = Buffer::get(buffer, ffi::PyBUF_WRITABLE) else {
             return ptr::null_mut();
         };
@@ -398,7 +410,7 @@ unsafe extern "C" fn recv_into(
             nbytes as usize
         };
         let start = view.start().cast::<c_void>();
-        let got = persist(fd, Direction::Read, &mut Patience::new(timeout), || {
+        let got = persist(fd, Direction::Read, &mut patience, || {
             libc::recv(fd, start, room, flags)
         });
         note_read(fd, flags, got, room);
@@ -410,18 +422,18 @@ unsafe extern "C" fn recv_into(
     }
 }
 
-/// What `send` and `sendall` are given: descriptor, data, flags, timeout (borrowed). None with
-/// an exception set.
+/// What `send` and `sendall` are given: descriptor, data, flags, timeout. None with an
+/// exception set.
 unsafe fn outgoing(
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
-) -> Option<(c_int, Buffer, c_int, *mut PyObject)> {
+) -> Option<(c_int, Buffer, c_int, Patience)> {
     // SAFETY: arguments as CPython passes them; the GIL is held.
     unsafe {
         let [fd, data, flags, timeout] = arguments(args, count)?;
-        let (fd, flags) = (int(fd)?, int(flags)?);
+        let (fd, flags, patience) = (int(fd)?, int(flags)?, Patience::new(timeout)?);
         let view = Buffer::get(data, ffi::PyBUF_SIMPLE)?;
-        Some((fd, view, flags, timeout))
+        Some((fd, view, flags, patience))
     }
 }
 
@@ -433,11 +445,11 @@ unsafe extern "C" fn send(
 ) -> *mut PyObject {
     // SAFETY: as for `recv_into`.
     unsafe {
-        let Some((fd, view, flags, timeout)) = outgoing(args, count) else {
+        let Some((fd, view, flags, mut patience)) = outgoing(args, count) else {
             return ptr::null_mut();
         };
         let start = view.start().cast::<c_void>();
-        let sent = persist(fd, Direction::Write, &mut Patience::new(timeout), || {
+        let sent = persist(fd, Direction::Write, &mut patience, || {
             libc::send(fd, start, view.len(), flags)
         });
         if sent < 0 {
@@ -456,10 +468,9 @@ unsafe extern "C" fn sendall(
 ) -> *mut PyObject {
     // SAFETY: as for `recv_into`.
     unsafe {
-        let Some((fd, view, flags, timeout)) = outgoing(args, count) else {
+        let Some((fd, view, flags, mut patience)) = outgoing(args, count) else {
             return ptr::null_mut();
         };
-        let mut patience = Patience::new(timeout);
         let mut done = 0;
         loop {
             let rest = view.start().add(done).cast::<c_void>();

@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow};
+use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow, step};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
 use crate::reactor::now;
 
@@ -25,7 +25,9 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
         (*core).in_turn = true;
         (*core).turn_requested = false;
         (*core).budget.start(now());
+        let outer = step::suspend((*core).thread);
         let fine = passes(core);
+        step::resume((*core).thread, outer);
         (*core).in_turn = false;
         fine
     }
@@ -45,8 +47,10 @@ pub(crate) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
         become_runner(core);
         (*core).in_turn = true;
         (*core).budget.start(now());
+        let outer = step::suspend((*core).thread);
         cause();
         let fine = perform_ready(core);
+        step::resume((*core).thread, outer);
         (*core).in_turn = false;
         fine
     }
@@ -149,6 +153,11 @@ unsafe fn perform(core: *mut Core, item: Ready) -> bool {
         match item {
             Ready::Resume(parked, inbound) => {
                 let g = parked.greenlet();
+                if parked.is_current() && (*g).stepping {
+                    let fine = step::wake(g, inbound) || control::report(core);
+                    parked.release();
+                    return fine;
+                }
                 if parked.is_current() && g != (*core).runner {
                     // The runner comes back much later: it keeps nothing alive till then.
                     lend(core, parked);
@@ -206,10 +215,16 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
     unsafe {
         let thread = (*core).thread;
         let measured = slow::begin(core, g.cast());
-        // A start keeps the arguments that lie there already.
-        (*thread).throwing = matches!(inbound, Inbound::Error(_));
-        if !matches!(inbound, Inbound::Nothing) {
-            std::mem::replace(&mut (*g).inbound, inbound).discard();
+        if measured.is_some() && (*g).phase != Phase::Active {
+            // Naming it has run it to its end.
+            inbound.discard();
+            return true;
+        }
+        if matches!(inbound, Inbound::Nothing) {
+            // A start keeps the arguments that lie there already.
+            (*thread).throwing = false;
+        } else {
+            super::deliver(core, g, inbound);
         }
         let fine = returned(switch_to(thread, g));
         if let Some(measured) = measured {
@@ -231,14 +246,21 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
     // SAFETY: by contract.
     unsafe {
         let hidden = crate::imports::hide_loop();
-        become_runner(core);
+        let former = exchange_runner(core);
         (*core).in_turn = true;
         (*core).budget.exhaust();
         let fine = enter(core, g, inbound);
         (*core).in_turn = false;
         crate::imports::show_loop(hidden);
+        let pending = errors::take_raised();
         if !(*core).ready.is_empty() || super::looping::must_schedule(core) {
             super::run::request_turn(core);
+        }
+        if !former.is_null() {
+            greenlet::decref(former);
+        }
+        if !pending.is_null() {
+            errors::raise(pending);
         }
         fine
     }
@@ -251,12 +273,21 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
 pub(super) unsafe fn become_runner(core: *mut Core) {
     // SAFETY: contract of the callers.
     unsafe {
-        let me = (*(*core).thread).current;
-        greenlet::incref(me);
-        let former = std::mem::replace(&mut (*core).runner, me);
+        let former = exchange_runner(core);
         if !former.is_null() {
             greenlet::decref(former);
         }
+    }
+}
+
+/// [`become_runner`] that leaves the former one (owned or NULL) to the caller: its release may
+/// run anything.
+unsafe fn exchange_runner(core: *mut Core) -> *mut Greenlet {
+    // SAFETY: contract of `become_runner`.
+    unsafe {
+        let me = step::outermost_home((*core).thread);
+        greenlet::incref(me);
+        std::mem::replace(&mut (*core).runner, me)
     }
 }
 

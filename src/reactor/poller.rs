@@ -330,27 +330,44 @@ impl<W> Reactor<W> {
         timeout: Option<Duration>,
         out: &mut Vec<(W, Readiness)>,
     ) -> io::Result<usize> {
+        let slept = self.sleep(timeout);
+        let count = self.hand_out(out);
+        slept.map(|()| count)
+    }
+
+    /// The first half of [`Reactor::poll`]: asks the kernel, and touches no waiter.
+    pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = if self.orphans.is_empty() {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.events.clear();
+                if error.kind() == io::ErrorKind::Interrupted {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// The second half of [`Reactor::poll`]: adds who can go on, each once.
+    pub fn hand_out(&mut self, out: &mut Vec<(W, Readiness)>) -> usize {
         let before = out.len();
         let orphans = self.orphans.drain(..);
         out.extend(orphans.map(|(waiter, direction)| (waiter, Readiness::Gone(direction))));
-        let timeout = if out.len() > before {
-            Some(Duration::ZERO)
-        } else {
-            timeout
-        };
-        match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => {
-                for event in &self.events {
-                    if event.token() != WAKER {
-                        let registry = self.poll.registry();
-                        serve(registry, &mut self.table, &mut self.waiting, event, out);
-                    }
-                }
+        for event in &self.events {
+            if event.token() != WAKER {
+                let registry = self.poll.registry();
+                serve(registry, &mut self.table, &mut self.waiting, event, out);
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
-        Ok(out.len() - before)
+        self.events.clear();
+        out.len() - before
     }
 
     /// Replaces poll set and waker by new ones that watch the same descriptors.

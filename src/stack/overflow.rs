@@ -380,7 +380,12 @@ fn provide_signal_stack() {
     if signal_stack(None).is_none_or(|set| set.ss_flags & libc::SS_DISABLE == 0) {
         return;
     }
-    let stack = match OURS.take() {
+    // Code that runs when the OS thread has destroyed its locals already does without: what it
+    // got could not be given back.
+    let Ok(ours) = OURS.try_with(RefCell::take) else {
+        return;
+    };
+    let stack = match ours {
         Some(stack) => stack,
         None => match mapping::map_signal_stack(SIGNAL_STACK) {
             Ok(start) => SignalStack { start },

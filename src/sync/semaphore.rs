@@ -210,15 +210,16 @@ pub(super) unsafe fn take(me: *mut Semaphore, blocking: bool, deadline: Option<u
 unsafe fn take_later(me: *mut Semaphore, deadline: Option<u64>) -> c_int {
     // SAFETY: contract of `take`; one borrow per statement, none across the switch.
     unsafe {
-        let core = registry::existing();
-        if core.is_null() {
-            if registry::hub().is_null() {
-                return -1;
-            }
-            // Other OS threads ran while the hub was made: look again.
-            return take(me, true, deadline);
-        }
         loop {
+            // Asked for anew: the hub may have been replaced during the wait.
+            let core = registry::existing();
+            if core.is_null() {
+                if registry::hub().is_null() {
+                    return -1;
+                }
+                // Other OS threads ran while the hub was made: look again.
+                return take(me, true, deadline);
+            }
             let key = (*me).waiters.push_back(Parked::current((*core).thread));
             let inbound = park::park_until(core, deadline);
             let left = (*me).waiters.remove(key);
@@ -259,7 +260,7 @@ pub(super) unsafe fn give(me: *mut Semaphore) {
                 return;
             }
         }
-        (*me).counter += 1;
+        (*me).counter = (*me).counter.saturating_add(1);
     }
 }
 
@@ -462,7 +463,7 @@ unsafe extern "C" fn set_counter(op: *mut PyObject, value: *mut PyObject, _: *mu
 unsafe extern "C" fn get_balance(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     let me = op.cast::<Semaphore>();
     // SAFETY: called by CPython on a Semaphore.
-    unsafe { ffi::PyLong_FromSsize_t((*me).counter - (*me).waiters.len() as isize) }
+    unsafe { ffi::PyLong_FromSsize_t((*me).counter.saturating_sub_unsigned((*me).waiters.len())) }
 }
 
 unsafe extern "C" fn get_waiters(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {

@@ -37,6 +37,9 @@ struct Timeout {
     key: Option<TimerKey>,
 }
 
+/// When a timeout is tried again whose coroutine has to raise something else first.
+const POSTPONED_NANOS: u64 = 50_000;
+
 const PARAMETERS: [&CStr; 2] = [c"seconds", c"exception"];
 
 /// Creates the class; NULL with an exception set on failure.
@@ -222,14 +225,26 @@ unsafe fn begin(me: *mut Timeout) -> bool {
         if !given((*me).seconds) {
             return true;
         }
-        let Some(seconds) = class::seconds((*me).seconds) else {
+        let given = ffi::Py_NewRef((*me).seconds);
+        let seconds = class::seconds(given);
+        ffi::Py_DECREF(given);
+        let Some(seconds) = seconds else {
             return false;
         };
         let core = registry::hub();
         if core.is_null() {
             return false;
         }
-        let g = (*(*core).thread).current;
+        // In a coroutine the task's own, not the one whose stack serves this step.
+        let g = greenlet::identity((*core).thread);
+        if g.is_null() {
+            return false;
+        }
+        if !(*me).greenlet.is_null() {
+            // Started by what ran meanwhile: begins anew.
+            end(me);
+            return begin(me);
+        }
         greenlet::incref(g);
         (*me).greenlet = g;
         ffi::Py_INCREF(me.cast());
@@ -291,6 +306,14 @@ unsafe extern "C" fn expire(op: *mut PyObject, _: *mut PyObject) -> *mut PyObjec
     // SAFETY: called with the GIL held.
     unsafe {
         if (*me).greenlet.is_null() || (*me).deadline > now() {
+            return class::none();
+        }
+        let core: *mut Core = (*(*(*me).greenlet).thread).hub.cast();
+        if !core.is_null() && greenlet::is_busy((*me).greenlet) {
+            // What is raised first may leave the block that this one is for.
+            (*me).deadline = now().saturating_add(POSTPONED_NANOS);
+            ffi::Py_INCREF(me.cast());
+            (*me).key = Some(run::add_timer(core, (*me).deadline, Due::Expire(me.cast())));
             return class::none();
         }
         track(me);
@@ -413,12 +436,17 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
                 ffi::PyUnicode_FromFormat(c"".as_ptr())
             }
         };
-        let seconds = part(c" seconds=%S", (*me).seconds);
+        // Held: showing one may run Python code that replaces it.
+        let shown = [(*me).seconds, (*me).exception].map(|object| ffi::Py_XNewRef(object));
+        let seconds = part(c" seconds=%S", shown[0]);
         let exception = if seconds.is_null() {
             ptr::null_mut()
         } else {
-            part(c" exception=%R", (*me).exception)
+            part(c" exception=%R", shown[1])
         };
+        for object in shown {
+            ffi::Py_XDECREF(object);
+        }
         let mut text = ptr::null_mut();
         if !exception.is_null() {
             text = ffi::PyUnicode_FromFormat(
@@ -438,9 +466,21 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
 
 unsafe extern "C" fn string(op: *mut PyObject) -> *mut PyObject {
     let me = op.cast::<Timeout>();
-    // SAFETY: called by CPython on a Timeout; the formats match their arguments.
+    // SAFETY: called by CPython on a Timeout. What is shown is held: showing it runs Python
+    // code, which may replace it.
     unsafe {
-        let seconds = (*me).seconds;
+        let seconds = ffi::Py_XNewRef((*me).seconds);
+        let exception = ffi::Py_XNewRef((*me).exception);
+        let text = describe(seconds, exception);
+        ffi::Py_XDECREF(seconds);
+        ffi::Py_XDECREF(exception);
+        text
+    }
+}
+
+unsafe fn describe(seconds: *mut PyObject, exception: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `string`; the formats match their arguments.
+    unsafe {
         if !given(seconds) {
             return ffi::PyUnicode_FromFormat(c"".as_ptr());
         }
@@ -451,7 +491,6 @@ unsafe extern "C" fn string(op: *mut PyObject) -> *mut PyObject {
             return ptr::null_mut();
         }
         let unit = if single == 1 { c"second" } else { c"seconds" };
-        let exception = (*me).exception;
         if !given(exception) || exception == ffi::Py_True() {
             ffi::PyUnicode_FromFormat(c"%S %s".as_ptr(), seconds, unit.as_ptr())
         } else if exception == ffi::Py_False() {

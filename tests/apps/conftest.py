@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.apps.servers import SERVERS
 
 if TYPE_CHECKING:

@@ -26,6 +26,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+HUB = os.environ.get("APPS_HUB", "asyncio")
+"""What applications run on: this distribution on ``asyncio``, else upstream's hub."""
+
 PATIENCE = 90.0
 """Seconds that a server may take to answer; a Java or Erlang start on a busy machine."""
 
@@ -72,10 +75,15 @@ def answers(port: int) -> bool:
     return False
 
 
+def environment(folder: Path, more: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables of a server: its folder is all it may write to."""
+    return {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), **(more or {})}
+
+
 def run(command: list[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
     """Run a command of preparation to its end, as the servers' user."""
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "HOME": str(folder), **(env or {})},
+        command, cwd=folder, env=environment(folder, env),
         capture_output=True, text=True, check=False, timeout=PATIENCE, **user(),
     )  # fmt: skip
     if done.returncode:
@@ -94,7 +102,7 @@ def serving(
     log = folder / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, "HOME": str(folder), **(env or {})},
+            command, cwd=folder, env=environment(folder, env),
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True, **user(),
         )  # fmt: skip

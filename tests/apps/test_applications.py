@@ -7,23 +7,23 @@ A program says in its docstring what it promises, asserts that, and prints
 ``# needs: distribution ...``  skips it where one of them is not installed;
 ``# server: name ...``  starts servers, whose addresses the program finds in
 variables ``APPS_<NAME>``;
-``# env: NAME=value``  sets a variable.
+``# env: NAME=value``  sets a variable;
+``# upstream: reason``  says why it does not pass on upstream.
 
 ``APPS_HUB`` chooses what they run on: ``asyncio``, the default, is this
 distribution; any other name is a hub of the upstream Eventlet installed beside
-it.  What fails on both says nothing about us.
+it, for comparison.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import re
 from pathlib import Path
 
 import pytest
+from tests.apps.servers import HUB
 
-HUB = os.environ.get("APPS_HUB", "asyncio")
 PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.py"))
 
 
@@ -44,6 +44,8 @@ def test_programs_run_on_the_chosen_eventlet(run_isolated):
 def test_application_keeps_its_promise(program, run_isolated, server):
     """Each program leaves with status 0, by no signal, and reaches its end."""
     text = program.read_text()
+    if HUB != "asyncio" and said("upstream", text):
+        pytest.skip("upstream: " + " ".join(said("upstream", text)))
     for name in said("needs", text):
         try:
             importlib.metadata.distribution(name)

@@ -21,9 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from tests.apps.servers import free_port
-from tests.apps.test_applications import HUB
+from tests.apps.servers import HUB, free_port
 
 OWN = "eventlet_asyncio.gunicorn:Worker"
 DATA = Path(__file__).parents[1] / "data"
@@ -37,6 +35,10 @@ def app(environ, start_response):
     headers = [("Content-Type", "text/plain")]
     if path == "/late":
         time.sleep(0.5)
+    if path == "/held":
+        open("begun", "w").close()
+        while not os.path.exists("release"):
+            time.sleep(0.01)
     if path == "/file":
         start_response("200 OK", headers)
         return environ["wsgi.file_wrapper"](open(__file__, "rb"))
@@ -122,9 +124,11 @@ class Server:
         found = set()
         while len(found) < least:
             assert time.monotonic() < end, self.told()
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                with ThreadPoolExecutor(8) as pool:
-                    found |= set(pool.map(lambda _: self.ask("/late")[1], range(8)))
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException),
+                ThreadPoolExecutor(8) as pool,
+            ):
+                found |= set(pool.map(lambda _: self.ask("/late")[1], range(8)))
         return {int(pid) for pid in found}
 
     def told(self):
@@ -198,16 +202,13 @@ def test_term_finishes_what_has_begun(start):
     idle.request("GET", "/")
     assert idle.getresponse().read()
     with ThreadPoolExecutor(1) as pool:
-        with socket.create_connection(("127.0.0.1", server.port)) as late:
-            late.sendall(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
-            late.settimeout(30)
-            # Answered in turn, so the one before has been read.
-            pool.submit(server.ask, "/late").result()
-            late.recv(65536)
-            late.sendall(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
-            time.sleep(0.2)
-            server.process.send_signal(signal.SIGTERM)
-            assert late.recv(65536).startswith(b"HTTP/1.1 200")
+        held = pool.submit(server.ask, "/held")
+        eventually((server.folder / "begun").exists, server)
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "Handling signal: term" in server.told(), server)
+        assert not held.done()
+        (server.folder / "release").touch()
+        assert held.result()[0] == 200
     idle.close()
     assert server.process.wait(30) == 0, server.told()
     assert "SIGKILL" not in server.told()

@@ -14,7 +14,7 @@ import eventlet
 from eventlet import hubs
 from eventlet.asyncio import await_, spawn_for_awaitable
 
-SLOW = 0.03
+SLOW = 0.1
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def event_loop():
     # The mode is noticed by the next turn.
     eventlet.sleep(0)
     eventlet.sleep(0)
-    return loop
+    yield loop
+    loop.set_debug(False)
+    eventlet.sleep(0)
 
 
 @pytest.fixture
@@ -81,10 +83,13 @@ def test_slow_part_between_two_waits_is_named_with_where_it_ended(reports, caplo
     assert f"until it waited at {__file__}:" in caplog.text
 
 
-def test_green_threads_that_are_not_slow_are_not_reported(reports):
+def test_green_threads_that_are_not_slow_are_not_reported(event_loop, reports):
+    event_loop.slow_callback_duration = 20
+    eventlet.sleep(0)
+
     def body():
         for _ in range(3):
-            time.sleep(SLOW / 5)
+            time.sleep(0.001)
             eventlet.sleep(0)
 
     greens = [eventlet.spawn(body) for _ in range(4)]

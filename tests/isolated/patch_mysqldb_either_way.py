@@ -5,7 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-DRIVER = "__all__ = ['connect']\nfrom MySQLdb.connections import Connection as connect\n"
+DRIVER = (
+    "__all__ = ['connect']\nfrom MySQLdb.connections import Connection as connect\n"
+)
 CONNECTIONS = """
 class Connection:
     def __init__(self):

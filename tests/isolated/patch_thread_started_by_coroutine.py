@@ -36,7 +36,7 @@ async def main():
         raise AssertionError
     assert await done == "done"
     assert seen == ["worker", thread.ident]
-    while thread.is_alive():
+    while thread.is_alive():  # noqa: ASYNC110 - it ends when it next has its turn
         await asyncio.sleep(0)
     thread.join()
     assert thread not in threading.enumerate()

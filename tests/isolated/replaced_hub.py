@@ -5,12 +5,14 @@ thread that was parked on it can still be killed.
 
 # loops: uvloop
 
+import asyncio
 import gc
 import os
 import socket
 
 import eventlet
 from eventlet import hubs
+from eventlet.asyncio import spawn_for_awaitable
 from eventlet.event import Event
 from eventlet.hubs import trampoline
 
@@ -38,12 +40,35 @@ def parked_everywhere(log):
     return greens, (left, right)
 
 
+async def numbers(ended):
+    try:
+        yield 1
+    finally:
+        await asyncio.sleep(0)
+        ended.append("generator")
+
+
+async def suspended(ended):
+    generator = numbers(ended)
+    await generator.__anext__()
+    try:
+        await asyncio.sleep(100)
+    finally:
+        await asyncio.sleep(0)
+        ended.append("task")
+
+
 def once(name):
     log = []
     greens, sockets = parked_everywhere(log)
     former = hubs.get_hub()
     loop = getattr(former, "loop", None)
+    ended = []
+    if loop is not None:
+        spawn_for_awaitable(suspended(ended))
+        eventlet.sleep(0)
     hubs.use_hub(name)
+    assert ended == (["task", "generator"] if loop else []), ended
     assert hubs.get_hub() is not former
     assert loop is None or loop.is_closed()
     # Memory of the former hub is used again, if it was given up too early.

@@ -143,7 +143,7 @@ unsafe fn count_task(me: *mut Queue) {
     // SAFETY: contract of the callers.
     unsafe {
         if (*me).counting {
-            (*me).unfinished += 1;
+            (*me).unfinished = (*me).unfinished.saturating_add(1);
         }
     }
 }
@@ -284,16 +284,17 @@ unsafe fn get(me: *mut Queue, blocking: bool, deadline: Option<u64>) -> Result<*
 unsafe fn get_later(me: *mut Queue, deadline: Option<u64>) -> Result<*mut PyObject> {
     // SAFETY: contract of `get`; one borrow per statement, none across the switch.
     unsafe {
-        let core = registry::existing();
-        if core.is_null() {
-            if registry::hub().is_null() {
-                return None;
-            }
-            // Other OS threads ran while the hub was made: look again.
-            return get(me, true, deadline);
-        }
         let mut again = false;
         loop {
+            // Asked for anew: the hub may have been replaced during the wait.
+            let core = registry::existing();
+            if core.is_null() {
+                if registry::hub().is_null() {
+                    return None;
+                }
+                // Other OS threads ran while the hub was made: look again.
+                return get(me, true, deadline);
+            }
             let parked = Parked::current((*core).thread);
             let list = if again {
                 &raw mut (*me).first
@@ -378,17 +379,21 @@ unsafe fn put_later(me: *mut Queue, item: *mut PyObject, deadline: Option<u64>) 
     // SAFETY: contract of `put`. `slot` lies on this green thread's stack, where only those
     // who find the putter on the list look for it; it leaves the list before this returns.
     unsafe {
-        let core = registry::existing();
-        if core.is_null() {
-            if registry::hub().is_null() {
-                return None;
-            }
-            // Other OS threads ran while the hub was made: look again.
-            return put(me, item, true, deadline);
-        }
         let mut slot = ffi::Py_NewRef(item);
         let place = &raw mut slot;
         loop {
+            // Asked for anew: the hub may have been replaced during the wait.
+            let core = registry::existing();
+            if core.is_null() {
+                // Other OS threads run while the hub is made: look again.
+                let done = if registry::hub().is_null() {
+                    None
+                } else {
+                    put(me, slot, true, deadline)
+                };
+                ffi::Py_DECREF(slot);
+                return done;
+            }
             let parked = Parked::current((*core).thread);
             let key = (*me).putters.push_back(Putter {
                 parked,
@@ -485,15 +490,16 @@ unsafe fn join(me: *mut Queue) -> bool {
         if (*me).unfinished <= 0 {
             return true;
         }
-        let core = registry::existing();
-        if core.is_null() {
-            if registry::hub().is_null() {
-                return false;
-            }
-            // Other OS threads ran while the hub was made: look again.
-            return join(me);
-        }
         loop {
+            // Asked for anew: the hub may have been replaced during the wait.
+            let core = registry::existing();
+            if core.is_null() {
+                if registry::hub().is_null() {
+                    return false;
+                }
+                // Other OS threads ran while the hub was made: look again.
+                return join(me);
+            }
             let key = (*me).joiners.push_back(Parked::current((*core).thread));
             let inbound = park::park(core);
             let left = (*me).joiners.remove(key);

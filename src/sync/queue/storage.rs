@@ -23,7 +23,10 @@ pub(super) unsafe fn container_len(me: *mut Queue) -> Option<usize> {
     // SAFETY: by contract.
     unsafe {
         if !(*me).overridden.storage {
-            return usize::try_from(ffi::PyObject_Size((*me).container)).ok();
+            let container = ffi::Py_NewRef((*me).container);
+            let size = ffi::PyObject_Size(container);
+            ffi::Py_DECREF(container);
+            return usize::try_from(size).ok();
         }
         let size = ffi::PyObject_CallMethod(me.cast(), c"_qsize".as_ptr(), ptr::null());
         if size.is_null() {
@@ -69,6 +72,10 @@ pub(super) unsafe fn container_get(me: *mut Queue) -> *mut PyObject {
         if (*me).overridden.storage {
             return ffi::PyObject_CallMethod(me.cast(), c"_get".as_ptr(), ptr::null());
         }
+        if (*me).container.is_null() {
+            // Asking it for its length has deleted it.
+            return storage_get(me.cast(), ptr::null_mut());
+        }
         let container = ffi::Py_NewRef((*me).container);
         let item = ffi::PyObject_CallMethod(container, c"popleft".as_ptr(), ptr::null());
         ffi::Py_DECREF(container);
@@ -94,21 +101,47 @@ unsafe fn materialise(me: *mut Queue) -> bool {
             ffi::Py_XDECREF(deque);
             return !(*me).container.is_null();
         }
-        let list = class::list_of(|| (*me).items.iter().copied());
-        if list.is_null() {
-            ffi::Py_DECREF(deque);
-            return false;
+        loop {
+            let list = class::list_of(|| (*me).items.iter().copied());
+            if list.is_null() || !call(deque, c"clear", ptr::null_mut()) {
+                ffi::Py_XDECREF(list);
+                ffi::Py_DECREF(deque);
+                return false;
+            }
+            let copied = call(deque, c"extend", list);
+            // Copying may run Python code, too, which may have taken an item or put one.
+            let same = ffi::PyList_Size(list) as usize == (*me).items.len()
+                && (*me)
+                    .items
+                    .iter()
+                    .enumerate()
+                    .all(|(i, item)| ffi::PyList_GetItem(list, i as ffi::Py_ssize_t) == *item);
+            if copied && same && (*me).container.is_null() {
+                (*me).container = deque;
+                ffi::Py_DECREF(list);
+                drop_items(me);
+                return true;
+            }
+            ffi::Py_DECREF(list);
+            if !copied || !(*me).container.is_null() {
+                ffi::Py_DECREF(deque);
+                return copied;
+            }
         }
-        let result = ffi::PyObject_CallMethod(deque, c"extend".as_ptr(), c"(O)".as_ptr(), list);
-        ffi::Py_DECREF(list);
-        if result.is_null() {
-            ffi::Py_DECREF(deque);
-            return false;
-        }
-        ffi::Py_DECREF(result);
-        (*me).container = deque;
-        drop_items(me);
-        true
+    }
+}
+
+/// Calls a method with one argument, or none (NULL). False with an exception set.
+unsafe fn call(op: *mut PyObject, name: &std::ffi::CStr, argument: *mut PyObject) -> bool {
+    // SAFETY: contract of `materialise`.
+    unsafe {
+        let result = if argument.is_null() {
+            ffi::PyObject_CallMethod(op, name.as_ptr(), ptr::null())
+        } else {
+            ffi::PyObject_CallMethod(op, name.as_ptr(), c"(O)".as_ptr(), argument)
+        };
+        ffi::Py_XDECREF(result);
+        !result.is_null()
     }
 }
 

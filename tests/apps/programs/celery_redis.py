@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TASKS = '''
+TASKS = """
 import os, time
 import celery, requests
 from celery.signals import worker_shutdown
@@ -58,7 +58,7 @@ def which():
 @app.task
 def total(numbers):
     return sum(numbers)
-'''
+"""
 
 
 def eventually(condition, what):

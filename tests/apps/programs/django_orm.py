@@ -2,7 +2,7 @@
 
 # server: postgresql
 # needs: Django psycopg2-binary
-# ruff: noqa: E402 (patched before anything is imported)
+# upstream: asynchronous views fail in green threads
 
 import eventlet
 
@@ -47,8 +47,13 @@ django.setup()
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import cache
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, connection, connections, models
-from django.db import transaction
+from django.db import (
+    close_old_connections,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from django.http import JsonResponse, StreamingHttpResponse
 from django.urls import path
 
@@ -99,7 +104,7 @@ def orm(using):
 
 def late(request, number):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(0.3), %s", [number])
+        cursor.execute("SELECT pg_sleep(1), %s", [number])
         number = cursor.fetchone()[1]
     cache.set(f"late-{number}", number)
     connection.close()
@@ -143,7 +148,7 @@ def views():
     urls = [f"{root}/late/{number}" for number in range(10)]
     answers = list(map(json.loads, eventlet.GreenPool().imap(ask, urls)))
     assert answers == [{"number": number} for number in range(10)]
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 8
     assert cache.get("late-7") == 7
     assert ask(root + "/stream") == b"".join(b"%d," % n for n in range(100))
     request = urllib.request.Request(root + "/size", b"x" * 1_000_000)

@@ -2,7 +2,7 @@
 
 # server: redis
 # needs: python-socketio python-engineio websocket-client requests redis
-# ruff: noqa: E402 (patched before anything is imported)
+# upstream: a polling client waits for its end in vain
 
 import eventlet
 

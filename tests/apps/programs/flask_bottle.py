@@ -1,7 +1,6 @@
 """Flask and bottle on eventlet.wsgi: requests overlap, streams stream, contexts stay apart."""
 
 # needs: Flask bottle
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
@@ -42,7 +41,7 @@ def exercise(application):
     begin = time.monotonic()
     urls = [f"{root}/late/{number}" for number in range(30)]
     answers = list(eventlet.GreenPool().imap(ask, urls))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 9
     assert [json.loads(body)["number"] for _, body in answers] == list(range(30))
     threads = {json.loads(body)["thread"] for _, body in answers}
     assert len(threads) == 30
@@ -64,7 +63,7 @@ by_flask.logger.disabled = True
 @by_flask.get("/late/<int:number>")
 def late(number):
     flask.g.number = number
-    time.sleep(0.3)
+    time.sleep(0.4)
     # The request and its globals are this green thread's.
     assert flask.g.number == number == int(flask.request.path.split("/")[2])
     return {"number": number, "thread": threading.get_ident()}
@@ -101,7 +100,7 @@ bottle.debug(False)
 
 @by_bottle.get("/late/<number:int>")
 def bottle_late(number):
-    time.sleep(0.3)
+    time.sleep(0.4)
     assert number == int(bottle.request.path.split("/")[2])
     return {"number": number, "thread": threading.get_ident()}
 

@@ -1,7 +1,6 @@
 """Flask-SocketIO with its eventlet server: polling and websocket, background tasks, sessions."""
 
 # needs: Flask-SocketIO websocket-client requests
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 

@@ -1,7 +1,7 @@
 """aiohttp and httpx on asyncio, httpx on trio, beside green threads."""
 
 # needs: aiohttp httpx trio
-# ruff: noqa: E402 (patched before anything is imported)
+# upstream: trio cannot be imported after monkey_patch
 
 import eventlet
 

@@ -2,7 +2,6 @@
 
 # server: zookeeper
 # needs: kazoo
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 

@@ -2,7 +2,6 @@
 
 # server: rabbitmq
 # needs: nameko
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
@@ -44,7 +43,7 @@ class Adder:
 
     @rpc
     def late(self, number):
-        eventlet.sleep(0.3)
+        eventlet.sleep(0.5)
         return number
 
     @rpc
@@ -97,7 +96,7 @@ with ClusterRpcProxy(CONFIG, timeout=30) as cluster:
     begin = time.monotonic()
     replies = [cluster.adder.late.call_async(number) for number in range(20)]
     assert [reply.result() for reply in replies] == list(range(20))
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 8
     assert cluster.front.add_many(list(range(20))) == 190
     try:
         cluster.adder.fail()

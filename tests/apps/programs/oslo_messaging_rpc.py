@@ -2,7 +2,6 @@
 
 # server: rabbitmq
 # needs: oslo.messaging
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
@@ -32,7 +31,7 @@ class Endpoint:
         return one + other
 
     def late(self, context, number):
-        time.sleep(0.3)
+        time.sleep(0.5)
         return number
 
     def fail(self, context):
@@ -65,7 +64,7 @@ begin = time.monotonic()
 pool = eventlet.GreenPool()
 answers = pool.imap(lambda number: client.call({}, "late", number=number), range(20))
 assert list(answers) == list(range(20))
-assert time.monotonic() - begin < 5
+assert time.monotonic() - begin < 8
 try:
     client.call({}, "fail")
 except Exception as raised:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PROGRAM = '''
+PROGRAM = """
 import sys, time, os
 import eventlet
 eventlet.monkey_patch()
@@ -66,7 +66,7 @@ else:
 status = launcher.wait()
 note("end")
 sys.exit(status or 0)
-'''
+"""
 
 
 class Run:

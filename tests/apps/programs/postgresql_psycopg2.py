@@ -2,7 +2,6 @@
 
 # server: postgresql
 # needs: psycopg2-binary
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
@@ -25,12 +24,12 @@ def queries_overlap():
 
     def query(_):
         with psycopg2.connect(URL) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.5), 7")
+            cursor.execute("SELECT pg_sleep(1), 7")
             return cursor.fetchone()[1]
 
     begin = time.monotonic()
     assert list(eventlet.GreenPool().imap(query, range(10))) == [7] * 10
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 8
 
 
 def notifications():
@@ -107,7 +106,7 @@ def a_timeout():
     with eventlet.Timeout(0.1, False), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(30)")
         raise AssertionError
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     connection.close()
 
 

@@ -1,7 +1,7 @@
 """pyroute2 asks the kernel from green threads, beside others."""
 
 # needs: pyroute2
-# ruff: noqa: E402 (patched before anything is imported)
+# upstream: it runs event loops in green threads
 
 import eventlet
 

@@ -2,7 +2,6 @@
 
 # server: redis
 # needs: redis
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
@@ -121,7 +120,6 @@ subscriptions()
 locks()
 a_bounded_pool()
 a_timeout()
-if "asyncio" in os.environ["EVENTLET_HUB"]:
-    asyncio.run(coroutines())
-    eventlet.spawn(asyncio.run, coroutines()).wait()
+asyncio.run(coroutines())
+eventlet.spawn(asyncio.run, coroutines()).wait()
 print("pass")

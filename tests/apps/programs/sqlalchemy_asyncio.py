@@ -2,7 +2,6 @@
 
 # server: postgresql mariadb
 # needs: SQLAlchemy asyncpg aiosqlite aiomysql
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 

@@ -2,7 +2,6 @@
 
 # server: postgresql mariadb
 # needs: SQLAlchemy psycopg2-binary PyMySQL mysqlclient
-# ruff: noqa: E402 (patched before anything is imported)
 
 import eventlet
 
@@ -13,8 +12,14 @@ import tempfile
 
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    scoped_session,
+    sessionmaker,
+)
 
 MARIADB = os.environ["APPS_MARIADB"].removeprefix("mysql")
 URLS = [

@@ -223,6 +223,10 @@ class Exchange:
             if size >= least:
                 self._send(held, known=known)
                 held, size = [], 0
+        if not self.sent and not held and _marks[0] and self._is_handled():
+            # Known only now: the result is a generator around the one that says so.
+            self.close = True
+            return
         self._send(held, known=known, last=True)
 
     def _check_started(self) -> None:

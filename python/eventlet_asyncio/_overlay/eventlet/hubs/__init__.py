@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from eventlet_asyncio import _core
+from eventlet_asyncio._core import _in_green_coroutine as _in_green_coroutine
 from eventlet_asyncio._core import trampoline
 
 if TYPE_CHECKING:
@@ -142,8 +143,13 @@ def notify_opened(fd: int) -> None:
 
 
 def _after_fork_in_child() -> None:
+    nested = sys.modules.get("eventlet.hubs._nested")
     try:
+        if nested is not None:
+            nested.before_hub_in_child()
         _core._after_fork_in_child()
+        if nested is not None:
+            nested.after_hub_in_child()
     except BaseException:
         sys.excepthook(*sys.exc_info())
 

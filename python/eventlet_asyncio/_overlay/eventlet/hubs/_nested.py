@@ -13,10 +13,13 @@ and tasks of the hub's own loop stand still.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
 
+from eventlet._patch.originals import original
 from eventlet.hubs import _wakeups
 from eventlet_asyncio import _core
 
@@ -32,6 +35,10 @@ SLICE = 0.0005
 INTERVAL = 0.005
 #: Methods by which code that does not run on the loop gives it something to do.
 WAKING = ("call_soon", "call_later", "call_at", "stop")
+
+
+#: Runs in progress, of all OS threads.
+_runs: set[_Waits] = set()
 
 
 def run(event_loop: Any, run_forever: Run) -> None:
@@ -62,6 +69,7 @@ def uvloop_runner(uvloop: ModuleType) -> Callable[[Any, Run], None]:
             # A build that hides libuv.
             _run_lent(event_loop, run_forever)
             return
+        pause.guest = guest
         pause.descriptor = guest.descriptor
         try:
             pause.run(run_forever)
@@ -69,6 +77,32 @@ def uvloop_runner(uvloop: ModuleType) -> Callable[[Any, Run], None]:
             guest.end()
 
     return run_uvloop
+
+
+def before_hub_in_child() -> None:
+    """
+    Give the loops of green code, which go on in a forked child, pollers of their own.
+
+    Called before the hub gets its own, since that watches theirs.
+    Loops that other OS threads run are not there any more.
+    """
+    _wakeups.renew()
+    me = _ident()
+    for waits in list(_runs):
+        if waits.thread == me:
+            waits.renew()
+        else:
+            _runs.discard(waits)
+
+
+def after_hub_in_child() -> None:
+    """Have the loops look at their pollers again."""
+    for waits in _runs:
+        waits.look_again()
+
+
+def _ident() -> int:
+    return original("_thread").get_ident()  # type: ignore[no-any-return]
 
 
 def _run_lent(event_loop: Any, run_forever: Run) -> None:
@@ -90,6 +124,8 @@ class _Waits:
 
     def __init__(self, event_loop: Any) -> None:
         self._event_loop = event_loop
+        self.thread = _ident()
+        self._parked: Any = None
         self._outer_hooks = sys.get_asyncgen_hooks()
         self._wakeup = _wakeups.Share(event_loop, always=self._sets_wakeup)
 
@@ -97,11 +133,22 @@ class _Waits:
         """Run the loop, marked as one in whose callbacks green code must not block."""
         marked = _core._mark_in_loop(True)
         self._wakeup.begin()
+        _runs.add(self)
         try:
             run_forever(self._event_loop)
         finally:
+            _runs.discard(self)
             self._wakeup.end()
             _core._mark_in_loop(marked)
+
+    def renew(self) -> None:
+        """Stop sharing a poller with the parent process."""
+
+    def look_again(self) -> None:
+        """Have the loop go on, if it waits, and see what there is to do."""
+        if self._parked is not None:
+            hub: Any = _core._existing_hub()
+            hub.schedule_call_global(0, self._parked.switch)
 
     def _yield(self) -> None:
         """Let others run."""
@@ -117,11 +164,13 @@ class _Waits:
         event_loop = self._event_loop
         for name in WAKING:
             setattr(event_loop, name, self._waking(name))
+        self._parked = _core.getcurrent()
         try:
             if self.descriptor is None:
                 timeout = INTERVAL if timeout is None else min(timeout, INTERVAL)
             self._outside(_core._loop_waits, self.descriptor, timeout)
         finally:
+            self._parked = None
             for name in WAKING:
                 event_loop.__dict__.pop(name, None)
 
@@ -169,6 +218,31 @@ class _ParkingSelector(_Waits):
         """Everything else is the selector's own."""
         return getattr(self._selector, name)
 
+    def renew(self) -> None:
+        """Put new files behind the numbers of the poller and of the loop's pipe."""
+        os: Any = original("os")
+        select: Any = original("select")
+        ends: list[Any] = [
+            getattr(self._event_loop, end, None) for end in ("_ssock", "_csock")
+        ]
+        if None not in ends:
+            for end, new in zip(ends, original("socket").socketpair(), strict=True):
+                new.setblocking(False)
+                os.dup2(new.fileno(), end.fileno(), inheritable=False)
+                new.close()
+        poller: Any = getattr(self._selector, "_selector", None)
+        kind: Any = getattr(select, "epoll", ())
+        if not isinstance(poller, kind):
+            return
+        fresh = select.epoll()
+        for key in self._selector.get_map().values():
+            events = select.EPOLLIN if key.events & EVENT_READ else 0
+            events |= select.EPOLLOUT if key.events & EVENT_WRITE else 0
+            with contextlib.suppress(OSError):
+                fresh.register(key.fd, events)
+        os.dup2(fresh.fileno(), poller.fileno(), inheritable=False)
+        fresh.close()
+
     def select(self, timeout: float | None = None) -> Any:
         """Return what is ready, after at most ``timeout`` seconds. A switch point."""
         if timeout is None or timeout > 0:
@@ -190,6 +264,12 @@ class _Pause(_Waits):
     """Called by libuv where it would sleep."""
 
     _sets_wakeup = True
+    guest: Any = None
+
+    def renew(self) -> None:
+        """Let libuv make itself a new poller."""
+        self.guest.fork()
+        self.descriptor = self.guest.descriptor
 
     def __call__(self, milliseconds: int) -> None:
         """Wait for that long; for ever if negative; 0 lets others run. A switch point."""

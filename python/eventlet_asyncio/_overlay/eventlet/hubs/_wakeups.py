@@ -88,6 +88,11 @@ class Share:
             if not _shares:
                 _close()
 
+    def forked(self) -> None:
+        """Forget a descriptor that is shared with the parent process."""
+        if self._always:
+            self.own = -1
+
     def _has_handlers(self) -> bool:
         return bool(getattr(self._event_loop, "_signal_handlers", None))
 
@@ -107,9 +112,29 @@ def clear() -> None:
             _exchange(found)
 
 
+def renew() -> None:
+    """
+    Have signals of a forked child reach its own loops only.
+
+    What was in place leads to the parent's, and so does the pipe.
+    """
+    global _outer  # noqa: PLW0603 - the process's
+    _outer = -1
+    _exchange(-1)
+    for share in _shares:
+        share.forked()
+    if _pipe is not None:
+        for number, end in zip(_pipe, os.pipe(), strict=True):
+            os.set_blocking(end, False)
+            os.dup2(end, number, inheritable=False)
+            os.close(end)
+        _exchange(_ours())
+
+
 def _in_main_thread() -> bool:
     main: int | None = original("threading").main_thread().ident
-    return main == original("_thread").get_ident()
+    ident: int = original("_thread").get_ident()
+    return main == ident
 
 
 def _ours() -> int:

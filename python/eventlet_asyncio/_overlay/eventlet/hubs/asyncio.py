@@ -14,6 +14,7 @@ from eventlet._patch.isolate import protect
 # asyncio keeps the original modules, also if it is imported after they were patched.
 protect()
 
+import _thread
 import asyncio
 import asyncio.log
 import contextlib
@@ -22,12 +23,12 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from eventlet.hubs import _ending, _loops, _slow
+from eventlet.hubs import _ending, _libraries, _loops, _slow
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["Hub", "is_available"]
 
@@ -49,6 +50,9 @@ class Hub(BaseHub):
     #: Whether that is of the hub's making.
     _made_loop = False
 
+    #: The loop whose tasks are all green: the hub's own.
+    _green_loop: asyncio.AbstractEventLoop | None = None
+
     def __init__(self) -> None:
         """Open the hub for the running OS thread; the loop is made when needed."""
         super().__init__()
@@ -69,7 +73,7 @@ class Hub(BaseHub):
             named = os.environ.get(LOOP_VARIABLE)
             current = None if named else _current_loop()
             self._made_loop = current is None
-            with _unlogged():
+            with _unlogged:
                 self._own_loop = current or _factory(named)()
             if not hasattr(self._own_loop, "run_forever"):
                 made, self._own_loop = self._own_loop, None
@@ -80,12 +84,25 @@ class Hub(BaseHub):
         if self._made_loop:
             # Whoever asks for the thread's loop gets the one that will run.
             asyncio.set_event_loop(self._own_loop)
+        if self._green_loop is not self._own_loop:
+            # Green calls may block in all tasks of a loop that is the hub's own. One whose
+            # class leaves no room for this has plain tasks.
+            with contextlib.suppress(AttributeError):
+                self._own_loop.create_task = _core._green_tasks(  # type: ignore[method-assign]
+                    self._own_loop.create_task
+                )
+            self._green_loop = self._own_loop
         return self._own_loop
 
     def _release_loop(self) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
         event_loop, self._own_loop = self._own_loop, None
-        if event_loop is None or not self._made_loop or event_loop.is_running():
+        if event_loop is None:
+            return
+        if self._green_loop is event_loop:
+            self._green_loop = None
+            vars(event_loop).pop("create_task", None)
+        if not self._made_loop or event_loop.is_running():
             return
         try:
             _ending.finish(event_loop, event_loop.run_until_complete)
@@ -109,19 +126,31 @@ class Hub(BaseHub):
         _slow.report(label, what, seconds)
 
 
-@contextlib.contextmanager
-def _unlogged() -> Iterator[None]:
+class _Unlogged:
     """
-    Keep asyncio from logging that it makes a loop.
+    Keeps asyncio from logging that it makes a loop.
 
     A handler whose lock is green would need the hub that is just being made.
+    Other OS threads log meanwhile, and may be making a loop themselves.
     """
-    logger = asyncio.log.logger
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
+
+    def __init__(self) -> None:
+        self._makers: set[int] = set()
+
+    def __enter__(self) -> None:
+        self._makers.add(_thread.get_ident())
+        # Once it is there it is not added again.
+        asyncio.log.logger.addFilter(self._admits)
+
+    def __exit__(self, *_: object) -> None:
+        self._makers.discard(_thread.get_ident())
+
+    def _admits(self, record: object) -> bool:
+        del record
+        return _thread.get_ident() not in self._makers
+
+
+_unlogged = _Unlogged()
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
@@ -157,4 +186,5 @@ def _factory(named: str | None) -> Callable[[], asyncio.AbstractEventLoop]:
 
 _core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
 _loops.install(_current_loop)
+_libraries.install()
 _ending.install()
