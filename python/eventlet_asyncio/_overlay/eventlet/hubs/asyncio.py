@@ -10,6 +10,7 @@ closed, else a new one of the event loop policy.
 from __future__ import annotations
 
 from eventlet._patch.isolate import protect
+from eventlet._patch.originals import real_get_ident
 
 # asyncio keeps the original modules, also if it is imported after they were patched.
 protect()
@@ -114,14 +115,20 @@ def _unlogged() -> Iterator[None]:
     """
     Keep asyncio from logging that it makes a loop.
 
-    A handler whose lock is green would need the hub that is just being made.
+    A handler whose lock is green would need the hub that is just being made. Other OS
+    threads log on meanwhile, and may be making hubs too.
     """
+    maker = real_get_ident()
+
+    def is_of_others(_record: Any) -> bool:
+        return real_get_ident() != maker
+
     logger = asyncio.log.logger
-    disabled, logger.disabled = logger.disabled, True
+    logger.addFilter(is_of_others)
     try:
         yield
     finally:
-        logger.disabled = disabled
+        logger.removeFilter(is_of_others)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
