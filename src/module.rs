@@ -169,6 +169,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hub::nested::_loop_waits, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_adopt, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_lend, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_in_green_coroutine, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::nested::_release, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
     module.add_function(wrap_pyfunction!(_set_visible_loop, module)?)?;
     module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;

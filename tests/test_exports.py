@@ -14,9 +14,6 @@ OVERLAY = (
     Path(__file__).parents[1] / "python" / "eventlet_asyncio" / "_overlay" / "eventlet"
 )
 
-# Modules of upstream that are not written yet, with what keeps them waiting.
-PENDING: dict[str, str] = {}
-
 # Names that are deliberately not offered, with the reason.
 LEFT_OUT = {
     "eventlet.green.http.cookiejar": {
@@ -67,10 +64,8 @@ def read_record():
 
 
 NAMES = read_record()
-MODULES = [entry for entry in NAMES if ":" not in entry and entry not in PENDING]
-CLASSES = [
-    entry for entry in NAMES if ":" in entry and entry.split(":")[0] not in PENDING
-]
+MODULES = [entry for entry in NAMES if ":" not in entry]
+CLASSES = [entry for entry in NAMES if ":" in entry]
 
 
 def green_modules():
@@ -121,15 +116,6 @@ def test_green_module_offers_the_names_of_its_twin(name):
     twin, green = load(standard), load(f"eventlet.green.{name}")
     public = getattr(twin, "__all__", [n for n in dir(twin) if not n.startswith("_")])
     assert [n for n in public if hasattr(twin, n) and not hasattr(green, n)] == []
-
-
-@pytest.mark.parametrize("name", PENDING)
-def test_pending_module_is_pending(name):
-    """A module that has come is compared with upstream's from then on."""
-    path = OVERLAY.parent.joinpath(*name.split("."))
-    assert name in NAMES
-    assert not path.with_suffix(".py").exists()
-    assert not path.is_dir()
 
 
 def in_twin(name, attribute):

@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import Context
 from types import FrameType, GenericAlias, ModuleType, TracebackType
 from typing import Any, ClassVar, Final, TypeAlias, final
@@ -19,6 +19,7 @@ __all__ = [
     "BoundedSemaphore",
     "CallQueue",
     "Event",
+    "GreenCoroutine",
     "GreenFuture",
     "GreenThread",
     "GreenletExit",
@@ -37,17 +38,21 @@ __all__ = [
     "_UvGuest",
     "_adopt",
     "_after_fork_in_child",
-    "_close_elsewhere",
     "_after_fork_in_parent",
     "_before_fork",
+    "_close_elsewhere",
     "_close_offload",
+    "_current_task_beside",
     "_existing_hub",
+    "_green_tasks",
     "_greenlet",
     "_in_green_code",
+    "_in_green_coroutine",
     "_layout",
     "_lend",
     "_loop_waits",
     "_mark_in_loop",
+    "_release",
     "_set_copy_context",
     "_set_hub_factory",
     "_set_visible_loop",
@@ -264,6 +269,8 @@ def _close_elsewhere(fd: int) -> list[Hub] | None: ...
 def _adopt(event_loop: Any) -> None: ...
 def _lend() -> None: ...
 def _take_back() -> None: ...
+def _in_green_coroutine() -> bool: ...
+def _release(event_loop: AbstractEventLoop) -> bool: ...
 def _set_visible_loop(visible: bool) -> None: ...
 
 # Sockets
@@ -364,6 +371,29 @@ class GreenFuture:
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
+@final
+class GreenCoroutine(Coroutine[Any, Any, Any]):
+    @property
+    def __wrapped__(self) -> Any: ...
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_running(self) -> bool: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(
+        self,
+        typ: type[BaseException] | BaseException,
+        val: Any = None,
+        tb: TracebackType | None = None,
+        /,
+    ) -> Any: ...
+    def close(self) -> None: ...
+    def __await__(self) -> Generator[Any, None, Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+def _green_tasks(create_task: Callable[..., Any], /) -> Callable[..., Any]: ...
+def _current_task_beside(current_task: Callable[..., Any], /) -> Callable[..., Any]: ...
 def greenlet_to_future(green_thread: GreenThread, /) -> GreenFuture: ...
 def spawn_for_awaitable(awaitable: Awaitable[Any], /) -> GreenThread: ...
 

@@ -19,7 +19,7 @@ use super::names::{NAMES, asyncio};
 use crate::greenlet::class::{method, noargs};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch, thread};
 use crate::greenthread::{self, Fate, GreenThread, class};
-use crate::hub::{Core, Ready, looping, park, registry};
+use crate::hub::{Core, Ready, looping, park};
 
 /// For green threads without a stack.
 static AWAITING: Hooks = Hooks {
@@ -44,16 +44,6 @@ static mut DELIVER: ffi::PyMethodDef = method(
     ffi::METH_NOARGS,
     c"Take over the outcome of an asyncio future of another OS thread.",
 );
-
-/// Module functions of this file.
-pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
-    vec![method(
-        c"spawn_for_awaitable",
-        ffi::PyMethodDefPointer { PyCFunction: spawn_for_awaitable },
-        ffi::METH_O,
-        c"spawn_for_awaitable($module, awaitable, /)\n--\n\nRun a coroutine, or wait for a future, in asyncio; return a GreenThread for it.\n\nIts wait() gives the outcome, its kill() cancels the task. A coroutine sees the context\nvariables of the caller. Not a switch point.\n\nRaises:\n    TypeError: For what cannot be awaited.\n    RuntimeError: On a hub without asyncio.",
-    )]
-}
 
 /// The asyncio future that a green thread stands for (borrowed), or NULL.
 ///
@@ -84,38 +74,38 @@ pub(super) fn set_hub_error() {
     }
 }
 
-unsafe extern "C" fn spawn_for_awaitable(
-    _: *mut PyObject,
-    awaitable: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by CPython with the GIL held.
+/// A green thread that stands for a task which others look after, or for none.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
+pub(super) unsafe fn stand_for(
+    py: Python<'_>,
+    core: *mut Core,
+    task: Option<&Bound<'_, PyAny>>,
+) -> PyResult<*mut GreenThread> {
+    // SAFETY: by contract.
     unsafe {
-        let core = registry::hub();
-        if core.is_null() {
-            return ptr::null_mut();
-        }
-        Python::attach(|py| match spawn(py, core, awaitable) {
-            Ok(g) => g.cast(),
-            Err(error) => {
-                error.restore(py);
-                ptr::null_mut()
-            }
-        })
+        let event_loop = match task {
+            Some(task) => loop_of(py, task)?,
+            None => None,
+        };
+        let g = make(py, core, event_loop.as_ref().zip(task))?;
+        (*g).onlooker = true;
+        Ok(g)
     }
 }
 
-unsafe fn spawn(
+/// A green thread for work that is done on an event loop.
+///
+/// # Safety
+/// As for [`stand_for`].
+pub(super) unsafe fn make(
     py: Python<'_>,
     core: *mut Core,
-    awaitable: *mut PyObject,
+    work: Option<(&Bound<'_, PyAny>, &Bound<'_, PyAny>)>,
 ) -> PyResult<*mut GreenThread> {
     // SAFETY: contract of `spawn_for_awaitable`.
     unsafe {
-        let Some(event_loop) = looping::event_loop(py, core)? else {
-            set_hub_error();
-            return Err(PyErr::fetch(py));
-        };
-        let work = work_for(py, &event_loop, awaitable)?;
         let g = class::alloc(class::green_thread_type());
         if g.is_null() {
             return Err(PyErr::fetch(py));
@@ -124,92 +114,11 @@ unsafe fn spawn(
         (*g).scheduled = true;
         greenlet::class::adopt(g.cast(), (*core).thread, (*core).greenlet);
         let owned: Bound<'_, PyAny> = Bound::from_owned_ptr(py, g.cast());
-        watch(py, g, &event_loop, &work)?;
-        (*g).function = work.into_ptr();
+        if let Some((event_loop, work)) = work {
+            watch(py, g, event_loop, work)?;
+            (*g).function = work.clone().into_ptr();
+        }
         Ok(owned.into_ptr().cast())
-    }
-}
-
-/// The future that does the work: a task of `event_loop`, or the future that was given.
-unsafe fn work_for<'py>(
-    py: Python<'py>,
-    event_loop: &Bound<'py, PyAny>,
-    awaitable: *mut PyObject,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: contract of `spawn_for_awaitable`.
-    unsafe {
-        let Some(asyncio) = asyncio() else {
-            return Err(PyErr::fetch(py));
-        };
-        let awaitable: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, awaitable);
-        if ffi::PyCoro_CheckExact(awaitable.as_ptr()) == 0 {
-            if asyncio
-                .is_future
-                .bind(py)
-                .call1((&awaitable,))?
-                .is_truthy()?
-            {
-                return Ok(awaitable);
-            }
-            if !asyncio
-                .is_coroutine
-                .bind(py)
-                .call1((&awaitable,))?
-                .is_truthy()?
-            {
-                // Wraps what has __await__, and refuses the rest with a TypeError.
-                return with_loop(event_loop, || {
-                    let options = pyo3::types::PyDict::new(py);
-                    options.set_item("loop", event_loop)?;
-                    asyncio
-                        .ensure_future
-                        .bind(py)
-                        .call((&awaitable,), Some(&options))
-                });
-            }
-        }
-        with_loop(event_loop, || {
-            let task = ffi::PyObject_CallMethodOneArg(
-                event_loop.as_ptr(),
-                NAMES.create_task,
-                awaitable.as_ptr(),
-            );
-            Bound::from_owned_ptr_or_err(py, task)
-        })
-    }
-}
-
-/// Makes a task. A task factory may be an eager one, which runs the coroutine's first step at
-/// once: so the loop is visible meanwhile, and green calls that block are refused.
-unsafe fn with_loop<'py>(
-    event_loop: &Bound<'py, PyAny>,
-    create: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = event_loop.py();
-    // SAFETY: contract of `spawn_for_awaitable`; the running greenlet is the same before and
-    // after, since it is marked as one that must not switch.
-    unsafe {
-        let factory = ffi::PyObject_CallMethodNoArgs(event_loop.as_ptr(), NAMES.get_task_factory);
-        let factory = Bound::from_owned_ptr_or_err(py, factory)?;
-        if factory.is_none() {
-            return create();
-        }
-        let visible = crate::imports::visible_loop();
-        if !visible.is_null() {
-            ffi::Py_DECREF(visible);
-            return create();
-        }
-        let Some(asyncio) = asyncio() else {
-            return Err(PyErr::fetch(py));
-        };
-        let set_running = asyncio.set_running.bind(py);
-        let me = (*thread::this()).current;
-        set_running.call1((event_loop,))?;
-        let marked = std::mem::replace(&mut (*me).in_loop, true);
-        let task = create();
-        (*me).in_loop = marked;
-        set_running.call1((py.None(),))?;
-        task
     }
 }
 
@@ -352,7 +261,12 @@ unsafe extern "C" fn deliver(pair: *mut PyObject, _: *mut PyObject) -> *mut PyOb
 unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
     // SAFETY: contract of `done`.
     unsafe {
-        let outcome = switch::outcome(ffi::PyObject_CallMethodNoArgs(work, NAMES.result));
+        let result = if (*g).onlooker && !is_awaited(g) {
+            peek(work)
+        } else {
+            ffi::PyObject_CallMethodNoArgs(work, NAMES.result)
+        };
+        let outcome = switch::outcome(result);
         if (*g).base.phase == Phase::Dead {
             match outcome {
                 Outcome::Value(object) | Outcome::Error(object) => ffi::Py_DECREF(object),
@@ -361,6 +275,36 @@ unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
         }
         (*g).base.phase = Phase::Dead;
         conclude(g, killed_if_cancelled(g, outcome));
+    }
+}
+
+/// Somebody waits for the outcome.
+unsafe fn is_awaited(g: *mut GreenThread) -> bool {
+    // SAFETY: `g` is live.
+    unsafe { !(*g).waiters.is_empty() || !(*g).awaiters.is_empty() || !(*g).links.is_null() }
+}
+
+/// The result of a future that is done, or its exception raised, without taking it: if nobody
+/// does, asyncio reports it.
+unsafe fn peek(work: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `done`.
+    unsafe {
+        let cancelled = ffi::PyObject_CallMethodNoArgs(work, NAMES.cancelled);
+        if cancelled.is_null() {
+            return cancelled;
+        }
+        ffi::Py_DECREF(cancelled);
+        if cancelled == ffi::Py_True() {
+            return ffi::PyObject_CallMethodNoArgs(work, NAMES.result);
+        }
+        let error = ffi::PyObject_GetAttr(work, NAMES.exception);
+        if error.is_null() || ffi::PyExceptionInstance_Check(error) == 0 {
+            ffi::Py_XDECREF(error);
+            ffi::PyErr_Clear();
+            return ffi::PyObject_GetAttr(work, NAMES.outcome);
+        }
+        errors::raise(error);
+        ptr::null_mut()
     }
 }
 
@@ -401,6 +345,7 @@ unsafe fn conclude(g: *mut GreenThread, outcome: Outcome) {
         let taken = greenthread::settle(g, outcome);
         if let Fate::Error(error) = (*g).fate
             && !taken
+            && !(*g).onlooker
             && !(*g).killed
             && !errors::is_a(error, errors::GREENLET_EXIT)
             && !is_cancelled(error)

@@ -38,7 +38,8 @@ pub(super) unsafe fn leads_to(
                 return true;
             }
             let work = awaiting::work_of(link);
-            link = if work.is_null() {
+            link = if work.is_null() || !(*link).waits_for.is_null() {
+                // Also a coroutine that waits in a green call.
                 (*link).waits_for
             } else {
                 match green_behind(work, task) {

@@ -7,15 +7,26 @@
 //! - `spawn_for_awaitable` makes a green thread without a stack ([`awaiting`]): the work is
 //!   done by an asyncio task, and its outcome becomes the green thread's.
 //!
+//! - Coroutines of our tasks may make blocking green calls: [`coroutine`] steps them on stacks
+//!   of their own, which [`stepper`] lends; [`face`] is whom their code takes itself for, and
+//!   [`tasks`] sees to it that tasks are made of them.
+//!
 //! Whatever crosses OS threads goes through the hub's inbox in one direction and
 //! `call_soon_threadsafe` in the other.
 
 pub(crate) mod awaiting;
 mod cancel;
 mod class;
+mod coroutine;
+mod coroutine_class;
 mod cycle;
+mod face;
 pub(crate) mod future;
 mod names;
+mod spawning;
+mod stepper;
+mod tasks;
+mod waking;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -32,8 +43,9 @@ pub(crate) fn slots() -> Vec<ffi::PyType_Slot> {
 
 /// Functions that this layer adds to the module.
 pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
-    let mut functions = awaiting::functions();
+    let mut functions = spawning::functions();
     functions.extend(future::functions());
+    functions.extend(tasks::functions());
     functions
 }
 
@@ -42,10 +54,13 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: called once, with the GIL held, when the module is initialised.
     unsafe {
         names::init();
-        if class::init().is_err() {
+        face::init();
+        if class::init().is_err() || coroutine_class::init().is_err() {
             return Err(PyErr::fetch(module.py()));
         }
         let class = Bound::from_borrowed_ptr(module.py(), class::future_type().cast());
-        module.add("GreenFuture", class)
+        module.add("GreenFuture", class)?;
+        let class = Bound::from_borrowed_ptr(module.py(), coroutine_class::coroutine_type().cast());
+        module.add("GreenCoroutine", class)
     }
 }

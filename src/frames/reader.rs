@@ -215,23 +215,19 @@ impl Reader {
         if let &[first, second, ..] = source {
             self.check_start(first, second)?;
         }
-        match header::parse(source).map_err(|_| Fault::LengthForm)? {
-            Some((header, size)) => {
-                *data = &data[size - before..];
-                self.head_size = 0;
-                self.admit(header)?;
-                Ok(true)
+        let Some((header, size)) = header::parse(source).map_err(|_| Fault::LengthForm)? else {
+            let size = source.len();
+            if before == 0 {
+                self.head[..size].copy_from_slice(data);
             }
-            None => {
-                let size = source.len();
-                if before == 0 {
-                    self.head[..size].copy_from_slice(data);
-                }
-                self.head_size = size;
-                *data = &[];
-                Ok(false)
-            }
-        }
+            self.head_size = size;
+            *data = &[];
+            return Ok(false);
+        };
+        *data = &data[size - before..];
+        self.head_size = 0;
+        self.admit(header)?;
+        Ok(true)
     }
 
     /// Judges the first two bytes of a head, as soon as they are there.

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use pyo3::ffi::PyObject;
+use pyo3::ffi::{PyObject, PySendResult};
 
 unsafe extern "C-unwind" {
     fn PyObject_Call(
@@ -20,6 +20,13 @@ unsafe extern "C-unwind" {
     ) -> *mut PyObject;
     fn PyObject_CallNoArgs(callable: *mut PyObject) -> *mut PyObject;
     fn PyObject_CallFunctionObjArgs(callable: *mut PyObject, ...) -> *mut PyObject;
+    fn PyObject_CallMethodObjArgs(object: *mut PyObject, name: *mut PyObject, ...)
+    -> *mut PyObject;
+    fn PyIter_Send(
+        iterator: *mut PyObject,
+        value: *mut PyObject,
+        result: *mut *mut PyObject,
+    ) -> PySendResult;
 }
 
 /// Stops the OS thread that unwinds through it.
@@ -77,4 +84,39 @@ pub(crate) unsafe fn call_one_arg(callable: *mut PyObject, arg: *mut PyObject) -
         unsafe { PyObject_CallFunctionObjArgs(callable, arg, std::ptr::null_mut::<PyObject>()) };
     std::mem::forget(guard);
     result
+}
+
+/// `object.name(arg)`.
+///
+/// # Safety
+/// As for [`call`]; `name` is a string, all are borrowed.
+#[inline]
+pub(crate) unsafe fn call_method(
+    object: *mut PyObject,
+    name: *mut PyObject,
+    arg: *mut PyObject,
+) -> *mut PyObject {
+    let guard = Stop;
+    // SAFETY: by contract; NULL ends the arguments.
+    let result =
+        unsafe { PyObject_CallMethodObjArgs(object, name, arg, std::ptr::null_mut::<PyObject>()) };
+    std::mem::forget(guard);
+    result
+}
+
+/// One step of a generator or coroutine: what it yields, returns or raises.
+///
+/// # Safety
+/// As for [`call`]; `iterator` and `value` are borrowed, `result` is valid for a write.
+#[inline]
+pub(crate) unsafe fn send(
+    iterator: *mut PyObject,
+    value: *mut PyObject,
+    result: *mut *mut PyObject,
+) -> PySendResult {
+    let guard = Stop;
+    // SAFETY: by contract.
+    let how = unsafe { PyIter_Send(iterator, value, result) };
+    std::mem::forget(guard);
+    how
 }

@@ -209,9 +209,13 @@ unsafe extern "C" fn new(
         if !(*thread).doomed.is_empty() {
             thread::end_doomed(thread);
         }
+        let parent = super::identity(thread);
+        if parent.is_null() {
+            return ptr::null_mut();
+        }
         let g = alloc(kind);
         if !g.is_null() {
-            adopt(g, thread, (*thread).current);
+            adopt(g, thread, parent);
         }
         g.cast()
     }
@@ -265,6 +269,7 @@ unsafe extern "C" fn switch_method(
         if count == 1
             && names.is_null()
             && (*g).phase == Phase::Active
+            && !(*g).stepping
             && (*g).thread == thread
             && (*thread).doomed.is_empty()
         {
@@ -454,9 +459,9 @@ unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
         let own = thread::existing();
         let state: *const c_char = if is_dead(g) {
             c" dead".as_ptr()
-        } else if (*g).phase == Phase::New {
+        } else if (*g).phase == Phase::New && super::stack_of(g) == g {
             c" pending".as_ptr()
-        } else if !own.is_null() && (*own).current == g {
+        } else if !own.is_null() && (*own).current == super::stack_of(g) {
             c" current active started".as_ptr()
         } else {
             c" suspended active started".as_ptr()
@@ -497,7 +502,7 @@ pub(crate) unsafe extern "C" fn getcurrent(_: *mut PyObject, _: *mut PyObject) -
         if !(*thread).doomed.is_empty() {
             thread::end_doomed(thread);
         }
-        ffi::Py_NewRef((*thread).current.cast())
+        ffi::Py_XNewRef(super::identity(thread).cast())
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) enum Kind {
     Main,
     /// Run by a hub: `hooks` decides what happens at its end.
     Scheduled,
+    /// Lends its stack to the steps of coroutines; never seen by Python code. See [`Steps`].
+    Stepper,
 }
 
 /// How a greenlet of kind `Scheduled` runs and ends. Implemented by the `greenthread` layer.
@@ -82,6 +84,32 @@ pub(crate) struct Hooks {
     pub(crate) may_wait: unsafe fn(*mut Greenlet, *mut Greenlet) -> bool,
 }
 
+/// How coroutines make green calls; implemented by the `bridge` layer.
+///
+/// A coroutine is stepped on the stack of a greenlet of kind Stepper, which serves whichever
+/// coroutine comes next. So the greenlet that runs is not the one that code in a coroutine takes
+/// itself for: that one *stands for* the coroutine, and has no stack.
+pub(crate) struct Steps {
+    /// Whom the running code takes itself for (borrowed), while a Stepper runs: made if
+    /// need be. NULL with an exception set on failure. Runs Python code.
+    pub(crate) identity: unsafe fn(*mut Thread) -> *mut Greenlet,
+    /// The same if it was made before, else the Stepper.
+    pub(crate) known: unsafe fn(*mut Thread) -> *mut Greenlet,
+    /// The greenlet whose stack the coroutine is on that the given one stands for (borrowed),
+    /// or NULL.
+    pub(crate) stack: unsafe fn(*mut Greenlet) -> *mut Greenlet,
+    /// Whether the coroutine that the given one stands for, or is suspended in, is about to have
+    /// an exception raised in it, so that another has to wait.
+    pub(crate) busy: unsafe fn(*mut Greenlet) -> bool,
+    /// Sends to a greenlet that can only go on in a step of its task. Names the greenlet to
+    /// enter now, and leaves the inbound value to be put there, or takes it and leaves
+    /// Nothing. The flag tells whether the running greenlet has ended. Runs Python code.
+    pub(crate) route: unsafe fn(*mut Greenlet, &mut Inbound, bool) -> *mut Greenlet,
+}
+
+/// Set once by the `bridge` layer, before any Stepper exists.
+pub(crate) static mut STEPS: Option<&'static Steps> = None;
+
 /// A new reference to the value returned, or to the exception raised.
 pub(crate) enum Outcome {
     Value(*mut PyObject),
@@ -101,6 +129,8 @@ pub(crate) struct Greenlet {
     pub(crate) dying: bool,
     /// Runs an event loop of its own, and callbacks of it: must not block.
     pub(crate) in_loop: bool,
+    /// Suspended in a step of a task: goes on in a later step of it, never by a plain switch.
+    pub(crate) stepping: bool,
     pub(crate) inbound: Inbound,
     /// Initialised while `phase` is Active, except for a main greenlet.
     pub(crate) fiber: MaybeUninit<Fiber<*mut Greenlet>>,
@@ -112,10 +142,13 @@ pub(crate) struct Greenlet {
     /// Owned; NULL for a main greenlet.
     pub(crate) parent: *mut Greenlet,
     pub(crate) hooks: *const Hooks,
+    /// While `stepping`: the coroutine whose step it is (borrowed: that one owns us).
+    pub(crate) step: *mut PyObject,
     /// Owned; NULL once started, or if it was never given.
     pub(crate) run: *mut PyObject,
     /// Owned or NULL: what the attribute `run` gave when the greenlet was started. A subclass
-    /// may answer with something else than the slot holds.
+    /// may answer with something else than the slot holds. Of a Scheduled one: the coroutine
+    /// that it stands for.
     pub(crate) callee: *mut PyObject,
     /// Context a New greenlet will start with (owned or NULL).
     pub(crate) context: *mut PyObject,
@@ -129,6 +162,77 @@ impl Greenlet {
     #[inline]
     pub(crate) fn is_main(&self) -> bool {
         self.kind == Kind::Main
+    }
+
+    /// Stands for a coroutine that is stepped on another greenlet's stack.
+    #[inline]
+    pub(crate) fn stands_for_coroutine(&self) -> bool {
+        self.kind == Kind::Scheduled && !self.callee.is_null()
+    }
+
+    /// Can be entered by a step of its task only.
+    #[inline]
+    pub(crate) fn needs_step(&self) -> bool {
+        self.stepping || self.stands_for_coroutine()
+    }
+}
+
+/// Whom the code that runs takes itself for (borrowed). NULL with an exception set on failure.
+///
+/// # Safety
+/// `thread` is this OS thread's record; the GIL is held. Runs Python code in a coroutine.
+#[inline]
+pub(crate) unsafe fn identity(thread: *mut Thread) -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        let g = (*thread).current;
+        match STEPS {
+            Some(steps) if (*g).kind == Kind::Stepper => (steps.identity)(thread),
+            _ => g,
+        }
+    }
+}
+
+/// [`identity`], if it has been asked for before; else the greenlet that runs.
+///
+/// # Safety
+/// As for [`identity`]; runs no Python code.
+pub(crate) unsafe fn known_identity(thread: *mut Thread) -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        let g = (*thread).current;
+        match STEPS {
+            Some(steps) if (*g).kind == Kind::Stepper => (steps.known)(thread),
+            _ => g,
+        }
+    }
+}
+
+/// Whether an exception is about to be raised in the task of `g`: see [`Steps::busy`].
+///
+/// # Safety
+/// As for [`stack_of`].
+pub(crate) unsafe fn is_busy(g: *mut Greenlet) -> bool {
+    // SAFETY: by contract.
+    unsafe { (*g).needs_step() && STEPS.is_some_and(|steps| (steps.busy)(g)) }
+}
+
+/// The greenlet on whose stack `g` is: itself, unless it stands for a coroutine.
+///
+/// # Safety
+/// `g` is live; the GIL is held.
+pub(crate) unsafe fn stack_of(g: *mut Greenlet) -> *mut Greenlet {
+    // SAFETY: by contract.
+    unsafe {
+        if (*g).stands_for_coroutine()
+            && let Some(steps) = STEPS
+        {
+            let stack = (steps.stack)(g);
+            if !stack.is_null() {
+                return stack;
+            }
+        }
+        g
     }
 }
 

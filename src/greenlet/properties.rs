@@ -8,7 +8,7 @@ use pyo3::ffi::PyObject;
 
 use super::class::check;
 use super::thread;
-use super::{Greenlet, Phase, decref, incref};
+use super::{Greenlet, Phase, decref, incref, stack_of};
 use crate::pystate;
 
 /// Started and not ended; a main greenlet ends with its thread.
@@ -50,6 +50,7 @@ pub(super) unsafe extern "C" fn get_stack_saved(
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet.
     unsafe {
+        let g = stack_of(g);
         let suspended = is_active(g) && (*(*g).thread).current != g;
         let used = if suspended {
             (*g).bounds.top.saturating_sub((*g).left_at).max(1)
@@ -64,6 +65,7 @@ pub(super) unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> 
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet with the GIL held.
     unsafe {
+        let g = stack_of(g);
         // One that has a stack but was not entered yet has no frame. A greenlet whose OS thread
         // has ended is suspended for good; a main one is gone.
         let entered = (*g).resumes > 0 || (*g).is_main();
@@ -193,6 +195,7 @@ pub(super) unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet.
     unsafe {
+        let g = stack_of(g);
         let context = match (*g).phase {
             Phase::New | Phase::Dead => (*g).context,
             Phase::Active if (*(*g).thread).current == g => {
@@ -224,6 +227,7 @@ pub(super) unsafe extern "C" fn set_context(
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet.
     unsafe {
+        let g = stack_of(g);
         if value.is_null() {
             return attribute_error(c"can't delete context attribute");
         }

@@ -30,6 +30,8 @@ pub(crate) struct Thread {
     pub(crate) doomed: Vec<*mut Greenlet>,
     /// The hub of this thread; belongs to the `hub` layer.
     pub(crate) hub: *mut c_void,
+    /// The innermost step of a coroutine in progress, or NULL; belongs to the `hub` layer.
+    pub(crate) step: *mut c_void,
     /// Called with `hub` when the thread ends.
     pub(crate) close_hub: Option<unsafe fn(*mut c_void)>,
     pub(crate) alive: bool,
@@ -92,6 +94,7 @@ unsafe fn attach() -> *mut Thread {
             throwing: false,
             doomed: Vec::new(),
             hub: ptr::null_mut(),
+            step: ptr::null_mut(),
             close_hub: None,
             alive: true,
             ending: false,

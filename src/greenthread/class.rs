@@ -118,9 +118,13 @@ unsafe extern "C" fn new(
         if thread.is_null() {
             return ptr::null_mut();
         }
+        let parent = greenlet::identity(thread);
+        if parent.is_null() {
+            return ptr::null_mut();
+        }
         let me = alloc(kind);
         if !me.is_null() {
-            class::adopt(me.cast(), thread, (*thread).current);
+            class::adopt(me.cast(), thread, parent);
         }
         me.cast()
     }

@@ -8,7 +8,7 @@ use pyo3::ffi::PyObject;
 use super::{GreenThread, class};
 use crate::greenlet::class::make_exception;
 use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
-use crate::hub::{Core, Parked, Ready, discard, make_ready, park, registry, turn};
+use crate::hub::{Core, Parked, Ready, discard, make_ready, park, registry, step, turn};
 
 /// Raises GreenletExit, or what `args` say, in a greenlet, before it returns; the caller goes on
 /// after everything that was ready.
@@ -87,6 +87,9 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             return ffi::Py_NewRef(ffi::Py_None());
         }
         let me = (*thread).current;
+        if !step::innermost(thread).is_null() {
+            return from_step(core, g, error);
+        }
         if g == me {
             errors::raise(error);
             return ptr::null_mut();
@@ -109,6 +112,13 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         } else {
             make_ready(core, Ready::Resume(Parked::current(thread), none()));
         }
+        if (*g).stepping {
+            // Its own task's next step raises it; the caller yields to all that is ready.
+            if !step::wake(g, Inbound::Error(error)) {
+                ffi::PyErr_WriteUnraisable(g.cast());
+            }
+            return park::park(core).into_result();
+        }
         std::mem::replace(&mut (*g).inbound, Inbound::Error(error)).discard();
         (*thread).throwing = true;
         // A coroutine of a loop that green code runs: that loop is hidden meanwhile.
@@ -122,6 +132,22 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         crate::imports::show_loop(hidden);
         (*me).in_loop = in_loop;
         result
+    }
+}
+
+/// A coroutine that may block kills: the hub's next turn does it, and wakes the caller.
+unsafe fn from_step(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of `raise_in`.
+    unsafe {
+        let thread = (*core).thread;
+        if g == (*thread).current {
+            errors::raise(error);
+            return ptr::null_mut();
+        }
+        crate::greenlet::incref(g);
+        make_ready(core, Ready::Raise(g, error));
+        make_ready(core, Ready::Resume(Parked::current(thread), none()));
+        park::park(core).into_result()
     }
 }
 
@@ -151,7 +177,9 @@ unsafe fn from_runner(core: *mut Core) -> bool {
 unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: contract of `kill`; the caller runs on the loop's stack.
     unsafe {
-        let fine = if (*core).in_turn {
+        let fine = if (*g).stepping {
+            step::wake(g, Inbound::Error(error))
+        } else if (*core).in_turn {
             turn::enter(core, g, Inbound::Error(error))
         } else {
             turn::single(core, g, Inbound::Error(error))

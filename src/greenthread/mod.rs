@@ -15,7 +15,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, switch};
-use crate::hub::{Core, Parked, control, registry, run, successor, turn};
+use crate::hub::{Core, Parked, control, registry, run, step, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
 /// An ended green thread's outcome. Pointers are owned.
@@ -54,6 +54,8 @@ pub(crate) struct GreenThread {
     pub(crate) scheduled: bool,
     /// Holds an error that is reported if nobody takes it before the object dies.
     pub(crate) unclaimed: bool,
+    /// Stands for a task that others look after: its outcome is looked at, not taken.
+    pub(crate) onlooker: bool,
     /// Ended by `kill()` before it began: its error is not news.
     pub(crate) killed: bool,
     /// SystemExit or KeyboardInterrupt on its way to the main greenlet (owned or NULL).
@@ -248,7 +250,7 @@ pub(crate) unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
 }
 
 /// Who follows a green thread that the hub entered.
-unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
+pub(crate) unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
     let core: *mut Core = registry::existing();
     // SAFETY: contract of `next`.
     unsafe {
@@ -274,6 +276,10 @@ unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Greenlet {
         }
         if core.is_null() {
             return switch::hand_to_parent(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
+        }
+        let step = step::innermost((*core).thread);
+        if !step.is_null() {
+            return (*step).home;
         }
         if (*core).in_turn {
             return successor(core);
@@ -384,14 +390,14 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
         if core.is_null() {
             return ptr::null_mut();
         }
-        if (*(*core).thread).current == me.cast() {
+        let waiter = greenlet::known_identity((*core).thread);
+        if waiter == me.cast() {
             ffi::PyErr_SetString(
                 ffi::PyExc_RuntimeError,
                 c"a green thread cannot wait for itself: it would wait for ever".as_ptr(),
             );
             return ptr::null_mut();
         }
-        let waiter = (*(*core).thread).current;
         if !((*(*me).base.hooks).may_wait)(me.cast(), waiter) {
             return ptr::null_mut();
         }

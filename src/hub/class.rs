@@ -190,7 +190,8 @@ impl Hub {
             let me = (*(*core).thread).current;
             // A plain greenlet that waits for the hub ends in the hub, not in whoever
             // happened to start it.
-            if !(*me).is_main()
+            if super::step::innermost((*core).thread).is_null()
+                && !(*me).is_main()
                 && (*me).kind == greenlet::Kind::Plain
                 && (*me).parent != (*core).greenlet
                 && me != (*core).greenlet

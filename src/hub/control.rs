@@ -6,7 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, slow, turn};
+use super::{Core, slow, step, turn};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class, errors, switch};
 
 /// A Timeout's time has come: asks it whom to raise what in, and does so.
@@ -41,6 +41,12 @@ pub(super) unsafe fn expire(core: *mut Core, timeout: *mut PyObject) -> bool {
 pub(crate) unsafe fn raise_in(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
+        if (*g).thread == (*core).thread
+            && (*g).needs_step()
+            && let Some(fine) = step::raise_in(g, error)
+        {
+            return fine || report(core);
+        }
         if (*g).thread != (*core).thread || g == (*core).runner || (*g).phase == Phase::Dead {
             ffi::Py_DECREF(error);
             return true;
@@ -82,7 +88,7 @@ pub(super) unsafe fn call(core: *mut Core, callback: *mut PyObject) -> bool {
 ///
 /// # Safety
 /// The GIL is held and an exception is set.
-unsafe fn report(core: *mut Core) -> bool {
+pub(super) unsafe fn report(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
         let error = errors::take_raised();

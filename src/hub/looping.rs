@@ -12,7 +12,8 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use super::{Core, Driver, slow, turn};
+use super::{Core, Driver, Parked, slow, turn};
+use crate::greenlet::Inbound;
 use crate::reactor::now;
 
 /// Nothing is scheduled on the loop.
@@ -24,6 +25,10 @@ pub(crate) struct Looping {
     pub(crate) owned: Option<Py<PyAny>>,
     /// The loop that has our reader.
     pub(crate) attached: Option<Py<PyAny>>,
+    /// The loop, not owned, on which green coroutines make green tasks.
+    pub(crate) spread: Option<Py<PyAny>>,
+    /// Green code that waits for the owned loop to stand still, to close it.
+    pub(super) releasing: Option<Parked>,
     /// Pending `call_later` on the attached loop, and its deadline.
     handle: Option<Py<PyAny>>,
     pub(super) scheduled: u64,
@@ -37,6 +42,8 @@ impl Default for Looping {
         Self {
             owned: None,
             attached: None,
+            spread: None,
+            releasing: None,
             handle: None,
             scheduled: NEVER,
             failure: None,
@@ -151,6 +158,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             let _ = handle.call_method0(py, "cancel");
         }
         (*core).looping.scheduled = NEVER;
+        drop((*core).looping.spread.take());
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);
@@ -347,7 +355,54 @@ pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let result = super::run::call_method(&owned.getattr("run_forever")?, None);
         let failure = (*core).looping.failure.take();
         result?;
-        failure.map_or(Ok(()), Err)
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        hand_over(py, core)
+    }
+}
+
+/// The owned loop stands still: lets the one go on who asked for it, until somebody waits.
+unsafe fn hand_over(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `run`.
+    unsafe {
+        let Some(parked) = (*core).looping.releasing.take() else {
+            return Ok(());
+        };
+        let none = Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
+        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), none);
+        parked.release();
+        if fine { Ok(()) } else { Err(PyErr::fetch(py)) }
+    }
+}
+
+/// Stops the owned loop, on which green code is served, so that the caller can close it.
+/// False if it is not the caller's to stop.
+///
+/// # Safety
+/// The GIL is held.
+///
+/// # Switches
+/// If the loop is the hub's own.
+pub(super) unsafe fn release(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let core = super::registry::existing();
+    // SAFETY: the hub of this OS thread; one borrow per statement, none across the switch.
+    unsafe {
+        if core.is_null() || !(*core).running || !super::nested::in_green_code(core) {
+            return Ok(false);
+        }
+        let owned = (*core).looping.owned.as_ref();
+        if !owned.is_some_and(|l| l.is(event_loop)) || (*core).looping.releasing.is_some() {
+            return Ok(false);
+        }
+        event_loop.call_method0("stop")?;
+        (*core).looping.releasing = Some(Parked::current((*core).thread));
+        let inbound = super::park::park(core);
+        if let Some(parked) = (*core).looping.releasing.take() {
+            parked.release();
+        }
+        Bound::from_owned_ptr_or_err(py, inbound.into_result())?;
+        Ok(true)
     }
 }
 

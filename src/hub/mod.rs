@@ -31,6 +31,7 @@ pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod slow;
 pub(crate) mod socket;
+pub(crate) mod step;
 pub(crate) mod turn;
 
 use std::ffi::c_int;
@@ -143,6 +144,8 @@ pub(crate) struct Core {
     pub(crate) lent: Vec<*mut Greenlet>,
     /// Owned: runs the loop when nobody else does; replaced when it has died.
     pub(crate) greenlet: *mut Greenlet,
+    /// Owned: greenlets without work that lend their stacks to steps of coroutines.
+    pub(crate) steppers: Vec<*mut Greenlet>,
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
     /// So many of the next green threads have their stacks' addresses looked up.
@@ -191,6 +194,7 @@ impl Core {
             runner: ptr::null_mut(),
             lent: Vec::new(),
             greenlet: ptr::null_mut(),
+            steppers: Vec::new(),
             litter: Vec::new(),
             fetched: 0,
             polled: false,
@@ -313,6 +317,7 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                     }
                     // The runner deals with these: they run Python code first.
                     Some(Ready::Call(_) | Ready::Expire(_) | Ready::Raise(..)) => break,
+                    Some(Ready::Resume(parked, _)) if (*parked.greenlet()).stepping => break,
                     Some(Ready::Resume(..) | Ready::Start(_)) => {}
                 }
                 match (*core).ready.pop() {

@@ -16,7 +16,7 @@ use std::ffi::c_int;
 
 use pyo3::prelude::*;
 
-use super::{Core, io, looping, park, registry};
+use super::{Core, io, looping, park, registry, step};
 use crate::greenlet::Inbound;
 use crate::imports;
 use crate::reactor::{Direction, now};
@@ -30,10 +30,30 @@ pub(crate) fn _in_green_code() -> bool {
         return false;
     }
     // SAFETY: the hub of this OS thread; the GIL is held.
+    unsafe { in_green_code(core) }
+}
+
+/// Whether the running code may block without stopping an event loop.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn in_green_code(core: *mut Core) -> bool {
+    // SAFETY: by contract.
     unsafe {
         let me = (*(*core).thread).current;
-        (*core).in_turn && me != (*core).runner && !(*me).in_loop
+        (*core).in_turn
+            && me != (*core).runner
+            && !(*me).in_loop
+            && step::innermost((*core).thread).is_null()
     }
+}
+
+/// Whether the caller is in a step of a coroutine in which green calls may block.
+#[pyfunction]
+pub(crate) fn _in_green_coroutine() -> bool {
+    let core = registry::existing();
+    // SAFETY: as for `_in_green_code`.
+    !core.is_null() && unsafe { !step::innermost((*core).thread).is_null() }
 }
 
 /// Mark the running greenlet as one that runs an event loop, or not; return the former mark.
@@ -95,6 +115,15 @@ pub(crate) fn _adopt(event_loop: &Bound<'_, PyAny>) {
     }
     // SAFETY: as for `_in_green_code`.
     unsafe { looping::adopt_starting(event_loop, core) }
+}
+
+/// Stop the loop that runs the hub beneath green code, so that the caller can close it.
+///
+/// False if it is not the hub's own, or the caller is no green code. A switch point.
+#[pyfunction]
+pub(crate) fn _release(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    // SAFETY: the GIL is held.
+    unsafe { looping::release(py, event_loop) }
 }
 
 /// Let a loop that sleeps with the whole OS thread run the hub's turns; see `_take_back`.

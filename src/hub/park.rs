@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Ready, make_ready, registry, run, successor};
+use super::{Core, Due, Message, Ready, make_ready, registry, run, step, successor};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, switch_to, thread};
 use crate::reactor::{Waker, now};
 use crate::sched::{Inbox, nanos_from_seconds};
@@ -167,7 +167,12 @@ impl Mailbox {
 pub(crate) unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
-        let me = (*(*core).thread).current;
+        let thread = (*core).thread;
+        let current = step::innermost(thread);
+        if !current.is_null() {
+            return step::leave(thread, current);
+        }
+        let me = (*thread).current;
         if (*core).in_turn && me != (*core).runner {
             if (*me).in_loop {
                 return run::refuse_to_block();
@@ -295,6 +300,19 @@ pub(super) unsafe fn yield_once(core: *mut Core) -> Inbound {
     // SAFETY: contract of `sleep`.
     unsafe {
         let thread = (*core).thread;
+        let current = step::innermost(thread);
+        if !current.is_null() {
+            if (*core).ready.is_empty() && !(*core).turn_requested {
+                // A pass of the event loop is all that there is to wait for.
+                (*current).passing = true;
+            } else {
+                make_ready(
+                    core,
+                    Ready::Resume(Parked::current(thread), Inbound::Nothing),
+                );
+            }
+            return switch_to(thread, step::leave(thread, current));
+        }
         if (*core).in_turn {
             if (*thread).current == (*core).runner || (*(*thread).current).in_loop {
                 return Inbound::Nothing;

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, Driver, looping, run};
+use super::{Core, Driver, looping, run, step};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
@@ -151,13 +151,15 @@ pub(crate) unsafe fn refuse_running(core: *mut Core) -> PyResult<()> {
         let current = (*(*core).thread).current;
         let in_turn = (*core).in_turn;
         (
-            current == (*core).greenlet || in_turn && current == (*core).runner,
+            current == (*core).greenlet
+                || in_turn && current == (*core).runner
+                || !step::innermost((*core).thread).is_null(),
             in_turn && (*core).runner != (*core).greenlet,
         )
     };
     if by_itself {
         return Err(PyRuntimeError::new_err(
-            "a hub cannot be closed or replaced by its own callback: spawn a green thread that \
+            "a hub cannot be closed or replaced by its own callback or a coroutine: spawn a green thread that \
              does it",
         ));
     }
@@ -203,6 +205,9 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         }
         looping::detach(py, core);
         end_greenlet(core);
+        while let Some(g) = (*core).steppers.pop() {
+            greenlet::decref(g);
+        }
         drop((*core).looping.owned.take());
         if (*core).driver == Driver::Asyncio && object != ffi::Py_None() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
@@ -251,6 +256,7 @@ unsafe fn forget_all(core: *mut Core) {
         let mut messages = Vec::new();
         (*core).inbox.drain_into(&mut messages);
         items.extend(messages.into_iter().map(|message| message.0));
+        let releasing = (*core).looping.releasing.take();
         let due = (*core).timers.drain();
         let fds: Vec<_> = (*core).reactor.iter().map(|(fd, ..)| fd).collect();
         let mut watchers = Vec::new();
@@ -265,6 +271,9 @@ unsafe fn forget_all(core: *mut Core) {
         }
         for watcher in watchers {
             watcher.release();
+        }
+        if let Some(parked) = releasing {
+            parked.release();
         }
     }
 }
@@ -301,11 +310,15 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         if (*core).driver == Driver::Asyncio {
             hub.call_method0("_forget_loop")?;
         }
-        for event_loop in [looping.owned, looping.attached].into_iter().flatten() {
+        for event_loop in [looping.owned, looping.attached, looping.spread]
+            .into_iter()
+            .flatten()
+        {
             keep_for_ever(event_loop);
         }
         // The coroutine that forked, if one did, is not run by a loop any more.
         (*(*(*core).thread).current).in_loop = false;
+        (*(*core).thread).step = ptr::null_mut();
         // The hub greenlet is suspended inside the parent's loop: it is left as it is, and
         // keeps the reference that was ours.
         (*core).greenlet = ptr::null_mut();

@@ -79,7 +79,8 @@ pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
     }
 }
 
-/// Raises the error for a blocking call in a coroutine; returns NULL.
+/// Raises the error for a blocking call in a coroutine that is not a green one, or in a
+/// callback; returns NULL.
 ///
 /// # Safety
 /// The GIL is held.
@@ -89,10 +90,11 @@ pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
     unsafe {
         ffi::PyErr_SetString(
                     ffi::PyExc_RuntimeError,
-                    c"a blocking green call would stop the asyncio event loop that runs this code: \
-                      await a green thread that makes the call (await eventlet.spawn(function, ...)), \
-                      await asyncio.to_thread(function, ...), or call an asynchronous equivalent"
-                        .as_ptr(),
+            c"a blocking green call would stop the asyncio event loop that runs this code: run the \
+              program with eventlet.asyncio.run(main()), in whose tasks such calls may block; or await \
+              a green thread that makes the call (await eventlet.spawn(function, ...)); or await \
+              asyncio.to_thread(function, ...)"
+                .as_ptr(),
                 );
     }
     ptr::null_mut()

@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow};
+use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow, step};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
 use crate::reactor::now;
 
@@ -25,7 +25,9 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
         (*core).in_turn = true;
         (*core).turn_requested = false;
         (*core).budget.start(now());
+        let outer = step::suspend((*core).thread);
         let fine = passes(core);
+        step::resume((*core).thread, outer);
         (*core).in_turn = false;
         fine
     }
@@ -45,8 +47,10 @@ pub(crate) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
         become_runner(core);
         (*core).in_turn = true;
         (*core).budget.start(now());
+        let outer = step::suspend((*core).thread);
         cause();
         let fine = perform_ready(core);
+        step::resume((*core).thread, outer);
         (*core).in_turn = false;
         fine
     }
@@ -149,6 +153,11 @@ unsafe fn perform(core: *mut Core, item: Ready) -> bool {
         match item {
             Ready::Resume(parked, inbound) => {
                 let g = parked.greenlet();
+                if parked.is_current() && (*g).stepping {
+                    let fine = step::wake(g, inbound) || control::report(core);
+                    parked.release();
+                    return fine;
+                }
                 if parked.is_current() && g != (*core).runner {
                     // The runner comes back much later: it keeps nothing alive till then.
                     lend(core, parked);
@@ -251,7 +260,7 @@ pub(crate) unsafe fn single(core: *mut Core, g: *mut Greenlet, inbound: Inbound)
 pub(super) unsafe fn become_runner(core: *mut Core) {
     // SAFETY: contract of the callers.
     unsafe {
-        let me = (*(*core).thread).current;
+        let me = step::outermost_home((*core).thread);
         greenlet::incref(me);
         let former = std::mem::replace(&mut (*core).runner, me);
         if !former.is_null() {

@@ -20,6 +20,7 @@ pub(crate) unsafe fn current_context(ts: *mut PyThreadState) -> *mut PyObject {
 ///
 /// # Safety
 /// As `current_context`; `context` is an owned reference or NULL.
+#[inline]
 pub(crate) unsafe fn set_current_context(ts: *mut PyThreadState, context: *mut PyObject) {
     // SAFETY: P1; the reference is not used after this block.
     let old = unsafe {

@@ -192,6 +192,64 @@ impl StackState {
         unsafe { self.fields.restore(ts) };
     }
 
+    /// Has the running stack, in place of the suspended `home`, do what belongs to the
+    /// same context and asyncio task.
+    ///
+    /// # Runs Python
+    /// Finalizers of what only the former context held.
+    ///
+    /// # Safety
+    /// As the module says; this is the state of the running stack.
+    #[inline]
+    pub(crate) unsafe fn work_for(&mut self, ts: *mut PyThreadState, home: &Self) {
+        // SAFETY: P1; the new reference is given to the thread state.
+        unsafe {
+            set_current_context(ts, ffi::Py_XNewRef(home.context));
+            self.share_task(ts, home);
+        }
+    }
+
+    /// Ends [`work_for`](Self::work_for): a context that was made meanwhile becomes home's.
+    ///
+    /// # Runs Python
+    /// Finalizers of what only this stack held.
+    ///
+    /// # Safety
+    /// As for [`work_for`](Self::work_for).
+    #[inline]
+    #[expect(clippy::unused_self, reason = "the caller names the stack that runs")]
+    pub(crate) unsafe fn stop_working(&mut self, ts: *mut PyThreadState, home: &mut Self) {
+        // SAFETY: P1; the reference moves out of the thread state.
+        unsafe {
+            if home.context.is_null() {
+                home.context = ffi::Py_XNewRef(current_context(ts));
+            }
+            set_current_context(ts, ptr::null_mut());
+            #[cfg(Py_3_14)]
+            private::Private::end(ts);
+        }
+    }
+
+    /// Has the running stack belong to the asyncio task of a suspended one: its code was
+    /// entered from there. Before 3.14 the task belongs to the OS thread.
+    ///
+    /// # Safety
+    /// As for [`work_for`](Self::work_for).
+    #[inline]
+    #[cfg_attr(
+        not(Py_3_14),
+        expect(clippy::unused_self, reason = "the caller names the stack that runs")
+    )]
+    pub(crate) unsafe fn share_task(&mut self, ts: *mut PyThreadState, from: &Self) {
+        #[cfg(Py_3_14)]
+        // SAFETY: P1.
+        unsafe {
+            self.private.share_task(ts, &from.private);
+        };
+        #[cfg(not(Py_3_14))]
+        let _ = (ts, from);
+    }
+
     /// Drops what the stack owns: its function has returned. Python may still run on it.
     ///
     /// # Runs Python

@@ -287,6 +287,30 @@ impl Private {
         }
     }
 
+    /// Gives the running stack the loop and task of a suspended one.
+    ///
+    /// # Runs Python
+    /// Finalizers of a former loop or task, should nothing else hold them.
+    ///
+    /// # Safety
+    /// As `init_root`.
+    #[inline]
+    #[expect(clippy::unused_self, reason = "the caller names the stack that runs")]
+    pub(super) unsafe fn share_task(&mut self, ts: *mut PyThreadState, from: &Self) {
+        let shared = from.asyncio;
+        if shared.running_loop.is_null() && shared.running_task.is_null() {
+            return;
+        }
+        // SAFETY: the new references are given to the thread state.
+        unsafe {
+            Asyncio::drop_current(ts);
+            for object in shared.references() {
+                ffi::Py_XINCREF(object);
+            }
+            shared.install_own(ts);
+        }
+    }
+
     /// Drops the references of the running stack.
     ///
     /// # Runs Python

@@ -79,7 +79,8 @@ impl<T: Copy + 'static> Fiber<T> {
     /// Runs the fiber until it gives up its stack.
     ///
     /// # Safety
-    /// Called on the root stack of the OS thread that first resumed the fiber. The fiber is
+    /// Called in the OS thread that first resumed the fiber: on the root stack, or on that of
+    /// another fiber, to which its next step then comes back. The fiber is
     /// valid, neither running nor finished, and is not moved from its first resume until it
     /// finishes.
     #[inline]

@@ -37,6 +37,9 @@ struct Timeout {
     key: Option<TimerKey>,
 }
 
+/// When a timeout is tried again whose coroutine has to raise something else first.
+const POSTPONED_NANOS: u64 = 50_000;
+
 const PARAMETERS: [&CStr; 2] = [c"seconds", c"exception"];
 
 /// Creates the class; NULL with an exception set on failure.
@@ -229,7 +232,11 @@ unsafe fn begin(me: *mut Timeout) -> bool {
         if core.is_null() {
             return false;
         }
-        let g = (*(*core).thread).current;
+        // In a coroutine the task's own, not the one whose stack serves this step.
+        let g = greenlet::identity((*core).thread);
+        if g.is_null() {
+            return false;
+        }
         greenlet::incref(g);
         (*me).greenlet = g;
         ffi::Py_INCREF(me.cast());
@@ -291,6 +298,14 @@ unsafe extern "C" fn expire(op: *mut PyObject, _: *mut PyObject) -> *mut PyObjec
     // SAFETY: called with the GIL held.
     unsafe {
         if (*me).greenlet.is_null() || (*me).deadline > now() {
+            return class::none();
+        }
+        let core: *mut Core = (*(*(*me).greenlet).thread).hub.cast();
+        if !core.is_null() && greenlet::is_busy((*me).greenlet) {
+            // What is raised first may leave the block that this one is for.
+            (*me).deadline = now().saturating_add(POSTPONED_NANOS);
+            ffi::Py_INCREF(me.cast());
+            (*me).key = Some(run::add_timer(core, (*me).deadline, Due::Expire(me.cast())));
             return class::none();
         }
         track(me);

@@ -55,9 +55,8 @@ impl<'py> Text<'py> {
                 object.str()?
             }
         };
-        // SAFETY: a string; all are in their compact form from Python 3.12 on, and those that
-        // are not yet are made so by what reads them.
-        if unsafe { ffi::PyUnicode_IS_ASCII(text.as_ptr()) } != 0 {
+        // Lone surrogates have no UTF-8, and no place in latin-1 either: that error is told.
+        if text.to_str().is_ok_and(str::is_ascii) {
             return Ok(Self::Ascii(text));
         }
         // SAFETY: the result is owned, and bytes.

@@ -1,9 +1,10 @@
 """
 Measure what an echoed WebSocket message costs the server.
 
-Question: is it at most a third of upstream's cost, also for large messages? Runs an
-`eventlet.websocket` echo server in each of the named interpreters, talks to it over connections from this process, compares every byte that comes back, and prints the server's CPU
-time per message. The first peer is the base of the ratios.
+Question: is it a third of upstream's at most, for large messages too? Runs an echo server
+in each of the interpreters named, talks to it over many connections, compares every byte
+that comes back, and prints the server's CPU time per message. The first one is the base of
+the ratios.
 
     python tests/benchmarks/websocket_echo.py NAME=PYTHON[,HUB] ...
 

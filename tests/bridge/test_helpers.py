@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import doctest
 import sys
 
 import pytest
 
 import eventlet
+import eventlet.asyncio
 from eventlet import hubs
 from eventlet.asyncio import (
     async_to_sync,
@@ -58,19 +60,50 @@ def test_await_shares_the_callers_context_variables():
         assert eventlet.spawn(body, timeout).wait() == expected
 
 
+def test_examples_of_the_documentation_run():
+    result = doctest.testmod(eventlet.asyncio)
+    assert result.attempted > 10
+    assert result.failed == 0
+
+
+def test_queues_locks_and_events_of_asyncio_serve_green_code():
+    async def produce(queue, event):
+        await event.wait()
+        for number in range(3):
+            await queue.put(number)
+
+    queue, event, lock = asyncio.Queue(1), asyncio.Event(), asyncio.Lock()
+    producer = eventlet.asyncio.spawn_for_awaitable(produce(queue, event))
+    event.set()
+    assert [await_(queue.get()) for _ in range(3)] == [0, 1, 2]
+    producer.wait()
+    with context(lock):
+        waiter = eventlet.spawn(await_, lock.acquire())
+        eventlet.sleep(0)
+        assert not waiter.dead
+    assert waiter.wait() is True
+
+
 def test_await_refuses_what_cannot_be_awaited():
     with pytest.raises(TypeError, match="awaitable"):
         await_(3)
 
 
-def test_await_in_a_coroutine_is_refused_without_leaving_anything():
+def test_await_in_a_plain_task_is_refused_without_leaving_anything():
     async def main():
         with pytest.raises(RuntimeError, match="await"):
             await_(double(1))
         await asyncio.sleep(0)
         return True
 
-    assert run(main())
+    assert asyncio.run(main())
+
+
+def test_await_in_a_green_coroutine_suspends_that_coroutine():
+    async def main():
+        return await_(double(1))
+
+    assert run(main()) == 2
 
 
 # run

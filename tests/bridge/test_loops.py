@@ -67,17 +67,32 @@ def test_create_task_ensure_future_and_gather_use_the_hubs_loop_in_green_code():
         assert [await_(future) for future in futures] == [2, 4, [6, 8]]
 
 
-def test_create_task_in_main_before_any_hub_use(run_isolated):
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import asyncio, eventlet",
+        "import eventlet, asyncio",
+        "import eventlet; eventlet.monkey_patch(); import asyncio",
+        "import asyncio, eventlet, eventlet.asyncio",
+    ],
+)
+def test_create_task_in_main_before_any_hub_use(run_isolated, imports):
     done = run_isolated(
-        "import asyncio, eventlet, eventlet.asyncio\n"
+        f"{imports}\n"
         "async def work(): return 12\n"
         "task = asyncio.create_task(work())\n"
         "future = asyncio.ensure_future(work())\n"
+        "from eventlet.asyncio import spawn_for_awaitable\n"
         "for f in (task, future):\n"
-        "    print(eventlet.asyncio.spawn_for_awaitable(f).wait())\n",
+        "    print(spawn_for_awaitable(f).wait())\n",
         {"EVENTLET_HUB": "asyncio"},
     )
     assert (done.stdout, done.stderr) == ("12\n12\n", "")
+
+
+def test_importing_eventlet_loads_no_asyncio(run_isolated):
+    program = "import sys, eventlet\nprint('asyncio' in sys.modules)\n"
+    assert run_isolated(program, {"EVENTLET_HUB": "asyncio"}).stdout == "False\n"
 
 
 def test_create_task_in_an_os_thread_without_green_threads_is_refused():
@@ -180,6 +195,29 @@ def test_run_until_complete_of_the_hubs_loop_raises_in_a_coroutine():
         with pytest.raises(RuntimeError, match="already running"):
             asyncio.get_running_loop().run_until_complete(coro)
         coro.close()
+        return True
+
+    assert spawn_for_awaitable(main()).wait()
+
+
+def test_closing_the_hubs_loop_in_green_code_has_the_hub_take_another():
+    event_loop = hubs.get_hub().loop
+    green = eventlet.spawn_after(0.01, lambda: "later")
+    eventlet.sleep(0)
+    event_loop.close()
+    assert event_loop.is_closed()
+    assert green.wait() == "later"
+    assert hubs.get_hub().loop is not event_loop
+    other = hubs.get_hub().loop
+    eventlet.spawn(other.close).wait()
+    assert other.is_closed()
+    assert await_(double(2)) == 4
+
+
+def test_closing_the_hubs_loop_in_a_coroutine_is_refused():
+    async def main():
+        with pytest.raises(RuntimeError, match="Cannot close a running event loop"):
+            asyncio.get_running_loop().close()
         return True
 
     assert spawn_for_awaitable(main()).wait()

@@ -145,6 +145,11 @@ ELSEWHERE: dict[str, dict[str, dict[str, str]]] = {
                 "needs virtual sockets, and hangs without eventlet too where they are missing"
             ),
         },
+        "test_signal": {
+            "SiginterruptTest.test_siginterrupt_off": (
+                "waits as long as the harness allows for a test that stands still"
+            ),
+        },
         "test_os": {
             "TestInvalidFD.test_closerange": (
                 "skips itself where the next descriptors are in use"

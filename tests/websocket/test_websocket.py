@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import zlib
 from pathlib import Path
@@ -57,9 +58,8 @@ class Server:
                 listener, certfile=tls[0], keyfile=tls[1], server_side=True
             )
         self.socks = []
-        self.green = eventlet.spawn(
-            wsgi.server, listener, self._serve, log_output=False, keepalive=False
-        )
+        self.log = io.StringIO()
+        self.green = eventlet.spawn(wsgi.server, listener, self._serve, log=self.log)
 
     def _serve(self, environ, start_response):
         try:
@@ -260,6 +260,36 @@ def test_connection_over_tls(serve):
     client.close()
 
 
+def test_limits_can_be_changed(pair):
+    """They hold for the frames that come from then on."""
+    ws, peer = pair
+    ws.max_frame_length, ws.max_message_length = 5, 8
+    assert (ws.max_frame_length, ws.max_message_length) == (5, 8)
+    peer.sendall(masked(b"12345", final=False) + masked(b"678", continuation=True))
+    assert ws.wait() == b"12345678"
+    peer.sendall(masked(b"123456"))
+    peer.shutdown(socket.SHUT_WR)
+    assert ws.wait() is None
+    assert ws.websocket_closed
+
+
+def test_message_can_be_taken_as_it_came(pair):
+    """`_recv_frame` gives text, data and compressed messages, and says the end."""
+    ws, peer = pair
+    ws.extensions = DEFLATE
+    client = Session(client=True, extensions=DEFLATE)
+    for message in ("text", b"data"):
+        peer.sendall(masked(message) + masked(b"?", control_code=9))
+        peer.sendall(client.message_frame(message, masked=True))
+        assert ws._recv_frame().getvalue() == message
+        taken = ws._recv_frame()
+        assert taken.decompressor is not None
+        assert taken.getvalue() == message
+    peer.sendall(masked(b"", control_code=8))
+    with pytest.raises(websocket.ConnectionClosedError):
+        ws._recv_frame()
+
+
 # Control frames and the end
 
 
@@ -431,6 +461,26 @@ def test_nothing_follows_the_close_frame(serve):
     assert rest + read_all(sock) == b"\x88\x17\x03\xf3Internal Server Error"
 
 
+def test_connection_behind_a_generator_is_served(serve):
+    """An application may pass on another one's result; nothing is sent after it."""
+
+    def app(environ, start_response):
+        yield from websocket.WebSocketWSGI(echo)(environ, start_response)
+
+    server = serve(echo)
+    server.app = app
+    for _ in range(2):
+        client = server.connect()
+        client.send("hi")
+        assert client.wait() == "hi"
+        client.socket.sendall(masked(b"", control_code=8))
+        assert read_all(client.socket) == b"\x88\x02\x03\xe8"
+    server.app = lambda environ, start_response: start_response("200 OK", []) and []
+    _, head, _ = server.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert "Traceback" not in server.log.getvalue()
+
+
 def test_killed_handler_says_that_it_goes_away(pair):
     """The client is told, and the kill does not wait for it."""
 
@@ -540,6 +590,23 @@ def test_hixie_76_key_may_come_late(serve):
     while not data.endswith(b"\xff"):
         data += sock.recv(1000)
     assert data.endswith(b"\r\n\r\nfQJ,fN/4F4!~K~MH\x00early\xff")
+
+
+def test_hixie_76_is_spoken_where_the_server_holds_the_key(pair):
+    """A server that is not ours gives the bytes behind the head by `wsgi.input`."""
+    _, peer = pair
+    environ = {
+        "HTTP_CONNECTION": "Upgrade",
+        "HTTP_UPGRADE": "WebSocket",
+        "HTTP_HOST": "localhost",
+        "HTTP_ORIGIN": "http://localhost",
+        "HTTP_SEC_WEBSOCKET_KEY1": "18x 6]8vM;54 *(5:  {   U1]8  z [  8",
+        "HTTP_SEC_WEBSOCKET_KEY2": "1_ tx7X d  <  nw  334J702) 7]o}` 0",
+        "wsgi.input": io.BytesIO(KEY3),
+        "gunicorn.socket": pair[0].socket,
+    }
+    eventlet.spawn(websocket.WebSocketWSGI(lambda ws: ws.send("hi")), environ, None)
+    assert read_all(peer).endswith(b"fQJ,fN/4F4!~K~MH\x00hi\xff\xff\x00")
 
 
 def test_hixie_message_has_a_limit(serve):

@@ -99,7 +99,9 @@ def test_request_that_is_no_handshake_is_refused(changes):
     assert refused(request(**changes)) == "400 Bad Request"
 
 
-@pytest.mark.parametrize("version", ["7", "12", "14", "0", "-1", "x", "13, 8", ""])
+@pytest.mark.parametrize(
+    "version", ["7", "12", "14", "0", "-1", "x", "13, 8", "1_3", "+13", ""]
+)
 def test_unknown_version_is_told_the_known_ones(version):
     """A client can try again with a version that is spoken here."""
     with pytest.raises(BadRequest) as caught:

@@ -253,7 +253,7 @@ def test_announced_size_costs_no_memory(serve):
     peak = []
 
     def application(environ, start_response):
-        before = size_of_process("VmSize")
+        before = size_of_process("VmPeak")
         environ["wsgi.input"].read()
         peak.append(size_of_process("VmPeak") - before)
         start_response("200 OK", [])

@@ -13,6 +13,8 @@ _claim(__name__)
 from importlib import import_module as _import_module  # noqa: E402
 from typing import Any as _Any  # noqa: E402
 
+from eventlet._beside_asyncio import install as _install  # noqa: E402
+
 #: The version of Eventlet whose API this is.
 version_info = (0, 41, 3)
 __version__ = "0.41.3"
@@ -89,3 +91,6 @@ def __getattr__(name: str) -> _Any:
 def __dir__() -> list[str]:
     """List the public names, including those not looked up yet."""
     return sorted({*globals(), *_SUBMODULES, *_NAMES})
+
+
+_install()

@@ -78,7 +78,15 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
     Raises:
         asyncio.TimeoutError: After the timeout, once the awaitable has cleaned up.
         TypeError: For an object that cannot be awaited.
-        RuntimeError: In a coroutine: use ``await`` there.
+        RuntimeError: In a plain task of a loop that the application runs:
+            use ``await`` there.
+
+    Example:
+        >>> async def answer():
+        ...     await asyncio.sleep(0)
+        ...     return 42
+        >>> await_(answer(), timeout=10)
+        42
     """
     if timeout is None and asyncio.isfuture(awaitable):
         return _wait_or_cancel(spawn_for_awaitable(awaitable))  # type: ignore[no-any-return]
@@ -141,9 +149,9 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     """
     Run a coroutine as the program, on the hub's event loop.
 
-    Green threads run beside it: await those it spawns.
-    A blocking green call in the coroutine itself raises RuntimeError,
-    as in every coroutine.
+    Green threads run beside it.
+    A blocking green call in the coroutine, or in any task of that loop,
+    suspends the task that makes it, and no other.
     If the caller is interrupted, the coroutine is cancelled and cleans up first.
     A switch point.
 
@@ -155,7 +163,16 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         TypeError: If ``coro`` is no coroutine.
-        RuntimeError: In a coroutine: use ``await`` there.
+        RuntimeError: In a plain task of a loop that the application runs:
+            use ``await`` there.
+
+    Example:
+        >>> import eventlet
+        >>> async def main():
+        ...     eventlet.sleep(0.001)
+        ...     return await eventlet.spawn(str.upper, "green")
+        >>> run(main())
+        'GREEN'
     """
     if not asyncio.iscoroutine(coro):
         message = f"a coroutine is needed, not {type(coro).__name__}"
@@ -178,6 +195,11 @@ def sync_to_async(function: Callable[..., T]) -> Callable[..., Coroutine[Any, An
     Each call runs in a green thread of its own,
     and hands its context variables back.
     Cancelling the call kills the green thread.
+
+    Example:
+        >>> import eventlet
+        >>> pause = sync_to_async(eventlet.sleep)
+        >>> await_(pause(0.001))
     """
 
     @functools.wraps(function)
@@ -203,6 +225,12 @@ def async_to_sync(function: Callable[..., Awaitable[T]]) -> Callable[..., T]:
     Make a function for green code of an asynchronous one.
 
     Each call is a switch point, and waits as :func:`await_` does.
+
+    Example:
+        >>> async def double(number):
+        ...     return number * 2
+        >>> async_to_sync(double)(4)
+        8
     """
 
     @functools.wraps(function)
@@ -217,6 +245,12 @@ def future_to_greenlet(future: Awaitable[Any]) -> GreenThread:
     Return a green thread with the outcome of a future, task or coroutine.
 
     Killing it cancels the future.
+
+    Example:
+        >>> async def double(number):
+        ...     return number * 2
+        >>> future_to_greenlet(asyncio.ensure_future(double(4))).wait()
+        8
     """
     return spawn_for_awaitable(future)
 
@@ -228,6 +262,13 @@ def iterate(iterable: AsyncIterable[T]) -> Iterator[T]:
     All steps run in one task.
     Each step is a switch point.
     An asynchronous generator is closed when the iteration ends early.
+
+    Example:
+        >>> async def numbers():
+        ...     for number in range(3):
+        ...         yield number
+        >>> list(iterate(numbers()))
+        [0, 1, 2]
     """
     iterator = aiter(iterable)
     steps = _Steps()
@@ -257,6 +298,12 @@ class context:
     Args:
         manager: The manager, or a function that returns it,
             called in the task: some can only be made there.
+
+    Example:
+        >>> lock = asyncio.Lock()
+        >>> with context(lock):
+        ...     lock.locked()
+        True
     """
 
     def __init__(

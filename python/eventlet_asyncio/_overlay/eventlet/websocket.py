@@ -230,8 +230,9 @@ def _buffered(environ: dict[str, Any]) -> bytes:
     body = environ.get("eventlet.input")
     take = getattr(body, "take_buffered", None)
     if take is not None:
-        data: bytes = take()
-        return data
+        early: bytes = take()
+        return early
     if "HTTP_SEC_WEBSOCKET_KEY1" in environ and "wsgi.input" in environ:
-        return environ["wsgi.input"].read(handshake.KEY3_LENGTH)
+        key3: bytes = environ["wsgi.input"].read(handshake.KEY3_LENGTH)
+        return key3
     return b""

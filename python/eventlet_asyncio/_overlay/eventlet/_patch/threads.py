@@ -174,6 +174,8 @@ def install(namespace: dict[str, Any]) -> None:
     for name, green in _THREAD_NAMES.items():
         if name in namespace and hasattr(green_thread, green):
             namespace[name] = getattr(green_thread, green)
+    if isinstance(namespace["Lock"], type):  # from CPython 3.13 on
+        namespace["Lock"] = green_thread.LockType
     # The C one belongs to an OS thread.
     namespace["_CRLock"] = _rlock_class(namespace["_PyRLock"])
     if isinstance(namespace["RLock"], type):

@@ -28,7 +28,7 @@ _CLOSED_HERE = ACCEPTABLE_CLIENT_ERRORS | {errno.EBADF, errno.ENOTCONN}
 
 # Bytes asked for at once: while waiting, so many are held for each connection; and while
 # the rest of a large frame is on its way.
-IDLE_READ = 8 << 10
+IDLE_READ = 4 << 10
 LARGE_READ = 256 << 10
 
 
@@ -155,13 +155,15 @@ class WebSocket:
         try:
             data: bytes = self.socket.recv(size)
         except OSError as error:
-            expected = (
-                _CLOSED_HERE if self.websocket_closed else ACCEPTABLE_CLIENT_ERRORS
-            )
-            if error.errno not in expected:
-                raise
-            return b""
+            return self._absence(error)
         return data
+
+    def _absence(self, error: OSError) -> bytes:
+        """Return b"" for an error that is the end of a connection, or raise it."""
+        expected = _CLOSED_HERE if self.websocket_closed else ACCEPTABLE_CLIENT_ERRORS
+        if error.errno not in expected:
+            raise error
+        return b""
 
     # The end
 

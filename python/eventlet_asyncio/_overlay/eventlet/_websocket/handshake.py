@@ -165,14 +165,13 @@ def answer(environ: Mapping[str, Any], terms: Terms) -> Accepted:
 
 
 def _version(environ: Mapping[str, Any]) -> int:
-    try:
-        version = int(environ["HTTP_SEC_WEBSOCKET_VERSION"])
-    except ValueError:
-        version = 0
-    if version not in _VERSIONS:
-        known = ", ".join(map(str, _VERSIONS))
-        raise _refusal("426 Upgrade Required", ("Sec-WebSocket-Version", known))
-    return version
+    # Not by int(), which takes "1_3" and "+13".
+    asked = environ["HTTP_SEC_WEBSOCKET_VERSION"].strip()
+    for version in _VERSIONS:
+        if asked == str(version):
+            return version
+    known = ", ".join(map(str, _VERSIONS))
+    raise _refusal("426 Upgrade Required", ("Sec-WebSocket-Version", known))
 
 
 def _check_origin(environ: Mapping[str, Any], terms: Terms) -> None:

@@ -128,8 +128,10 @@ class RFC6455WebSocket(WebSocket):
         with self._sendlock:
             if self.websocket_closed:
                 raise BrokenPipeError(errno.EPIPE, "the websocket is closed")
-            masked = kw.pop("masked", self.client) if kw else self.client
-            frame = self._pack_message(message, masked, **kw)
+            if kw:
+                frame = self._pack_message(message, **{"masked": self.client, **kw})
+            else:
+                frame = self._session.whole(message)
             try:
                 self.socket.sendall(frame)
             except BaseException:
@@ -202,7 +204,9 @@ class RFC6455WebSocket(WebSocket):
             size = IDLE_READ if missing < IDLE_READ else min(missing, LARGE_READ)
             self._receiving += 1
             try:
-                data = self._receive(size)
+                data = self.socket.recv(size)
+            except OSError as error:
+                data = self._absence(error)
             finally:
                 self._receiving -= 1
             if not data:

@@ -32,6 +32,7 @@ from eventlet._wsgi.protocol import (
 )
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
+from eventlet.greenio import GreenSocket
 from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
 
@@ -62,6 +63,9 @@ GONE = frozenset(
 # what the client has not read yet.
 _LINGER = 256 << 10
 
+
+# The last second that was logged, and how it is written.
+_date: list[Any] = [0, ""]
 
 _Handler: Any = BaseHTTPServer.BaseHTTPRequestHandler
 
@@ -102,8 +106,10 @@ class HttpProtocol(_Handler):
     #: Flags that come to those of each request.
     closing = 0
 
-    headers: Any
     command: str
+    _headers: Any = None
+    _raw_headers: Any = ()
+    _forwarded = ""
     _addresses: dict[str, Any] | None = None
     _requested = False
 
@@ -171,7 +177,7 @@ class HttpProtocol(_Handler):
         there already is read.
         """
         sock = self.connection
-        if not self.is_native or sock.fileno() < 0:
+        if not isinstance(sock, GreenSocket) or sock.fileno() < 0:
             return
         try:
             sock.shutdown(_socket.SHUT_WR)
@@ -267,11 +273,25 @@ class HttpProtocol(_Handler):
         self.path = path if query is None else f"{path}?{query}"
         self.request_version = environ["SERVER_PROTOCOL"]
         self.requestline = f"{self.command} {self.path} {self.request_version}"
-        asked = (
-            "HTTP_X_FORWARDED_FOR" in environ
-            or type(self).get_client_address is not HttpProtocol.get_client_address
-        )
-        self.headers = self._message(environ["headers_raw"] if asked else ())
+        self._raw_headers = environ["headers_raw"]
+        self._headers = None
+        self._forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+
+    @property
+    def headers(self) -> Any:
+        """
+        The request's headers, as a `MessageClass`.
+        """
+        if self._headers is None:
+            self._headers = self._message(self._raw_headers)
+        return self._headers
+
+    @headers.setter
+    def headers(self, message: Any) -> None:
+        self._headers = message
+        # Whatever a subclass uses in place of a message.
+        get_all = getattr(message, "get_all", None)
+        self._forwarded = ",".join(get_all("X-Forwarded-For", ()) if get_all else ())
 
     def _message(self, headers: Any) -> Any:
         message = self.MessageClass()
@@ -501,9 +521,9 @@ class HttpProtocol(_Handler):
         """
         host, port = addr_to_host_port(self.client_address)
         if self.server.log_x_forwarded_for:
-            forwarded = self.headers.get("X-Forwarded-For", "").replace(" ", "")
+            forwarded = self._forwarded
             if forwarded:
-                host = f"{forwarded},{host}"
+                host = f"{forwarded.replace(' ', '')},{host}"
         return host, port
 
     def address_string(self) -> str:
@@ -511,6 +531,15 @@ class HttpProtocol(_Handler):
         Return the client's host.
         """
         return str(addr_to_host_port(self.client_address)[0])
+
+    def log_date_time_string(self) -> str:
+        """
+        Return the time as logs have it.
+        """
+        now = int(time.time())
+        if _date[0] != now:
+            _date[:] = now, super().log_date_time_string()
+        return str(_date[1])
 
     def log_message(self, format: str, *args: Any) -> None:
         """

@@ -223,6 +223,10 @@ class Exchange:
             if size >= least:
                 self._send(held, known=known)
                 held, size = [], 0
+        if not self.sent and not held and _marks[0] and self._is_handled():
+            # Known only now: the result is a generator around the one that says so.
+            self.close = True
+            return
         self._send(held, known=known, last=True)
 
     def _check_started(self) -> None:
@@ -308,6 +312,10 @@ class Exchange:
         self.close = True
         if self.gone and isinstance(error, OSError):
             server.log.debug(f"({server.pid}) connection lost: {error!r}")
+            return
+        if self.body.timed_out and isinstance(error, TimeoutError):
+            server.log.debug(f"({server.pid}) the body of a request timed out")
+            self._answer("408 Request Timeout", b"")
             return
         text = "".join(
             traceback.format_exception(type(error), error, error.__traceback__)

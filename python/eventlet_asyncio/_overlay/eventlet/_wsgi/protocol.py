@@ -376,14 +376,16 @@ class Input:
         # The buffered reader of a makefile(). If it holds nothing, the look at it reads
         # from the socket, which must not wait.
         sock = self._sock
-        timeout = sock.gettimeout()
-        sock.settimeout(0)
+        timeout = None if sock is None else sock.gettimeout()
         try:
+            if sock is not None:
+                sock.settimeout(0)
             held: bytes = peek(0)
         except OSError:
             held = b""
         finally:
-            sock.settimeout(timeout)
+            if sock is not None:
+                sock.settimeout(timeout)
         return bytes(rfile.read(len(held))) if held else b""
 
     def discard(self, buffer_size: int = 16 << 10) -> None:

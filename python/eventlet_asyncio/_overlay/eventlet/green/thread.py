@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from eventlet._patch.originals import original, real_get_ident
 from eventlet.corolocal import local as _local
 from eventlet.greenthread import sleep, spawn_n
+from eventlet.hubs import _in_green_coroutine
 from eventlet.hubs import get_hub
 from eventlet.lock import Lock
 from eventlet.lock import _RLock as RLock
@@ -97,7 +98,7 @@ def start_new_thread(
 
 def _announce(function: Any, ident: int) -> None:
     """
-    Let `Thread.start` return at once in a coroutine, which must not block.
+    Let `Thread.start` return at once in a coroutine that must not block.
 
     It waits for the thread to say that it has started, and the thread can only run when
     the coroutine has let it. So what the thread would say is said for it.
@@ -106,6 +107,8 @@ def _announce(function: Any, ident: int) -> None:
     thread: Any = getattr(function, "__self__", None)
     started = getattr(thread, "_started", None)
     if events is None or started is None or events._get_running_loop() is None:
+        return
+    if _in_green_coroutine():
         return
     thread._ident = ident
     if hasattr(thread, "_tstate_lock"):  # to CPython 3.12
@@ -149,12 +152,16 @@ def _report(function: Any) -> None:
     _type, value, traceback = sys.exc_info()
     from types import SimpleNamespace
 
+    message = "Exception ignored in thread started by"
+    if sys.version_info >= (3, 13):
+        # The object would be kept alive by whoever keeps the report.
+        message, function = f"{message} {function!r}", None
     hook(
         SimpleNamespace(
             exc_type=_type,
             exc_value=value,
             exc_traceback=traceback,
-            err_msg="Exception ignored in thread started by",
+            err_msg=message,
             object=function,
         )
     )

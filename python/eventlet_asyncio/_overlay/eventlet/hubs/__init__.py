@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from eventlet_asyncio import _core
+from eventlet_asyncio._core import _in_green_coroutine as _in_green_coroutine
 from eventlet_asyncio._core import trampoline
 
 if TYPE_CHECKING:

@@ -5,23 +5,25 @@ asyncio takes for granted that an OS thread runs one loop at a time,
 and that whoever calls ``run_forever`` has the thread for itself.
 Green threads break both: many may call ``asyncio.run`` at once,
 and the hub's loop runs beneath them all the while.
-So three things of asyncio behave differently in green code;
+So some things of asyncio behave differently in green code;
 in coroutines, and in OS threads without green threads, nothing changes.
 
 - ``run_forever`` of another loop waits cooperatively: see ``_nested``.
 - ``run_until_complete`` and ``run_forever`` of the hub's own loop,
-  which runs already, wait for it instead of raising.
+  which runs already, wait for it instead of raising; ``close`` stops it first.
 - ``create_task``, ``ensure_future`` and ``gather`` use the hub's loop
   where no loop is running.
   They find their loop through the module's global ``events``,
   so that is replaced in ``asyncio.tasks`` alone:
   the function objects stay, also where they were imported by name.
+- ``current_task`` gives None where no loop is running, instead of raising.
 """
 
 from __future__ import annotations
 
 import asyncio
 import asyncio.base_events
+import asyncio.selector_events
 import asyncio.tasks
 import functools
 import threading
@@ -56,12 +58,16 @@ def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None
     _installed = True
     base = asyncio.base_events.BaseEventLoop
     _replace(base, nest=_nested.run)
+    _replace_close(asyncio.selector_events.BaseSelectorEventLoop)
     asyncio.tasks.events = _events_of_tasks(usable_loop)  # type: ignore[attr-defined]
+    current_task = _core._current_task_beside(asyncio.tasks.current_task)
+    asyncio.current_task = asyncio.tasks.current_task = current_task
     when_imported("uvloop", _install_uvloop)
 
 
 def _install_uvloop(uvloop: ModuleType) -> None:
     _replace(uvloop.Loop, nest=_nested.uvloop_runner(uvloop))
+    _replace_close(uvloop.Loop)
 
 
 def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
@@ -92,6 +98,21 @@ def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
 
     cls.run_forever = forever
     cls.run_until_complete = until_complete
+
+
+def _replace_close(cls: type[Any]) -> None:
+    """Replace the method of a loop class that refuses to close a running loop."""
+    close = cls.close
+
+    @functools.wraps(close)
+    def stop_and_close(self: Any) -> None:
+        event_loop = _hub_loop()
+        if event_loop is not None and self is event_loop and self.is_running():
+            # Where green code calls, the hub runs it beneath: it takes another one.
+            _core._release(event_loop)
+        close(self)
+
+    cls.close = stop_and_close
 
 
 def _hub_loop() -> asyncio.AbstractEventLoop | None:

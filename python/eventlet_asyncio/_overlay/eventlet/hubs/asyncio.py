@@ -23,7 +23,7 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from eventlet.hubs import _ending, _loops, _slow
+from eventlet.hubs import _ending, _libraries, _loops, _slow
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
@@ -49,6 +49,9 @@ class Hub(BaseHub):
     _own_loop: asyncio.AbstractEventLoop | None = None
     #: Whether that is of the hub's making.
     _made_loop = False
+
+    #: The loop whose tasks are all green: the hub's own.
+    _green_loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self) -> None:
         """Open the hub for the running OS thread; the loop is made when needed."""
@@ -81,12 +84,25 @@ class Hub(BaseHub):
         if self._made_loop:
             # Whoever asks for the thread's loop gets the one that will run.
             asyncio.set_event_loop(self._own_loop)
+        if self._green_loop is not self._own_loop:
+            # Green calls may block in all tasks of a loop that is the hub's own. One whose
+            # class leaves no room for this has plain tasks.
+            with contextlib.suppress(AttributeError):
+                self._own_loop.create_task = _core._green_tasks(  # type: ignore[method-assign]
+                    self._own_loop.create_task
+                )
+            self._green_loop = self._own_loop
         return self._own_loop
 
     def _release_loop(self) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""
         event_loop, self._own_loop = self._own_loop, None
-        if event_loop is None or not self._made_loop or event_loop.is_running():
+        if event_loop is None:
+            return
+        if self._green_loop is event_loop:
+            self._green_loop = None
+            vars(event_loop).pop("create_task", None)
+        if not self._made_loop or event_loop.is_running():
             return
         try:
             _ending.finish(event_loop, event_loop.run_until_complete)
@@ -164,4 +180,5 @@ def _factory(named: str | None) -> Callable[[], asyncio.AbstractEventLoop]:
 
 _core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
 _loops.install(_current_loop)
+_libraries.install()
 _ending.install()
