@@ -40,14 +40,23 @@ pub(super) enum State {
     Done,
 }
 
+/// Fields are ordered by use: a step that does not block touches the first cache line only.
 #[repr(C)]
 pub(super) struct Coroutine {
     ob_base: PyObject,
-    pub(super) weakrefs: *mut PyObject,
     /// Owned.
     pub(super) inner: *mut PyObject,
     /// Owned while Running or Parked: whose stack the step is on.
     pub(super) stepper: *mut Greenlet,
+    /// Owned exceptions to raise at the next `await`, in place of a cancellation.
+    pub(super) thrown: Vec<*mut PyObject>,
+    pub(super) state: State,
+    /// The blocker is done: `inbound` is final.
+    pub(super) woken: bool,
+    /// Owned or NULL: the green thread that code in the coroutine takes itself for.
+    pub(super) face: *mut GreenThread,
+    /// Owned or NULL: the task, once there is a face.
+    pub(super) task: *mut PyObject,
     /// Owned while Parked: what the next step enters. The Stepper, or a greenlet that the
     /// coroutine has switched to.
     pub(super) parked: *mut Greenlet,
@@ -55,17 +64,9 @@ pub(super) struct Coroutine {
     pub(super) blocker: *mut PyObject,
     /// What the green call will be given.
     pub(super) inbound: Inbound,
-    /// The blocker is done: `inbound` is final.
-    pub(super) woken: bool,
-    pub(super) state: State,
-    /// Owned exceptions to raise at the next `await`, in place of a cancellation.
-    pub(super) thrown: Vec<*mut PyObject>,
     /// How often the task was asked to cancel before we asked; see `waking`.
     pub(super) cancelling: c_longlong,
-    /// Owned or NULL: the green thread that code in the coroutine takes itself for.
-    pub(super) face: *mut GreenThread,
-    /// Owned or NULL: the task, once there is a face.
-    pub(super) task: *mut PyObject,
+    pub(super) weakrefs: *mut PyObject,
 }
 
 /// One step: sends `value` (borrowed), or throws `error` (owned or NULL).

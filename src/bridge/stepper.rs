@@ -11,7 +11,8 @@ use pyo3::ffi::{PyObject, PySendResult};
 
 use super::names::NAMES;
 use crate::greenlet::{
-    self, Greenlet, Hooks, Inbound, Kind, Outcome, Thread, call, class, errors, switch, switch_to,
+    self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, call, class, errors, switch,
+    switch_to,
 };
 use crate::greenthread;
 use crate::hub::Core;
@@ -54,10 +55,14 @@ pub(super) struct Job {
 pub(super) unsafe fn take(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
-        match (*core).steppers.pop() {
-            Some(g) => g,
-            None => make((*core).thread),
+        while let Some(g) = (*core).steppers.pop() {
+            if (*g).phase == Phase::Active {
+                return g;
+            }
+            // Somebody has found it, and ended it.
+            greenlet::decref(g);
         }
+        make((*core).thread)
     }
 }
 

@@ -178,6 +178,10 @@ pub(crate) unsafe fn visit(thread: *mut Thread, target: *mut Greenlet) -> Inboun
 /// # Safety
 /// `thread` is this OS thread's record, `target` an Active greenlet of it whose inbound value is
 /// set; the GIL is held and no Python exception is set. No borrow is held.
+#[expect(
+    clippy::inline_always,
+    reason = "a switch is one function: what it saves stays in registers"
+)]
 #[inline(always)]
 unsafe fn leave(
     thread: *mut Thread,
@@ -235,6 +239,12 @@ unsafe fn resume(target: *mut Greenlet) -> *mut Greenlet {
     }
 }
 
+/// A switch to or from a Stepper, which tracers are not told of: it is a step of a coroutine.
+unsafe fn is_step(origin: *mut Greenlet, me: *mut Greenlet) -> bool {
+    // SAFETY: contract of `arrive`.
+    unsafe { (*me).kind == Kind::Stepper || !origin.is_null() && (*origin).kind == Kind::Stepper }
+}
+
 /// First steps of a greenlet after it was entered: release the one that was left, call the
 /// tracer, take what was sent.
 #[inline]
@@ -244,7 +254,7 @@ unsafe fn arrive(thread: *mut Thread, me: *mut Greenlet) -> Inbound {
     unsafe {
         let inbound = (*me).inbound.take();
         let origin = std::mem::replace(&mut (*thread).origin, ptr::null_mut());
-        if !(*thread).tracer.is_null() {
+        if !(*thread).tracer.is_null() && !is_step(origin, me) {
             return trace::call(thread, origin, me, inbound);
         }
         if !origin.is_null() {

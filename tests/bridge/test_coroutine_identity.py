@@ -313,3 +313,23 @@ def test_exception_is_thrown_into_a_coroutine_at_its_await():
     eventlet.sleep(0)
     eventlet.spawn(green.throw, ValueError)
     assert green.wait() == ("caught", 0)
+
+
+def test_tracers_are_not_told_of_the_steps_of_coroutines():
+    seen = []
+
+    async def main():
+        me = greenthread.getcurrent()
+        eventlet.sleep(0.001)
+        await asyncio.sleep(0)
+        child = greenlet.greenlet(lambda: me.switch("switched"))
+        return child.switch()
+
+    greenlet.settrace(lambda _event, pair: seen.extend(pair))
+    try:
+        assert run(main()) == "switched"
+    finally:
+        greenlet.settrace(None)
+    known = {id(greenlet.getcurrent()), id(hubs.get_hub().greenlet)}
+    strangers = [g for g in seen if id(g) not in known]
+    assert strangers == []

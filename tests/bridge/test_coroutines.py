@@ -298,6 +298,39 @@ def test_coroutine_that_waits_for_itself_is_refused():
         run(main())
 
 
+# Other OS threads
+
+
+def test_green_coroutines_of_two_os_threads_talk_over_a_queue():
+    there, back = Queue(), Queue()
+    outcome = []
+
+    async def echo():
+        for _ in range(3):
+            back.put(there.get() * 2)
+            await asyncio.sleep(0)
+        return threading.get_ident()
+
+    async def ask():
+        answers = []
+        for number in range(3):
+            there.put(number)
+            await asyncio.sleep(0)
+            answers.append(back.get())
+        return answers
+
+    def body():
+        hubs.use_hub("asyncio")
+        outcome.append(run(echo()))
+        hubs.get_hub().close()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    assert run(ask()) == [0, 2, 4]
+    tpool.execute(thread.join)
+    assert outcome == [thread.ident]
+
+
 # What is left
 
 

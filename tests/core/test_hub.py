@@ -87,7 +87,7 @@ class Hub(BaseHub):
         self._poll(seconds)
 eventlet.hubs.use_hub(Hub)
 try:
-    eventlet.sleep(0.01)
+    eventlet.sleep(30)
 except ZeroDivisionError:
     print("failed")
 Hub.broken = False

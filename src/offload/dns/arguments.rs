@@ -126,12 +126,32 @@ fn service(port: &Bound<'_, PyAny>) -> PyResult<Option<CString>> {
     if port.is_none() {
         return Ok(None);
     }
-    if port.is_exact_instance_of::<PyInt>() {
+    if let Ok(number) = port.cast::<PyInt>() {
+        if !number.is_exact_instance_of::<PyInt>() {
+            // Whether True is a port depends on the release: the original decides.
+            let flags = libc::AI_NUMERICHOST;
+            let args = (
+                c"127.0.0.1".to_bytes(),
+                port,
+                0,
+                libc::SOCK_STREAM,
+                0,
+                flags,
+            );
+            port.py()
+                .import("_socket")?
+                .call_method1("getaddrinfo", args)?;
+        }
         // CPython before 3.12 makes a C long of it.
         #[cfg(not(Py_3_12))]
-        let digits = port.extract::<std::ffi::c_long>()?.to_string();
+        let digits = number.extract::<std::ffi::c_long>()?.to_string();
         #[cfg(Py_3_12)]
-        let digits = port.str()?.to_cow()?.into_owned();
+        let digits = port
+            .py()
+            .get_type::<PyInt>()
+            .call_method1("__repr__", (number,))?;
+        #[cfg(Py_3_12)]
+        let digits = digits.cast_into::<PyString>()?.to_cow()?.into_owned();
         return Ok(Some(until_nul(digits.as_bytes())));
     }
     if let Ok(text) = port.cast::<PyString>() {

@@ -23,6 +23,7 @@ from eventlet._patch.copies import fresh_module, run_copy
 from eventlet._patch.plan import GREEN_MODULES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 PREFIX = "__original_module_"
@@ -126,8 +127,27 @@ def _make_threading(source: Any, alias: str) -> ModuleType:
     # The interpreter ends by calling `threading._shutdown`. Threads started through
     # the copy, and what executors registered there, are waited for by its own.
     with suppress(RuntimeError):  # the interpreter is ending already
-        source._register_atexit(copy._shutdown)
+        source._register_atexit(_end_of(copy))
     return copy
+
+
+def _end_of(copy: Any) -> Callable[[], None]:
+    """
+    Return what ends a copy of `threading`.
+
+    From CPython 3.13 on its `_shutdown` waits for all threads of the process, also for
+    those of executors that are told to end later. The standard module's does that
+    anyway, when all have been told.
+    """
+    if not hasattr(_thread, "_shutdown"):
+        return copy._shutdown
+
+    def end() -> None:
+        copy._SHUTTING_DOWN = True
+        for tell in reversed(copy._threading_atexits):
+            tell()
+
+    return end
 
 
 def _correct_main_thread(copy: Any) -> None:

@@ -171,10 +171,11 @@ def install(namespace: dict[str, Any]) -> None:
     """
     Make the module `threading` whose globals are `namespace` green.
     """
+    lock_is_a_class = isinstance(namespace["Lock"], type)  # from CPython 3.13 on
     for name, green in _THREAD_NAMES.items():
         if name in namespace and hasattr(green_thread, green):
             namespace[name] = getattr(green_thread, green)
-    if isinstance(namespace["Lock"], type):  # from CPython 3.13 on
+    if lock_is_a_class:
         namespace["Lock"] = green_thread.LockType
     # The C one belongs to an OS thread.
     namespace["_CRLock"] = _rlock_class(namespace["_PyRLock"])

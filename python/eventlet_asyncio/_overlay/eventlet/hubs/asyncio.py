@@ -10,11 +10,11 @@ closed, else a new one of the event loop policy.
 from __future__ import annotations
 
 from eventlet._patch.isolate import protect
+from eventlet._patch.originals import real_get_ident
 
 # asyncio keeps the original modules, also if it is imported after they were patched.
 protect()
 
-import _thread
 import asyncio
 import asyncio.log
 import contextlib
@@ -145,16 +145,16 @@ class _Unlogged:
         self._makers: set[int] = set()
 
     def __enter__(self) -> None:
-        self._makers.add(_thread.get_ident())
+        self._makers.add(real_get_ident())
         # Once it is there it is not added again.
         asyncio.log.logger.addFilter(self._admits)
 
     def __exit__(self, *_: object) -> None:
-        self._makers.discard(_thread.get_ident())
+        self._makers.discard(real_get_ident())
 
     def _admits(self, record: object) -> bool:
         del record
-        return _thread.get_ident() not in self._makers
+        return real_get_ident() not in self._makers
 
 
 _unlogged = _Unlogged()
