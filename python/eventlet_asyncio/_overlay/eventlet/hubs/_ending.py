@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +76,8 @@ async def _close_lost(event_loop: asyncio.AbstractEventLoop) -> None:
     closing = {
         task
         for task in asyncio.all_tasks(event_loop)
-        # What aclose() returns can be awaited, and is no coroutine.
-        if not inspect.iscoroutine(task.get_coro())
+        # What aclose() returns is no coroutine: it has no name.
+        if not hasattr(task.get_coro(), "__qualname__")
     }
     if closing:
         await asyncio.wait(closing, timeout=SECONDS)

@@ -20,6 +20,7 @@ import asyncio.log
 import contextlib
 import os
 import warnings
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,10 @@ class Hub(BaseHub):
             named = os.environ.get(LOOP_VARIABLE)
             current = None if named else _current_loop()
             self._made_loop = current is None
+            make = _factory(named) if current is None else partial(_same, current)
             with _unlogged:
-                self._own_loop = current or _factory(named)()
+                # Nothing between the two: a loop that is made is kept.
+                self._own_loop = make()
             if not hasattr(self._own_loop, "run_forever"):
                 made, self._own_loop = self._own_loop, None
                 message = (
@@ -124,6 +127,10 @@ class Hub(BaseHub):
     def _debug_slow(self, label: str, what: object, seconds: float) -> None:
         """Report what ran for long."""
         _slow.report(label, what, seconds)
+
+
+def _same(event_loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    return event_loop
 
 
 class _Unlogged:
