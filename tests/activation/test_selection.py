@@ -196,7 +196,9 @@ import sys, eventlet_asyncio
 eventlet_asyncio.activate()
 before = list(sys.meta_path)
 eventlet_asyncio.activate()
+assert sys.meta_path == before
 import eventlet
+before = list(sys.meta_path)
 print(eventlet_asyncio.activate(), sys.meta_path == before)
 """
         done = run_isolated(program, python=beside_upstream.python)

@@ -250,9 +250,11 @@ def test_plain_after():
 """
     path = tmp_path / "test_mixed.py"
     path.write_text(tests)
+    # A configuration of its own: ours keeps the plugin out.
+    settings = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+    path.with_name("pytest.ini").write_text(settings)
     options = [
-        "-q", "-p", "pytest_asyncio", "-p", "no:cacheprovider", "-W", "error",
-        "-o", "asyncio_default_fixture_loop_scope=function", str(path),
+        "-q", "-p", "pytest_asyncio", "-p", "no:cacheprovider", "-W", "error", str(path)
     ]  # fmt: skip
     program = f"import sys, pytest\nsys.exit(pytest.main({options!r}))\n"
     assert "5 passed" in run_isolated(program, ENVIRONMENT).stdout

@@ -69,7 +69,9 @@ def find(name, *folders):
 def folder(name):
     """Give a temporary folder, and whom to run the server as: it refuses to be root."""
     with tempfile.TemporaryDirectory(prefix="db-") as made:
-        account = {}
+        # Temporary files of the server's own belong where its account may write.
+        environment = {**os.environ, "TMPDIR": made}
+        account = {"env": environment}
         if os.geteuid() == 0:
             try:
                 entry = pwd.getpwnam(name)
@@ -80,6 +82,7 @@ def folder(name):
                 "user": entry.pw_uid,
                 "group": entry.pw_gid,
                 "extra_groups": [],
+                "env": environment,
             }
         yield Path(made), account
 
