@@ -14,7 +14,7 @@ use super::class::{self, Definition, arguments, define, given};
 use super::lock::fits;
 use super::semaphore::{Semaphore, checked, forget_waiters, give, life, take};
 use crate::greenlet::class::{FAST, fast, method, noargs, slot};
-use crate::greenlet::thread;
+use crate::greenlet::{self, thread};
 
 #[repr(C)]
 struct RLock {
@@ -99,7 +99,9 @@ unsafe fn me() -> Option<usize> {
                 return None;
             }
         }
-        Some((*thread).current as usize)
+        // In a coroutine the task's own: many share the stack that serves their steps.
+        let g = greenlet::identity(thread);
+        (!g.is_null()).then_some(g as usize)
     }
 }
 

@@ -14,6 +14,7 @@ import eventlet.asyncio
 import greenlet
 from eventlet import corolocal, greenthread, hubs
 from eventlet.asyncio import spawn_for_awaitable
+from eventlet.green.thread import RLock
 
 run = eventlet.asyncio.run
 
@@ -55,6 +56,33 @@ def test_coroutine_of_spawn_for_awaitable_is_the_green_thread_that_it_returns():
 
     green = spawn_for_awaitable(work())
     assert green.wait() is green
+
+
+def test_lock_that_may_be_taken_again_belongs_to_the_task():
+    lock = RLock()
+    seen = []
+
+    async def holder():
+        lock.acquire()
+        await asyncio.sleep(0)
+        seen.append(lock.acquire(blocking=False))
+        await asyncio.sleep(0)
+        lock.release()
+        lock.release()
+
+    async def other():
+        await asyncio.sleep(0)
+        seen.append(lock.acquire(blocking=False))
+        # A green wait: the holder goes on meanwhile.
+        lock.acquire()
+        lock.release()
+        seen.append("in turn")
+
+    async def main():
+        await asyncio.gather(holder(), other())
+
+    run(main())
+    assert seen == [True, False, "in turn"]
 
 
 def test_locals_belong_to_the_task():
