@@ -142,7 +142,7 @@ class _Unlogged:
     """
 
     def __init__(self) -> None:
-        self._maker = _thread.get_ident()
+        self._maker = real_get_ident()
 
     def __enter__(self) -> None:
         asyncio.log.logger.addFilter(self._admits)
@@ -152,7 +152,7 @@ class _Unlogged:
 
     def _admits(self, record: object) -> bool:
         del record
-        return _thread.get_ident() != self._maker
+        return real_get_ident() != self._maker
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
