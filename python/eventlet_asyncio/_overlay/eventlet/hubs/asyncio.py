@@ -75,7 +75,7 @@ class Hub(BaseHub):
             current = None if named else _current_loop()
             self._made_loop = current is None
             make = _factory(named) if current is None else partial(_same, current)
-            with _unlogged:
+            with _Unlogged():
                 # Nothing between the two: a loop that is made is kept.
                 self._own_loop = make()
             if not hasattr(self._own_loop, "run_forever"):
@@ -142,22 +142,17 @@ class _Unlogged:
     """
 
     def __init__(self) -> None:
-        self._makers: set[int] = set()
+        self._maker = real_get_ident()
 
     def __enter__(self) -> None:
-        self._makers.add(real_get_ident())
-        # Once it is there it is not added again.
         asyncio.log.logger.addFilter(self._admits)
 
     def __exit__(self, *_: object) -> None:
-        self._makers.discard(real_get_ident())
+        asyncio.log.logger.removeFilter(self._admits)
 
     def _admits(self, record: object) -> bool:
         del record
-        return real_get_ident() not in self._makers
-
-
-_unlogged = _Unlogged()
+        return real_get_ident() != self._maker
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
