@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use super::cycle;
 use super::names::{NAMES, asyncio};
 use crate::greenlet::class::{method, noargs};
-use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, switch, thread};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, life, thread};
 use crate::greenthread::{self, Fate, GreenThread, class};
 use crate::hub::{Core, Ready, looping, park};
 
@@ -266,7 +266,7 @@ unsafe fn take_over(g: *mut GreenThread, work: *mut PyObject) {
         } else {
             ffi::PyObject_CallMethodNoArgs(work, NAMES.result)
         };
-        let outcome = switch::outcome(result);
+        let outcome = life::outcome(result);
         if (*g).base.phase == Phase::Dead {
             match outcome {
                 Outcome::Value(object) | Outcome::Error(object) => ffi::Py_DECREF(object),

@@ -11,7 +11,7 @@ use pyo3::ffi::{PyObject, PySendResult};
 
 use super::names::NAMES;
 use crate::greenlet::{
-    self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, call, class, errors, switch,
+    self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, call, class, errors, life,
     switch_to,
 };
 use crate::greenthread;
@@ -77,7 +77,7 @@ unsafe fn make(thread: *mut Thread) -> *mut Greenlet {
         (*g).kind = Kind::Stepper;
         (*g).hooks = &raw const STEPPER;
         class::adopt(g, thread, (*thread).main);
-        if let Err(error) = switch::start(g) {
+        if let Err(error) = life::start(g) {
             greenlet::decref(g);
             errors::raise(error);
             return ptr::null_mut();
@@ -212,7 +212,7 @@ unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
     unsafe {
         if (*g).dying {
             let none = Outcome::Value(ffi::Py_NewRef(ffi::Py_None()));
-            return switch::hand_to_parent(g, none);
+            return life::hand_to_parent(g, none);
         }
         greenthread::after(g, ptr::null_mut())
     }

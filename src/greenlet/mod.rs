@@ -28,6 +28,7 @@ pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod errors;
 pub(crate) mod gc;
+pub(crate) mod life;
 mod properties;
 pub(crate) mod switch;
 mod table;

@@ -14,7 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, switch};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, life};
 use crate::hub::{Core, Parked, control, registry, run, step, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
@@ -111,7 +111,7 @@ unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 }
             }
         };
-        switch::outcome(result)
+        life::outcome(result)
     }
 }
 
@@ -126,7 +126,7 @@ unsafe fn call_body(me: *mut GreenThread) -> *mut PyObject {
         let kwargs = take(&raw mut (*me).kwargs);
         let result = call::call(function, args, kwargs);
         // What dies here must not disturb an exception.
-        let outcome = switch::outcome(result);
+        let outcome = life::outcome(result);
         for object in [function, args, kwargs] {
             ffi::Py_XDECREF(object);
         }
@@ -326,7 +326,7 @@ unsafe fn hand_over(g: *mut Greenlet, outcome: Outcome) -> *mut Greenlet {
     // SAFETY: contract of `next`.
     unsafe {
         (*g).phase = Phase::Active;
-        let parent = switch::hand_to_parent(g, outcome);
+        let parent = life::hand_to_parent(g, outcome);
         (*g).phase = Phase::Dead;
         parent
     }
@@ -360,7 +360,7 @@ unsafe fn run_plain(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 ffi::PyExc_AttributeError,
                 c"run: it was deleted before the green thread started".as_ptr(),
             );
-            return switch::outcome(ptr::null_mut());
+            return life::outcome(ptr::null_mut());
         }
         let result = match inbound {
             Inbound::Error(error) => {
@@ -379,7 +379,7 @@ unsafe fn run_plain(g: *mut Greenlet, inbound: Inbound) -> Outcome {
             }
         };
         ffi::Py_XDECREF(run);
-        switch::outcome(result)
+        life::outcome(result)
     }
 }
 

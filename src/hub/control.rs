@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Core, slow, step, turn};
-use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class, errors, switch};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class, errors, life};
 
 /// A Timeout's time has come: asks it whom to raise what in, and does so.
 ///
@@ -53,7 +53,7 @@ pub(crate) unsafe fn raise_in(core: *mut Core, g: *mut Greenlet, error: *mut PyO
             return true;
         }
         if (*g).phase == Phase::New
-            && let Err(failed) = switch::start(g)
+            && let Err(failed) = life::start(g)
         {
             ffi::Py_DECREF(error);
             if (*g).phase == Phase::New {

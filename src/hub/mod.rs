@@ -336,7 +336,7 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                             (*core).litter.push(Ready::Start(g));
                             continue;
                         }
-                        if greenlet::switch::give_stack(g).is_err() {
+                        if greenlet::life::give_stack(g).is_err() {
                             // The runner reports it.
                             (*core).ready.push_front(Ready::Start(g));
                             break;

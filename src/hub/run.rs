@@ -18,7 +18,7 @@ use pyo3::types::PyAny;
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
 use super::{Core, Driver, Due, turn};
-use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, switch};
+use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, life};
 use crate::reactor::now;
 use crate::sched::TimerKey;
 
@@ -191,7 +191,7 @@ unsafe fn find_runner(core: *mut Core) -> *mut Greenlet {
             return ptr::null_mut();
         }
         if (*hub_greenlet).phase == Phase::New
-            && let Err(error) = switch::start(hub_greenlet)
+            && let Err(error) = life::start(hub_greenlet)
         {
             errors::raise(error);
             return ptr::null_mut();

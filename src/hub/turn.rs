@@ -4,7 +4,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow, step};
-use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, switch, switch_to};
+use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, life, switch_to};
 use crate::reactor::now;
 
 /// Runs one turn on the running greenlet's stack, which becomes the runner.
@@ -187,7 +187,7 @@ unsafe fn start(core: *mut Core, g: *mut Greenlet) -> bool {
             greenlet::decref(g);
             return true;
         }
-        match switch::start(g) {
+        match life::start(g) {
             Ok(()) => {
                 lend(core, Parked::owning(g));
                 enter(core, g, Inbound::Nothing)
