@@ -104,7 +104,11 @@ def test_class_offers_upstreams_members(entry):
     """A program finds the methods and attributes that it uses of upstream's classes."""
     name, class_name = entry.split(":")
     offered = getattr(load(name), class_name)
-    assert [n for n in NAMES[entry] if not hasattr(offered, n)] == []
+    missing = {n for n in NAMES[entry] if not hasattr(offered, n)}
+    if sys.version_info < (3, 11):
+        # New in socketserver.
+        missing.discard("allow_reuse_port")
+    assert missing == set()
 
 
 @pytest.mark.parametrize("name", list(green_modules()))

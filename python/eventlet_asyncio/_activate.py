@@ -194,11 +194,19 @@ def is_ours(origin: "str | None") -> bool:
 
 
 def position() -> str:
-    """Say where the finder stands: ``first``, ``last`` or ``absent``."""
-    places = [_is_finder(entry) for entry in sys.meta_path]
-    if True not in places:
-        return "absent"
-    return "first" if places[0] else "last"
+    """
+    Say where the finder stands: ``first``, ``last`` or ``absent``.
+
+    First is who is asked before the installed packages are looked through.
+    """
+    from importlib.machinery import PathFinder
+
+    for entry in sys.meta_path:
+        if _is_finder(entry):
+            return "first"
+        if entry is PathFinder:
+            break
+    return "last" if any(map(_is_finder, sys.meta_path)) else "absent"
 
 
 def _is_finder(entry: object) -> bool:

@@ -160,8 +160,9 @@ def in_c_code(depth):
 
 def abandon(depth):
     for population in (greens, raws):
-        if len(population) > 3:
-            del population[chance.randrange(len(population))]
+        place = chance.randrange(1 + len(population))
+        # Looked at and taken at once: a collection in between may change the population.
+        del population[place : place + (len(population) > 3)]
 
 
 def call_later(depth):
