@@ -214,6 +214,20 @@ def test_closing_the_hubs_loop_in_green_code_has_the_hub_take_another():
     assert await_(double(2)) == 4
 
 
+def test_closing_another_loop_makes_none_for_the_hub(run_isolated):
+    program = """
+import asyncio
+import eventlet.asyncio, eventlet.hubs
+eventlet.hubs.get_hub()
+made = []
+asyncio.set_event_loop = made.append
+asyncio.new_event_loop().close()
+print(made)
+"""
+    done = run_isolated(program, {"EVENTLET_HUB": "asyncio"})
+    assert done.stdout == "[]\n"
+
+
 def test_closing_the_hubs_loop_in_a_coroutine_is_refused():
     async def main():
         with pytest.raises(RuntimeError, match="Cannot close a running event loop"):

@@ -106,10 +106,10 @@ def _replace_close(cls: type[Any]) -> None:
 
     @functools.wraps(close)
     def stop_and_close(self: Any) -> None:
-        event_loop = _hub_loop()
-        if event_loop is not None and self is event_loop and self.is_running():
+        # Asked in this order: to name the hub's loop makes one that is not there yet.
+        if self.is_running() and self is _hub_loop():
             # Where green code calls, the hub runs it beneath: it takes another one.
-            _core._release(event_loop)
+            _core._release(self)
         close(self)
 
     cls.close = stop_and_close
