@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from eventlet._patch.originals import original, real_get_ident
 from eventlet.corolocal import local as _local
 from eventlet.greenthread import sleep, spawn_n
-from eventlet.hubs import _in_green_coroutine
-from eventlet.hubs import get_hub
+from eventlet.hubs import _in_green_coroutine, get_hub
 from eventlet.lock import Lock
 from eventlet.lock import _RLock as RLock
 from eventlet.support.greenlets import GreenletExit, getcurrent
