@@ -106,10 +106,11 @@ def _replace_close(cls: type[Any]) -> None:
 
     @functools.wraps(close)
     def stop_and_close(self: Any) -> None:
-        # Asked in this order: to name the hub's loop makes one that is not there yet.
-        if self.is_running() and self is _hub_loop():
+        # To name the hub's loop makes one where there is none: not for a loop that stands.
+        event_loop = _hub_loop() if self.is_running() else None
+        if event_loop is not None and self is event_loop:
             # Where green code calls, the hub runs it beneath: it takes another one.
-            _core._release(self)
+            _core._release(event_loop)
         close(self)
 
     cls.close = stop_and_close
