@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import re
+import sys
 import time
 
 import pytest
@@ -15,6 +16,13 @@ from eventlet import hubs
 from eventlet.asyncio import await_, spawn_for_awaitable
 
 SLOW = 0.1
+
+
+@pytest.fixture(autouse=True)
+def usable(loop_kind):
+    """Skip what uvloop's debug mode cannot do with sys._getframe() of CPython 3.15."""
+    if loop_kind == "uvloop" and sys.version_info >= (3, 15):
+        pytest.skip("called without a Python frame it returns one that has no code")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ same OS thread gets afterwards has greenlets of its own.
 import contextvars
 import ctypes
 import gc
+import sys
 import threading
 
 import greenlet
@@ -60,7 +61,12 @@ for _ in range(5):
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
-    assert log[1:] == ["refused"], log
+    if sys.version_info < (3, 14):
+        assert log[1:] == ["refused"], log
+    else:
+        # The context is the Thread's, not its state's, and ends with that.
+        del thread
+        assert log[1:] == ["late"], log
     gc.collect()
 assert greenlet.getcurrent().parent is None
 print("pass")
