@@ -261,6 +261,16 @@ pub(crate) unsafe fn transfer(
         if !(*thread).doomed.is_empty() {
             thread::end_doomed(thread);
         }
+        if (*g).phase == Phase::Active
+            && thread::same(g, thread)
+            && matches!((*g).inbound, Inbound::Nothing)
+            && !(*g).needs_step()
+        {
+            // Nothing runs before the switch, which holds what it enters.
+            (*thread).throwing = throwing;
+            (*g).inbound = inbound;
+            return switch_to(thread, g).into_result();
+        }
         // Held: what runs in here may change parents.
         let mut target = g;
         incref(target);
