@@ -15,9 +15,13 @@ import eventlet
 from eventlet.asyncio import spawn_for_awaitable
 from eventlet.event import Event
 
+awaited = []
+
 async def waits(name):
+    # Kept: a task and a future that know only each other are garbage.
+    awaited.append(asyncio.get_running_loop().create_future())
     try:
-        await asyncio.get_running_loop().create_future()
+        await awaited[-1]
     finally:
         print("told", name)
         await asyncio.sleep(0)
