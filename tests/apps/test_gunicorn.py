@@ -261,6 +261,7 @@ def test_killed_worker_is_replaced(start):
     killed = min(server.workers())
     os.kill(killed, signal.SIGKILL)
     eventually(lambda: len(server.workers() - {killed}) == 2, server)
+    assert server.ask("/patched") == (200, b"True")
 
 
 def test_workers_end_after_max_requests(start):
@@ -274,6 +275,8 @@ def test_workers_end_after_max_requests(start):
         return status == 200 and len(seen) > 4
 
     eventually(renewed, server)
+    # At any time two of them serve, so that more must have followed one another.
+    assert len(seen) > 4
 
 
 def test_tls(start):
