@@ -182,8 +182,17 @@ pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
             return Ok(());
         }
         slow::ask(py, core)?;
-        on_loop(py, core, |core| turn::turn(core))
+        on_loop(py, core, |core| {
+            heed_signals() && ((*core).closed || turn::turn(core))
+        })
     }
+}
+
+/// Has signal handlers called that are due. What they raise is for main, but CPython would call
+/// them in whatever green thread the turn enters first. False with that exception set.
+unsafe fn heed_signals() -> bool {
+    // SAFETY: contract of `asyncio_turn`.
+    unsafe { ffi::PyErr_CheckSignals() == 0 }
 }
 
 /// Something that a callback of the loop makes ready: runs it and what became ready.
@@ -223,6 +232,11 @@ pub(super) unsafe fn on_loop(
         crate::imports::show_loop(hidden);
         if !fine {
             let error = PyErr::fetch(py);
+            if !(*core).closed {
+                // The loop may go on, or run again: it comes back for what is left.
+                (*core).turn_requested = true;
+                (*core).waker.wake();
+            }
             // asyncio lets these two through its callbacks; for others the loop is
             // stopped, and the hub greenlet raises them.
             if turn::is_system(error.value(py).as_ptr()) {
