@@ -14,10 +14,12 @@ use pyo3::types::PyAny;
 
 use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
+pub(super) use crate::reactor::NEVER;
 use crate::reactor::now;
 
-/// Nothing is scheduled on the loop.
-pub(super) const NEVER: u64 = u64::MAX;
+/// Timers due within so many nanoseconds share one wake-up. (asyncio's loop sleeps whole
+/// milliseconds.)
+const SLACK: u64 = 250_000;
 
 /// The asyncio side of a hub.
 pub(crate) struct Looping {
@@ -29,9 +31,9 @@ pub(crate) struct Looping {
     pub(crate) spread: Option<Py<PyAny>>,
     /// Green code that waits for the owned loop to stand still, to close it.
     pub(super) releasing: Option<Parked>,
-    /// Pending `call_later` on the attached loop, and its deadline.
+    /// Pending `call_later` on the attached loop, and its deadline; see [`schedule`].
     handle: Option<Py<PyAny>>,
-    pub(super) scheduled: u64,
+    scheduled: u64,
     /// An exception that ends the hub greenlet once the loop has stopped.
     failure: Option<PyErr>,
     last_trim: u64,
@@ -271,6 +273,16 @@ pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<
     }
 }
 
+/// When the loop comes back for timers, or [`NEVER`].
+///
+/// # Safety
+/// `core` is live.
+#[inline]
+pub(super) unsafe fn scheduled(core: *mut Core) -> u64 {
+    // SAFETY: by contract.
+    unsafe { (*core).reactor.alarm().min((*core).looping.scheduled) }
+}
+
 /// A timer is due before the loop would come back for it.
 ///
 /// # Safety
@@ -281,11 +293,13 @@ pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
         (*core)
             .timers
             .next_deadline()
-            .is_some_and(|d| d < (*core).looping.scheduled)
+            .is_some_and(|d| d < scheduled(core))
     }
 }
 
-/// After a turn: has the loop come back for what is left, or for the next timer.
+/// After a turn: has the loop come back for what is left, or for the next timer. That is the
+/// reactor's alarm, whose descriptor the loop watches with all others; `call_later` is for
+/// systems, and processes short of descriptors, that offer none.
 pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
@@ -305,7 +319,8 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let Some(deadline) = (*core).timers.next_deadline() else {
             return Ok(());
         };
-        if deadline >= (*core).looping.scheduled {
+        let due = deadline.saturating_add(SLACK - 1) / SLACK * SLACK;
+        if due >= scheduled(core) || (*core).reactor.set_alarm(due, instant).is_ok() {
             return Ok(());
         }
         if let Some(handle) = (*core).looping.handle.take() {

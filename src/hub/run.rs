@@ -17,7 +17,7 @@ use pyo3::types::PyAny;
 
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
-use super::{Core, Driver, Due, turn};
+use super::{Core, Driver, Due, looping, turn};
 use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, life};
 use crate::reactor::now;
 use crate::sched::TimerKey;
@@ -61,7 +61,7 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
     // SAFETY: by contract.
     unsafe {
         let key = (*core).timers.insert(deadline, due);
-        if !(*core).in_turn && deadline < (*core).looping.scheduled {
+        if !(*core).in_turn && deadline < looping::scheduled(core) {
             request_turn(core);
         }
         key

@@ -54,6 +54,7 @@
 //!
 //! [`Gone`]: Readiness::Gone
 
+mod alarm;
 pub mod clock;
 mod poller;
 mod table;
@@ -73,6 +74,9 @@ use crate::sched::{Clock, WaiterKey};
 pub fn now() -> u64 {
     Monotonic.now()
 }
+
+/// A deadline that does not come.
+pub const NEVER: u64 = u64::MAX;
 
 /// What a waiter wants to do with a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

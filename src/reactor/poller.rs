@@ -15,8 +15,9 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
+use super::alarm::Alarm;
 use super::table::{Entry, Table};
-use super::{Direction, Handle, Key, Readiness, Waker, Watch, WatchError};
+use super::{Direction, Handle, Key, NEVER, Readiness, Waker, Watch, WatchError};
 
 /// Events taken from the kernel at once; more of them wait there for the next poll.
 const EVENTS: usize = 1024;
@@ -26,6 +27,8 @@ const FD_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
 
 /// No descriptor has the number whose bits are all ones.
 const WAKER: Token = Token(usize::MAX);
+/// The same number, and another generation.
+const ALARM: Token = Token(usize::MAX ^ (1 << FD_BITS));
 
 #[inline]
 fn token(fd: RawFd, generation: u32) -> Token {
@@ -105,6 +108,8 @@ pub struct Reactor<W> {
     orphans: Vec<(W, Direction)>,
     /// How many wait, by direction.
     waiting: [usize; 2],
+    /// Made when it is first set.
+    alarm: Option<Alarm>,
 }
 
 impl<W> Reactor<W> {
@@ -118,6 +123,7 @@ impl<W> Reactor<W> {
             table: Table::new(),
             orphans: Vec::new(),
             waiting: [0; 2],
+            alarm: None,
         })
     }
 
@@ -361,13 +367,33 @@ impl<W> Reactor<W> {
         let orphans = self.orphans.drain(..);
         out.extend(orphans.map(|(waiter, direction)| (waiter, Readiness::Gone(direction))));
         for event in &self.events {
-            if event.token() != WAKER {
-                let registry = self.poll.registry();
-                serve(registry, &mut self.table, &mut self.waiting, event, out);
+            match event.token() {
+                WAKER => {}
+                ALARM => self.alarm.iter_mut().for_each(Alarm::gone_off),
+                _ => {
+                    let registry = self.poll.registry();
+                    serve(registry, &mut self.table, &mut self.waiting, event, out);
+                }
             }
         }
         self.events.clear();
         out.len() - before
+    }
+
+    /// When the poll set is readable at the latest, because of [`Reactor::set_alarm`].
+    #[inline]
+    pub fn alarm(&self) -> u64 {
+        self.alarm.as_ref().map_or(NEVER, Alarm::due)
+    }
+
+    /// Makes the poll set readable at `deadline`, for who watches its descriptor; a deadline set
+    /// before is forgotten. Fails where the system has no timers that are descriptors.
+    pub fn set_alarm(&mut self, deadline: u64, now: u64) -> io::Result<()> {
+        let alarm = match &mut self.alarm {
+            Some(alarm) => alarm,
+            none => none.insert(Alarm::open(self.poll.registry(), ALARM)?),
+        };
+        alarm.set(deadline, now)
     }
 
     /// Replaces poll set and waker by new ones that watch the same descriptors.
@@ -377,6 +403,8 @@ impl<W> Reactor<W> {
     /// next poll that it is gone.
     pub fn rebuild(&mut self) -> io::Result<()> {
         (self.poll, self.waker) = open()?;
+        // The parent's, too: to set it would disturb the parent.
+        self.alarm = None;
         let mut lost = Vec::new();
         for (fd, entry) in self.table.iter_mut() {
             let mask = std::mem::take(&mut entry.armed);
@@ -557,6 +585,7 @@ mod tests {
             assert_eq!((fd_of(first), fd_of(last)), (fd, fd));
             assert_ne!(first, last);
             assert_ne!(last, WAKER);
+            assert_ne!(token(fd, u32::MAX - 1), ALARM);
         }
     }
 }

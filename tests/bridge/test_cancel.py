@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import eventlet
-from eventlet.asyncio import await_, greenlet_to_future, spawn_for_awaitable
+from eventlet.asyncio import greenlet_to_future, spawn_for_awaitable
 from eventlet.event import Event
 from greenlet import GreenletExit
 

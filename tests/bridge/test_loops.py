@@ -11,8 +11,8 @@ import pytest
 import eventlet
 from eventlet import hubs
 from eventlet.asyncio import await_, spawn_for_awaitable
-from eventlet.event import Event
 from eventlet.hubs import trampoline
+
 
 async def double(value):
     await asyncio.sleep(0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
 import sys
 
 import pytest
 
 import eventlet
 from eventlet import hubs
-from eventlet.asyncio import await_, spawn_for_awaitable
+from eventlet.asyncio import spawn_for_awaitable
 from eventlet.event import Event
 
 RUNNERS = {"asyncio": asyncio.run}
@@ -178,6 +179,36 @@ def test_busy_loop_of_a_green_thread_does_not_starve_others(run):
         eventlet.sleep(0.001)
     stop.append(1)
     assert green.wait() > 5
+
+
+def test_loop_that_is_always_readable_does_not_starve_others(run):
+    left, right = socket.socketpair()
+    right.send(b"never read")
+    stop = []
+
+    async def main():
+        event_loop = asyncio.get_running_loop()
+        turns = 0
+
+        def readable():
+            nonlocal turns
+            turns += 1
+            if stop and not done.done():
+                done.set_result(None)
+
+        done = event_loop.create_future()
+        event_loop.add_reader(left, readable)
+        await done
+        event_loop.remove_reader(left)
+        return turns
+
+    green = eventlet.spawn(run, main())
+    for _ in range(5):
+        eventlet.sleep(0.001)
+    stop.append(1)
+    assert green.wait() > 5
+    left.close()
+    right.close()
 
 
 def test_green_threads_suspended_when_a_program_ends_go_on_under_the_next(run_isolated):

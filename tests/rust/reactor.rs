@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "reactor/alarm.rs"]
+mod alarm;
 #[path = "reactor/drained.rs"]
 mod drained;
 #[path = "reactor/process.rs"]
