@@ -8,6 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::{Core, Parked, Ready, Visit, Watcher, park, registry};
+use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
@@ -94,7 +95,7 @@ unsafe fn collect(core: *mut Core, mut events: Vec<(Watcher, Readiness)>) {
             let item = match watcher {
                 Watcher::Parked(parked) => {
                     let inbound = match readiness {
-                        Readiness::Ready(_) => Inbound::Value(ffi::Py_NewRef(ffi::Py_None())),
+                        Readiness::Ready(_) => Inbound::Value(none()),
                         Readiness::Gone(_) => gone(),
                     };
                     Ready::Resume(parked, inbound)
@@ -149,7 +150,7 @@ pub(crate) unsafe fn wait_for(
             Ok(Watch::Parked(key)) => key,
             Ok(Watch::AlwaysReady) => {
                 greenlet::decref((*(*core).thread).current);
-                return Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
+                return Inbound::Value(none());
             }
             Err(error) => {
                 greenlet::decref((*(*core).thread).current);

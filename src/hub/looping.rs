@@ -14,6 +14,7 @@ use pyo3::types::PyAny;
 
 use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
+use crate::greenlet::arguments::none;
 use crate::reactor::now;
 
 /// Nothing is scheduled on the loop.
@@ -380,8 +381,8 @@ unsafe fn hand_over(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let Some(parked) = (*core).looping.releasing.take() else {
             return Ok(());
         };
-        let none = Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
-        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), none);
+        let done = Inbound::Value(none());
+        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), done);
         parked.release();
         if fine { Ok(()) } else { Err(PyErr::fetch(py)) }
     }

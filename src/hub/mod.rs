@@ -32,6 +32,7 @@ pub(crate) mod run;
 pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod step;
+pub(crate) mod timer;
 pub(crate) mod turn;
 
 use std::ffi::c_int;

@@ -3,10 +3,10 @@
 use std::ptr;
 use std::sync::Arc;
 
-use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Core, Due, Message, Ready, make_ready, registry, run, step, successor};
+use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, switch_to, thread};
 use crate::reactor::{Waker, now};
 use crate::sched::{Inbox, nanos_from_seconds};
@@ -288,7 +288,7 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
             Inbound::Error(_) => inbound.into_result(),
             other => {
                 other.discard();
-                ffi::Py_NewRef(ffi::Py_None())
+                none()
             }
         }
     }
