@@ -9,16 +9,15 @@ use pyo3::ffi::PyObject;
 use super::arguments::{collect, named, up_to_three};
 use super::define::{Definition, create, define, fast, property, slot};
 use super::errors::make_exception;
+pub(crate) use super::properties::set_parent;
+use super::properties::{
+    get_context, get_dead, get_frame, get_parent, get_run, get_stack_saved, is_active, is_dead,
+    set_context, set_run,
+};
 use super::switch::{self, Inbound};
 use super::thread::{self, Thread};
 use super::{Greenlet, Kind, Phase, gc, incref};
 use crate::pystate::{self, Bounds, StackState};
-
-use super::properties::{
-    get_context, get_dead, get_frame, get_parent, get_run, get_stack_saved, is_dead, set_context,
-    set_run,
-};
-pub(crate) use super::properties::{is_active, set_parent};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
 

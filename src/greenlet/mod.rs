@@ -223,7 +223,7 @@ pub(crate) unsafe fn is_busy(g: *mut Greenlet) -> bool {
 ///
 /// # Safety
 /// `g` is live; the GIL is held.
-pub(crate) unsafe fn stack_of(g: *mut Greenlet) -> *mut Greenlet {
+unsafe fn stack_of(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
         if (*g).stands_for_coroutine()

@@ -13,7 +13,7 @@ use super::{Greenlet, Phase, decref, incref, stack_of};
 use crate::pystate;
 
 /// Started and not ended; a main greenlet ends with its thread.
-pub(crate) unsafe fn is_active(g: *mut Greenlet) -> bool {
+pub(super) unsafe fn is_active(g: *mut Greenlet) -> bool {
     // SAFETY: `g` is live by contract of the callers, which are type slots.
     unsafe { (*g).phase == Phase::Active && (*(*g).thread).alive }
 }
@@ -76,7 +76,7 @@ pub(super) unsafe extern "C" fn get_parent(op: *mut PyObject, _: *mut c_void) ->
     }
 }
 
-pub(super) unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
+unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
     // SAFETY: the GIL is held by the callers, which are type slots.
     unsafe { ffi::PyErr_SetString(ffi::PyExc_AttributeError, message.as_ptr()) };
     -1

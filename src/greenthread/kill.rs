@@ -273,7 +273,7 @@ pub(crate) unsafe fn cancel(
 }
 
 /// The functions `kill(g, *throw_args)` and `cancel(g, *throw_args)` of `eventlet.greenthread`.
-pub(crate) unsafe extern "C" fn kill_function(
+pub(super) unsafe extern "C" fn kill_function(
     _: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
@@ -291,7 +291,7 @@ pub(crate) unsafe extern "C" fn kill_function(
 }
 
 /// See [`kill_function`].
-pub(crate) unsafe extern "C" fn cancel_function(
+pub(super) unsafe extern "C" fn cancel_function(
     _: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,

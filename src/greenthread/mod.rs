@@ -64,7 +64,7 @@ pub(crate) struct GreenThread {
 }
 
 /// For GreenThread objects.
-pub(crate) static GREEN_THREAD: Hooks = Hooks {
+static GREEN_THREAD: Hooks = Hooks {
     run: run_body,
     finish,
     next,
@@ -73,7 +73,7 @@ pub(crate) static GREEN_THREAD: Hooks = Hooks {
     may_wait,
 };
 /// For the plain greenlets of `spawn_n`: no outcome, no links.
-pub(crate) static SPAWNED: Hooks = Hooks {
+static SPAWNED: Hooks = Hooks {
     run: run_plain,
     finish: finish_plain,
     next: next_plain,

@@ -349,7 +349,7 @@ pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> b
 /// # Safety
 /// `core` is a live hub, of this OS thread or not `polling`; the GIL is held. Runs Python code
 /// if a callback dies.
-pub(crate) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
+pub(super) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
     let mut listened = false;
     // SAFETY: by contract.
     unsafe {

@@ -71,7 +71,7 @@ pub(crate) unsafe fn attach_to_running(core: *mut Core) -> bool {
     }
 }
 
-pub(super) unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
+unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
     // SAFETY: contract of `request_turn`.
     unsafe {
         (*core)
@@ -176,7 +176,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
 }
 
 /// The reader's callback: one turn on the loop's stack, the loop hidden meanwhile.
-pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: called by the loop in the hub's OS thread.
     unsafe {
         if (*core).closed || (*core).in_turn {
@@ -211,7 +211,7 @@ pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()
 }
 
 /// Takes a turn in a callback of the loop, which is hidden meanwhile.
-pub(super) unsafe fn on_loop(
+unsafe fn on_loop(
     py: Python<'_>,
     core: *mut Core,
     turn: impl FnOnce(*mut Core) -> bool,
@@ -249,7 +249,7 @@ pub(super) unsafe fn on_loop(
 }
 
 /// The timer's callback.
-pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: as for `asyncio_turn`.
     unsafe {
         (*core).looping.handle = None;
@@ -322,7 +322,7 @@ pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
     }
 }
 
-pub(super) unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
         let owned = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py));
@@ -447,7 +447,7 @@ pub(crate) unsafe fn event_loop(
 }
 
 /// The loop that the hub runs itself, chosen by the Python side of the hub.
-pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
+unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: contract of `run`.
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {

@@ -10,10 +10,10 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use crate::sync::class;
 use super::Queue;
 use crate::greenlet::arguments::{arguments, none};
 use crate::greenlet::replace;
+use crate::sync::class;
 
 /// How many items a subclass or the deque holds; None with an exception set.
 ///
