@@ -31,7 +31,7 @@ mod waking;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::greenlet::class::slot;
+use crate::greenlet::define::slot;
 
 /// Slots that this layer adds to GreenThread.
 pub(crate) fn slots() -> Vec<ffi::PyType_Slot> {

@@ -29,7 +29,7 @@ const IDLE_NANOS: u64 = 60_000_000_000;
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held. Called outside a turn.
-pub(crate) unsafe fn request_turn(core: *mut Core) {
+pub(super) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
         if attach_to_running(core) {
@@ -47,7 +47,9 @@ pub(crate) unsafe fn wake_loop(core: *mut Core) {
     unsafe {
         if !(*core).turn_requested {
             (*core).turn_requested = true;
-            (*core).waker.wake();
+            if (*core).looping.selector.is_none() {
+                (*core).waker.wake();
+            }
         }
     }
 }
@@ -73,7 +75,7 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held.
-pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
+pub(super) unsafe fn on_the_loop(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
         let me = (*(*core).thread).current;
