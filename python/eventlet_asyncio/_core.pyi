@@ -35,6 +35,7 @@ __all__ = [
     "Timeout",
     "TimerHandle",
     "WebSocketReader",
+    "_LoopSelector",
     "_UvGuest",
     "_adopt",
     "_after_fork_in_child",
@@ -255,6 +256,11 @@ def _existing_hub() -> Any: ...
 def _in_green_code() -> bool: ...
 def _mark_in_loop(value: bool) -> bool: ...
 def _loop_waits(fd: int | None = None, seconds: float | None = None) -> None: ...
+
+@final
+class _LoopSelector:
+    def select(self, timeout: float | None = None) -> list[tuple[Any, int]]: ...
+    def close(self) -> None: ...
 
 @final
 class _UvGuest:

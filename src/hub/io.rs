@@ -42,11 +42,16 @@ pub(super) unsafe fn poll_now(core: *mut Core) -> bool {
 pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
+        if (*core).quiet {
+            (*core).polled = true;
+            return false;
+        }
         if !poll_now(core) {
             ffi::PyErr_Clear();
             return false;
         }
         (*core).polled = (*core).ready.is_empty();
+        (*core).quiet = (*core).polled && (*core).looping.selector.is_some();
         !(*core).polled
     }
 }

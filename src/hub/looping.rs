@@ -12,6 +12,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
+use super::selector::{self, LoopSelector};
 use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::none;
@@ -26,6 +27,8 @@ pub(crate) struct Looping {
     pub(crate) owned: Option<Py<PyAny>>,
     /// The loop that has our reader.
     pub(crate) attached: Option<Py<PyAny>>,
+    /// Where the attached loop sleeps, if that is ours.
+    pub(super) selector: Option<Py<LoopSelector>>,
     /// The loop, not owned, on which green coroutines make green tasks.
     pub(crate) spread: Option<Py<PyAny>>,
     /// Green code that waits for the owned loop to stand still, to close it.
@@ -43,6 +46,7 @@ impl Default for Looping {
         Self {
             owned: None,
             attached: None,
+            selector: None,
             spread: None,
             releasing: None,
             handle: None,
@@ -142,6 +146,7 @@ pub(super) unsafe fn attach(
         })?;
         (*core).looping.attached = Some(event_loop.clone().unbind());
         (*core).looping.scheduled = NEVER;
+        selector::install(core, event_loop)?;
         if (*core).turn_requested
             || !(*core).ready.is_empty()
             || !(*core).inbox.is_empty()
@@ -167,6 +172,10 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);
+            if let Some(installed) = (*core).looping.selector.take() {
+                selector::uninstall(former, installed.bind(py));
+                (*core).quiet = false;
+            }
             let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
             if !closed.unwrap_or(true) {
                 let _ = former.call_method1("remove_reader", (fd,));
@@ -277,6 +286,12 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
         if (*core).closed {
+            return Ok(());
+        }
+        if (*core).looping.selector.is_some() {
+            // Looks at all of it before it sleeps.
+            (*core).turn_requested = false;
+            idle(core, now());
             return Ok(());
         }
         if !(*core).ready.is_empty() || !(*core).inbox.is_empty() {

@@ -29,6 +29,7 @@ pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod selector;
 pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod step;
@@ -153,6 +154,9 @@ pub(crate) struct Core {
     fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
+    /// Polls of green threads that leave have found nothing lately: that is left to the loop's
+    /// sleep, which sees as much.
+    pub(crate) quiet: bool,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -199,6 +203,7 @@ impl Core {
             litter: Vec::new(),
             fetched: 0,
             polled: false,
+            quiet: false,
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),

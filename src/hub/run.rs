@@ -47,7 +47,9 @@ pub(crate) unsafe fn wake_loop(core: *mut Core) {
     unsafe {
         if !(*core).turn_requested {
             (*core).turn_requested = true;
-            (*core).waker.wake();
+            if (*core).looping.selector.is_none() {
+                (*core).waker.wake();
+            }
         }
     }
 }
