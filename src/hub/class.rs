@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Core, Driver, Due, Ready, io, looping, park, registry, run};
+use super::{Core, Driver, Due, Ready, idle, io, looping, park, registry, run};
 use crate::greenlet::{self, thread};
 use crate::reactor::now;
 use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
@@ -167,6 +167,20 @@ impl Hub {
     fn _asyncio_timer(&self, py: Python<'_>) -> PyResult<()> {
         // SAFETY: as for `_asyncio_turn`.
         unsafe { looping::asyncio_timer(py, self.own()?) }
+    }
+
+    /// Sleep where the loop would, and take turns meanwhile; see `eventlet.hubs._idle`.
+    ///
+    /// Returns whether descriptors of the loop's own may be ready. A switch point.
+    #[pyo3(signature = (event_loop, epoll, timeout, /))]
+    fn _sleep(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        epoll: c_int,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
+        // SAFETY: called by the loop in this hub's OS thread; the caller holds the hub.
+        unsafe { idle::sleep(self.own()?, event_loop, epoll, timeout) }
     }
 
     /// Run the hub until `abort()`; the body of the hub greenlet.

@@ -221,6 +221,17 @@ pub(super) unsafe fn on_loop(
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);
+        after(py, core, fine)
+    }
+}
+
+/// What follows a turn on the loop, which has raised something unless it was `fine`.
+///
+/// # Safety
+/// As for [`on_loop`]; the caller holds the hub.
+pub(super) unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
+    // SAFETY: by contract.
+    unsafe {
         if !fine {
             let error = PyErr::fetch(py);
             // asyncio lets these two through its callbacks; for others the loop is
@@ -363,7 +374,8 @@ pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // Whatever became ready while no loop ran.
         (*core).turn_requested = true;
         (*core).waker.wake();
-        let result = super::run::call_method(&owned.getattr("run_forever")?, None);
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let result = super::run::call_method(&hub.getattr("_run_loop")?, &owned);
         let failure = (*core).looping.failure.take();
         result?;
         if let Some(error) = failure {

@@ -22,6 +22,7 @@
 mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
+mod idle;
 pub(crate) mod io;
 pub(crate) mod libuv;
 pub(crate) mod looping;
@@ -152,6 +153,8 @@ pub(crate) struct Core {
     fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
+    /// How many such polls in a row have found nothing, or were left out.
+    pub(crate) vain_polls: u32,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -198,6 +201,7 @@ impl Core {
             litter: Vec::new(),
             fetched: 0,
             polled: false,
+            vain_polls: 0,
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),

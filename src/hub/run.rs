@@ -296,7 +296,8 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
                     if !(*core).stopping {
                         let seconds = crate::sched::seconds_from_nanos(pause(core));
                         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-                        call_method(&hub.getattr("wait")?, Some(seconds))?;
+                        let seconds = pyo3::types::PyFloat::new(py, seconds);
+                        call_method(&hub.getattr("wait")?, &seconds)?;
                     }
                 }
             }
@@ -305,18 +306,14 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 }
 
 /// Calls a method that runs for as long as the hub sleeps.
-pub(super) unsafe fn call_method(method: &Bound<'_, PyAny>, seconds: Option<f64>) -> PyResult<()> {
-    let py = method.py();
+pub(super) unsafe fn call_method(
+    method: &Bound<'_, PyAny>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     // SAFETY: the GIL is held by the callers; the result is owned.
     unsafe {
-        let result = match seconds {
-            Some(seconds) => {
-                let seconds = pyo3::types::PyFloat::new(py, seconds);
-                call::call_one_arg(method.as_ptr(), seconds.as_ptr())
-            }
-            None => call::call_no_args(method.as_ptr()),
-        };
-        Bound::from_owned_ptr_or_err(py, result).map(drop)
+        let result = call::call_one_arg(method.as_ptr(), argument.as_ptr());
+        Bound::from_owned_ptr_or_err(method.py(), result).map(drop)
     }
 }
 
