@@ -154,11 +154,9 @@ pub(crate) struct Core {
     fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
-    /// Polls of green threads that leave have found nothing lately: that is left to the loop,
-    /// which sees as much when it sleeps.
+    /// Polls of green threads that leave have found nothing lately: that is left to the loop's
+    /// sleep, which sees as much.
     pub(crate) quiet: bool,
-    /// When the last turn ended.
-    pub(crate) rested: u64,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -206,7 +204,6 @@ impl Core {
             fetched: 0,
             polled: false,
             quiet: false,
-            rested: 0,
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),
