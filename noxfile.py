@@ -59,6 +59,8 @@ def check_style(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy", "--python-executable", interpreter(session))
+    session.run("python", "tools/stubs.py", "--check")
+    session.run("python", "tools/licences.py", "--check")
     session.run("cargo", "fmt", "--check", external=True)
     cargo(session, "clippy", "--all-targets", "--", "-D", "warnings")
     cargo(

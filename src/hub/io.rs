@@ -8,6 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::{Core, Parked, Ready, Visit, Watcher, park, registry};
+use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
@@ -33,12 +34,6 @@ pub(super) unsafe fn poll_now(core: *mut Core) -> bool {
     }
 }
 
-/// After so many polls in a row that found nothing ([`poll_before_leaving`]) so many are left
-/// out: with few connections the next message is never there yet, and each poll costs as much
-/// as half a turn.
-const VAIN: u32 = 8;
-const SKIPPED: u32 = 24;
-
 /// Polls without waiting, for a green thread that leaves while nobody is ready. True if that
 /// has changed. What the kernel refuses is left to the runner to report.
 ///
@@ -47,10 +42,7 @@ const SKIPPED: u32 = 24;
 pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
-        let vain = (*core).vain_polls;
-        if (VAIN..VAIN + SKIPPED).contains(&vain) {
-            // Whoever runs the turns asks the kernel next.
-            (*core).vain_polls += 1;
+        if (*core).quiet {
             (*core).polled = true;
             return false;
         }
@@ -59,11 +51,7 @@ pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
             return false;
         }
         (*core).polled = (*core).ready.is_empty();
-        (*core).vain_polls = if (*core).polled {
-            vain.min(VAIN - 1) + 1
-        } else {
-            0
-        };
+        (*core).quiet = (*core).polled && (*core).looping.selector.is_some();
         !(*core).polled
     }
 }
@@ -112,7 +100,7 @@ unsafe fn collect(core: *mut Core, mut events: Vec<(Watcher, Readiness)>) {
             let item = match watcher {
                 Watcher::Parked(parked) => {
                     let inbound = match readiness {
-                        Readiness::Ready(_) => Inbound::Value(ffi::Py_NewRef(ffi::Py_None())),
+                        Readiness::Ready(_) => Inbound::Value(none()),
                         Readiness::Gone(_) => gone(),
                     };
                     Ready::Resume(parked, inbound)
@@ -167,7 +155,7 @@ pub(crate) unsafe fn wait_for(
             Ok(Watch::Parked(key)) => key,
             Ok(Watch::AlwaysReady) => {
                 greenlet::decref((*(*core).thread).current);
-                return Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
+                return Inbound::Value(none());
             }
             Err(error) => {
                 greenlet::decref((*(*core).thread).current);
@@ -366,7 +354,7 @@ pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> b
 /// # Safety
 /// `core` is a live hub, of this OS thread or not `polling`; the GIL is held. Runs Python code
 /// if a callback dies.
-pub(crate) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
+pub(super) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
     let mut listened = false;
     // SAFETY: by contract.
     unsafe {

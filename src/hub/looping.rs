@@ -12,8 +12,10 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
+use super::selector::{self, LoopSelector};
 use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
+use crate::greenlet::arguments::none;
 use crate::reactor::now;
 
 /// Nothing is scheduled on the loop.
@@ -25,6 +27,8 @@ pub(crate) struct Looping {
     pub(crate) owned: Option<Py<PyAny>>,
     /// The loop that has our reader.
     pub(crate) attached: Option<Py<PyAny>>,
+    /// Where the attached loop sleeps, if that is ours.
+    pub(super) selector: Option<Py<LoopSelector>>,
     /// The loop, not owned, on which green coroutines make green tasks.
     pub(crate) spread: Option<Py<PyAny>>,
     /// Green code that waits for the owned loop to stand still, to close it.
@@ -42,6 +46,7 @@ impl Default for Looping {
         Self {
             owned: None,
             attached: None,
+            selector: None,
             spread: None,
             releasing: None,
             handle: None,
@@ -70,7 +75,7 @@ pub(crate) unsafe fn attach_to_running(core: *mut Core) -> bool {
     }
 }
 
-pub(super) unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
+unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
     // SAFETY: contract of `request_turn`.
     unsafe {
         (*core)
@@ -141,6 +146,7 @@ pub(super) unsafe fn attach(
         })?;
         (*core).looping.attached = Some(event_loop.clone().unbind());
         (*core).looping.scheduled = NEVER;
+        selector::install(core, event_loop)?;
         if (*core).turn_requested
             || !(*core).ready.is_empty()
             || !(*core).inbox.is_empty()
@@ -166,6 +172,10 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);
+            if let Some(installed) = (*core).looping.selector.take() {
+                selector::uninstall(former, installed.bind(py));
+                (*core).quiet = false;
+            }
             let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
             if !closed.unwrap_or(true) {
                 let _ = former.call_method1("remove_reader", (fd,));
@@ -175,7 +185,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
 }
 
 /// The reader's callback: one turn on the loop's stack, the loop hidden meanwhile.
-pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: called by the loop in the hub's OS thread.
     unsafe {
         if (*core).closed || (*core).in_turn {
@@ -210,7 +220,7 @@ pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()
 }
 
 /// Takes a turn in a callback of the loop, which is hidden meanwhile.
-pub(super) unsafe fn on_loop(
+unsafe fn on_loop(
     py: Python<'_>,
     core: *mut Core,
     turn: impl FnOnce(*mut Core) -> bool,
@@ -221,17 +231,6 @@ pub(super) unsafe fn on_loop(
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);
-        after(py, core, fine)
-    }
-}
-
-/// What follows a turn on the loop, which has raised something unless it was `fine`.
-///
-/// # Safety
-/// As for [`on_loop`]; the caller holds the hub.
-pub(super) unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
-    // SAFETY: by contract.
-    unsafe {
         if !fine {
             let error = PyErr::fetch(py);
             // asyncio lets these two through its callbacks; for others the loop is
@@ -259,7 +258,7 @@ pub(super) unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyRes
 }
 
 /// The timer's callback.
-pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: as for `asyncio_turn`.
     unsafe {
         (*core).looping.handle = None;
@@ -287,6 +286,12 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
         if (*core).closed {
+            return Ok(());
+        }
+        if (*core).looping.selector.is_some() {
+            // Looks at all of it before it sleeps.
+            (*core).turn_requested = false;
+            idle(core, now());
             return Ok(());
         }
         if !(*core).ready.is_empty() || !(*core).inbox.is_empty() {
@@ -332,7 +337,7 @@ pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
     }
 }
 
-pub(super) unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
         let owned = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py));
@@ -374,8 +379,7 @@ pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // Whatever became ready while no loop ran.
         (*core).turn_requested = true;
         (*core).waker.wake();
-        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        let result = super::run::call_method(&hub.getattr("_run_loop")?, &owned);
+        let result = super::run::call_method(&owned.getattr("run_forever")?, None);
         let failure = (*core).looping.failure.take();
         result?;
         if let Some(error) = failure {
@@ -392,8 +396,8 @@ unsafe fn hand_over(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let Some(parked) = (*core).looping.releasing.take() else {
             return Ok(());
         };
-        let none = Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
-        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), none);
+        let done = Inbound::Value(none());
+        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), done);
         parked.release();
         if fine { Ok(()) } else { Err(PyErr::fetch(py)) }
     }
@@ -458,7 +462,7 @@ pub(crate) unsafe fn event_loop(
 }
 
 /// The loop that the hub runs itself, chosen by the Python side of the hub.
-pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
+unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: contract of `run`.
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {

@@ -22,7 +22,6 @@
 mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
-mod idle;
 pub(crate) mod io;
 pub(crate) mod libuv;
 pub(crate) mod looping;
@@ -30,9 +29,11 @@ pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod selector;
 pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod step;
+pub(crate) mod timer;
 pub(crate) mod turn;
 
 use std::ffi::c_int;
@@ -153,8 +154,9 @@ pub(crate) struct Core {
     fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
-    /// How many such polls in a row have found nothing, or were left out.
-    pub(crate) vain_polls: u32,
+    /// Polls of green threads that leave have found nothing lately: that is left to the loop's
+    /// sleep, which sees as much.
+    pub(crate) quiet: bool,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -201,7 +203,7 @@ impl Core {
             litter: Vec::new(),
             fetched: 0,
             polled: false,
-            vain_polls: 0,
+            quiet: false,
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),

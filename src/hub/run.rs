@@ -29,7 +29,7 @@ const IDLE_NANOS: u64 = 60_000_000_000;
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held. Called outside a turn.
-pub(crate) unsafe fn request_turn(core: *mut Core) {
+pub(super) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
         if attach_to_running(core) {
@@ -47,7 +47,9 @@ pub(crate) unsafe fn wake_loop(core: *mut Core) {
     unsafe {
         if !(*core).turn_requested {
             (*core).turn_requested = true;
-            (*core).waker.wake();
+            if (*core).looping.selector.is_none() {
+                (*core).waker.wake();
+            }
         }
     }
 }
@@ -73,7 +75,7 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held.
-pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
+pub(super) unsafe fn on_the_loop(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
         let me = (*(*core).thread).current;
@@ -296,8 +298,7 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
                     if !(*core).stopping {
                         let seconds = crate::sched::seconds_from_nanos(pause(core));
                         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-                        let seconds = pyo3::types::PyFloat::new(py, seconds);
-                        call_method(&hub.getattr("wait")?, &seconds)?;
+                        call_method(&hub.getattr("wait")?, Some(seconds))?;
                     }
                 }
             }
@@ -306,14 +307,18 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 }
 
 /// Calls a method that runs for as long as the hub sleeps.
-pub(super) unsafe fn call_method(
-    method: &Bound<'_, PyAny>,
-    argument: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+pub(super) unsafe fn call_method(method: &Bound<'_, PyAny>, seconds: Option<f64>) -> PyResult<()> {
+    let py = method.py();
     // SAFETY: the GIL is held by the callers; the result is owned.
     unsafe {
-        let result = call::call_one_arg(method.as_ptr(), argument.as_ptr());
-        Bound::from_owned_ptr_or_err(method.py(), result).map(drop)
+        let result = match seconds {
+            Some(seconds) => {
+                let seconds = pyo3::types::PyFloat::new(py, seconds);
+                call::call_one_arg(method.as_ptr(), seconds.as_ptr())
+            }
+            None => call::call_no_args(method.as_ptr()),
+        };
+        Bound::from_owned_ptr_or_err(py, result).map(drop)
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
 ///
 /// # Switches
 /// As [`turn`].
-pub(crate) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
+pub(super) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
     // SAFETY: by contract.
     unsafe {
         become_runner(core);

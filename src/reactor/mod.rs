@@ -55,6 +55,7 @@
 //! [`Gone`]: Readiness::Gone
 
 pub mod clock;
+mod kernel;
 mod poller;
 mod table;
 

@@ -24,7 +24,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from eventlet.hubs import _ending, _idle, _libraries, _loops, _slow
+from eventlet.hubs import _ending, _libraries, _loops, _slow
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
@@ -96,11 +96,6 @@ class Hub(BaseHub):
                 )
             self._green_loop = self._own_loop
         return self._own_loop
-
-    def _run_loop(self, event_loop: asyncio.AbstractEventLoop) -> None:
-        """Run the hub's own loop; where it would sleep, the hub takes its turns."""
-        with _idle.turns(self, event_loop):
-            event_loop.run_forever()
 
     def _release_loop(self) -> None:
         """Close the loop that the hub made; one that the user set is left alone."""

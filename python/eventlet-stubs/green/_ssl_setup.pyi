@@ -1,0 +1,8 @@
+# Written by tools/stubs.py.
+from eventlet_asyncio._overlay.eventlet.green._ssl_setup import (
+    RealSocket as RealSocket,
+    check_wrap as check_wrap,
+    context_for as context_for,
+    is_connected as is_connected,
+    original as original,
+)
