@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::greenlet::class::{method, noargs};
+use crate::greenlet::define::{noargs, onearg};
 use crate::{bridge, greenlet, greenthread, hub, imports, offload, pystate, sync, websocket, wsgi};
 
 /// Adds functions written on the C API to the module, and to its `__all__`.
@@ -158,23 +158,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
             greenthread::class::green_thread_type().cast(),
         )?;
         let mut functions = vec![
-            method(
-                c"getcurrent",
-                noargs(greenlet::class::getcurrent),
-                ffi::METH_NOARGS,
-                c"getcurrent($module, /)\n--\n\nReturn the greenlet that is running.",
+            noargs(c"getcurrent", greenlet::class::getcurrent, c"getcurrent($module, /)\n--\n\nReturn the greenlet that is running.",
             ),
-            method(
-                c"gettrace",
-                noargs(greenlet::class::gettrace),
-                ffi::METH_NOARGS,
-                c"gettrace($module, /)\n--\n\nReturn the tracer of this OS thread, or None.",
+            noargs(c"gettrace", greenlet::trace::gettrace, c"gettrace($module, /)\n--\n\nReturn the tracer of this OS thread, or None.",
             ),
-            method(
-                c"settrace",
-                noargs(greenlet::class::settrace),
-                ffi::METH_O,
-                c"settrace($module, callback, /)\n--\n\nCall callback(event, (origin, target)) at each switch; return the former one.",
+            onearg(c"settrace", greenlet::trace::settrace, c"settrace($module, callback, /)\n--\n\nCall callback(event, (origin, target)) at each switch; return the former one.",
             ),
         ];
         functions.extend(greenthread::spawn::functions());
@@ -194,9 +182,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         }
     }
     module.add_class::<hub::class::Hub>()?;
-    module.add_class::<hub::class::TimerHandle>()?;
+    module.add_class::<hub::timer::TimerHandle>()?;
     module.add_class::<hub::io::Registration>()?;
     module.add_class::<hub::libuv::_UvGuest>()?;
+    module.add_class::<hub::selector::LoopSelector>()?;
     module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
     module.add_function(wrap_pyfunction!(hub::io::_close_elsewhere, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_in_green_code, module)?)?;

@@ -35,6 +35,7 @@ __all__ = [
     "Timeout",
     "TimerHandle",
     "WebSocketReader",
+    "_LoopSelector",
     "_UvGuest",
     "_adopt",
     "_after_fork_in_child",
@@ -90,6 +91,7 @@ __all__ = [
     "spawn_n",
     "trampoline",
     "websocket_frame",
+    "websocket_send",
 ]
 
 # Greenlets
@@ -255,6 +257,11 @@ def _existing_hub() -> Any: ...
 def _in_green_code() -> bool: ...
 def _mark_in_loop(value: bool) -> bool: ...
 def _loop_waits(fd: int | None = None, seconds: float | None = None) -> None: ...
+
+@final
+class _LoopSelector:
+    def select(self, timeout: float | None = None) -> list[tuple[Any, int]]: ...
+    def close(self) -> None: ...
 
 @final
 class _UvGuest:
@@ -529,6 +536,11 @@ class WebSocketReader:
     def missing(self) -> int: ...
     def next(self) -> str | bytes | tuple[int, Any, int] | None: ...
     def read(self, data: bytes) -> str | bytes | tuple[int, Any, int] | None: ...
+    def receive(
+        self, fileno: Callable[[], int], timeout: float | None, /
+    ) -> str | bytes | tuple[int, Any, int] | None: ...
+    @property
+    def receiving(self) -> bool: ...
 
 def websocket_frame(
     opcode: int,
@@ -537,6 +549,13 @@ def websocket_frame(
     compressed: bool = False,
     key: bytes | None = None,
 ) -> bytes: ...
+def websocket_send(
+    fileno: Callable[[], int],
+    timeout: float | None,
+    message: object,
+    key: bytes | None,
+    /,
+) -> bool: ...
 
 # For tests
 

@@ -16,7 +16,8 @@ use pyo3::prelude::*;
 
 use super::cycle;
 use super::names::{NAMES, asyncio};
-use crate::greenlet::class::{method, noargs};
+use crate::greenlet::arguments::none;
+use crate::greenlet::define::{noargs, onearg};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, life, thread};
 use crate::greenthread::{self, Fate, GreenThread, class};
 use crate::hub::{Core, Ready, looping, park};
@@ -31,17 +32,15 @@ static AWAITING: Hooks = Hooks {
     may_wait,
 };
 
-static mut DONE: ffi::PyMethodDef = method(
+static mut DONE: ffi::PyMethodDef = onearg(
     c"_task_done",
-    ffi::PyMethodDefPointer { PyCFunction: done },
-    ffi::METH_O,
+    done,
     c"Take over the outcome of an asyncio future.",
 );
 
-static mut DELIVER: ffi::PyMethodDef = method(
+static mut DELIVER: ffi::PyMethodDef = noargs(
     c"_deliver_outcome",
-    noargs(deliver),
-    ffi::METH_NOARGS,
+    deliver,
     c"Take over the outcome of an asyncio future of another OS thread.",
 );
 
@@ -214,7 +213,7 @@ unsafe extern "C" fn done(op: *mut PyObject, work: *mut PyObject) -> *mut PyObje
         }
         let core: *mut Core = (*home).hub.cast();
         Python::attach(|py| match looping::event(py, core, || take_over(g, work)) {
-            Ok(()) => ffi::Py_NewRef(ffi::Py_None()),
+            Ok(()) => none(),
             Err(error) => {
                 error.restore(py);
                 ptr::null_mut()
@@ -229,7 +228,7 @@ unsafe fn post(g: *mut GreenThread, work: *mut PyObject) -> *mut PyObject {
     unsafe {
         let core: *mut Core = (*(*g).base.thread).hub.cast();
         if core.is_null() || !(*(*g).base.thread).alive {
-            return ffi::Py_NewRef(ffi::Py_None());
+            return none();
         }
         let pair = ffi::PyTuple_Pack(2, g.cast::<PyObject>(), work);
         if pair.is_null() {
@@ -241,7 +240,7 @@ unsafe fn post(g: *mut GreenThread, work: *mut PyObject) -> *mut PyObject {
             return ptr::null_mut();
         }
         park::post(core, Ready::Call(call));
-        ffi::Py_NewRef(ffi::Py_None())
+        none()
     }
 }
 
@@ -252,7 +251,7 @@ unsafe extern "C" fn deliver(pair: *mut PyObject, _: *mut PyObject) -> *mut PyOb
             ffi::PyTuple_GET_ITEM(pair, 0).cast(),
             ffi::PyTuple_GET_ITEM(pair, 1),
         );
-        ffi::Py_NewRef(ffi::Py_None())
+        none()
     }
 }
 

@@ -22,15 +22,15 @@ use pyo3::ffi::PyObject;
 use super::future::{self, GreenFuture, State};
 use super::names::asyncio;
 use super::{awaiting, class};
-use crate::greenlet::class::{method, noargs};
+use crate::greenlet::arguments::none;
+use crate::greenlet::define::noargs;
 use crate::greenlet::{self, Phase, errors, thread};
 use crate::greenthread::{Fate, GreenThread, kill};
 use crate::hub::{Core, Ready, make_ready, park};
 
-static mut DELIVER: ffi::PyMethodDef = method(
+static mut DELIVER: ffi::PyMethodDef = noargs(
     c"_deliver_cancellation",
-    noargs(deliver),
-    ffi::METH_NOARGS,
+    deliver,
     c"Raise GreenletExit in the green thread that is awaited.",
 );
 
@@ -121,7 +121,7 @@ unsafe extern "C" fn deliver(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
     unsafe {
         let g = (*f).green;
         if !(*f).asked || g.is_null() {
-            return ffi::Py_NewRef(ffi::Py_None());
+            return none();
         }
         // One exception answers everybody who has asked so far.
         for awaiter in &(*g).awaiters {
@@ -139,7 +139,7 @@ unsafe extern "C" fn deliver(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
             }
         } else {
             awaiting::request_cancel(g);
-            ffi::Py_NewRef(ffi::Py_None())
+            none()
         };
         greenlet::decref(g.cast());
         result

@@ -1,6 +1,6 @@
 //! The Python class of the futures that tasks get for green threads.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
@@ -12,8 +12,11 @@ use super::future::{
     schedule, send,
 };
 use super::names::asyncio;
-use crate::greenlet::class::{FAST, fast, method, noargs, property, slot};
-use crate::greenlet::{replace, thread};
+use crate::greenlet::arguments::{arguments, boolean, given, named, none, or_none};
+use crate::greenlet::define::{
+    Definition, create, define, fast, free, noargs, onearg, property, slot,
+};
+use crate::greenlet::{gc, replace, thread};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
 
@@ -40,79 +43,44 @@ pub(super) unsafe fn check(op: *mut PyObject) -> bool {
 /// # Safety
 /// Called once with the GIL held.
 pub(super) unsafe fn init() -> Result<(), ()> {
-    let methods = Box::leak(Box::new([
-        method(c"add_done_callback", fast(add_done_callback), FAST, c"add_done_callback($self, fn, /, *, context=None)\n--\n\nHave the loop call fn(self) once the green thread has ended."),
-        method(c"remove_done_callback", ffi::PyMethodDefPointer { PyCFunction: remove_done_callback }, ffi::METH_O, c"remove_done_callback($self, fn, /)\n--\n\nForget a callback; return how often it was found."),
-        method(c"result", noargs(result), ffi::METH_NOARGS, c"result($self, /)\n--\n\nReturn the green thread's value, or raise its exception."),
-        method(c"exception", noargs(exception), ffi::METH_NOARGS, c"exception($self, /)\n--\n\nReturn the green thread's exception, or None."),
-        method(c"done", noargs(done), ffi::METH_NOARGS, c"done($self, /)\n--\n\nTell whether the green thread has ended."),
-        method(c"cancelled", noargs(cancelled), ffi::METH_NOARGS, c"cancelled($self, /)\n--\n\nTell whether result() raises CancelledError."),
-        method(c"cancel", fast(cancel_method), FAST, c"cancel($self, /, msg=None)\n--\n\nAsk for the green thread to be killed; False if it has ended.\n\nThe future stays pending until the green thread has cleaned up."),
-        method(c"get_loop", noargs(get_loop), ffi::METH_NOARGS, c"get_loop($self, /)\n--\n\nReturn the event loop that runs the callbacks."),
-        method(c"_make_cancelled_error", noargs(make_cancelled_error), ffi::METH_NOARGS, c"Return the CancelledError that result() raises."),
-        ffi::PyMethodDef::zeroed(),
-    ]));
-    let properties = Box::leak(Box::new([
-        property(
-            c"_asyncio_future_blocking",
-            get_blocking,
-            Some(set_blocking),
-            c"asyncio's sign that the future was awaited.",
-        ),
-        property(
-            c"_loop",
-            get_loop_property,
-            None,
-            c"The event loop that runs the callbacks.",
-        ),
-        property(
-            c"_state",
-            get_state,
-            None,
-            c"PENDING, FINISHED or CANCELLED.",
-        ),
-        ffi::PyGetSetDef::default(),
-    ]));
-    let members = Box::leak(Box::new([
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: std::mem::offset_of!(GreenFuture, weakrefs) as ffi::Py_ssize_t,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ]));
-    let slots = Box::leak(Box::new([
-        slot(
-            ffi::Py_tp_doc,
-            c"The outcome of a green thread, for asyncio.".as_ptr() as *mut c_void,
-        ),
-        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, clear as *mut c_void),
-        slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
-        slot(ffi::Py_tp_iternext, next as *mut c_void),
-        slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
-        slot(ffi::Py_am_send, send as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_getset, properties.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
-    ]));
-    let mut spec = ffi::PyType_Spec {
-        name: c"eventlet_asyncio._core.GreenFuture".as_ptr(),
-        basicsize: std::mem::size_of::<GreenFuture>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
-        slots: slots.as_mut_ptr(),
+    let class = Definition {
+        sealed: true,
+        weakrefs: Some(std::mem::offset_of!(GreenFuture, weakrefs)),
+        slots: vec![
+            slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+            slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+            slot(ffi::Py_tp_clear, clear as *mut c_void),
+            slot(ffi::Py_tp_repr, repr as *mut c_void),
+            slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
+            slot(ffi::Py_tp_iternext, next as *mut c_void),
+            slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
+            slot(ffi::Py_am_send, send as *mut c_void),
+        ],
+        methods: vec![
+            fast(c"add_done_callback", add_done_callback, c"add_done_callback($self, fn, /, *, context=None)\n--\n\nHave the loop call fn(self) once the green thread has ended."),
+            onearg(c"remove_done_callback", remove_done_callback, c"remove_done_callback($self, fn, /)\n--\n\nForget a callback; return how often it was found."),
+            noargs(c"result", result, c"result($self, /)\n--\n\nReturn the green thread's value, or raise its exception."),
+            noargs(c"exception", exception, c"exception($self, /)\n--\n\nReturn the green thread's exception, or None."),
+            noargs(c"done", done, c"done($self, /)\n--\n\nTell whether the green thread has ended."),
+            noargs(c"cancelled", cancelled, c"cancelled($self, /)\n--\n\nTell whether result() raises CancelledError."),
+            fast(c"cancel", cancel_method, c"cancel($self, /, msg=None)\n--\n\nAsk for the green thread to be killed; False if it has ended.\n\nThe future stays pending until the green thread has cleaned up."),
+            noargs(c"get_loop", get_loop, c"get_loop($self, /)\n--\n\nReturn the event loop that runs the callbacks."),
+            noargs(c"_make_cancelled_error", make_cancelled_error, c"Return the CancelledError that result() raises."),
+        ],
+        properties: vec![
+            property(c"_asyncio_future_blocking", get_blocking, Some(set_blocking), c"asyncio's sign that the future was awaited."),
+            property(c"_loop", get_loop_property, None, c"The event loop that runs the callbacks."),
+            property(c"_state", get_state, None, c"PENDING, FINISHED or CANCELLED."),
+        ],
+        ..define(
+            c"eventlet_asyncio._core.GreenFuture",
+            c"The outcome of a green thread, for asyncio.",
+            std::mem::size_of::<GreenFuture>(),
+        )
     };
-    // SAFETY: the GIL is held; the spec and its tables are complete and never freed.
+    // SAFETY: by contract; tables and size fit.
     unsafe {
-        TYPE = ffi::PyType_FromSpec(&raw mut spec).cast();
+        TYPE = create(class);
         if TYPE.is_null() { Err(()) } else { Ok(()) }
     }
 }
@@ -126,11 +94,7 @@ unsafe extern "C" fn add_done_callback(
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by CPython with the GIL held; arguments as for a fast method.
     unsafe {
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names)
-        };
+        let named = named(names);
         let is_context =
             |name| ffi::PyUnicode_CompareWithASCIIString(name, c"context".as_ptr()) == 0;
         if count != 1 || named > 1 || named == 1 && !is_context(ffi::PyTuple_GET_ITEM(names, 0)) {
@@ -166,7 +130,7 @@ unsafe extern "C" fn add_done_callback(
         } else {
             schedule(f, callback);
         }
-        ffi::Py_NewRef(ffi::Py_None())
+        none()
     }
 }
 
@@ -222,7 +186,7 @@ unsafe extern "C" fn exception(op: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         match (*f).state {
-            State::Value => ffi::Py_NewRef(ffi::Py_None()),
+            State::Value => none(),
             State::Error => ffi::Py_NewRef((*f).outcome),
             State::Pending | State::Cancelled => {
                 raise(f);
@@ -247,12 +211,12 @@ unsafe extern "C" fn make_cancelled_error(op: *mut PyObject, _: *mut PyObject) -
 
 unsafe extern "C" fn done(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe { ffi::PyBool_FromLong(((*op.cast::<GreenFuture>()).state != State::Pending).into()) }
+    unsafe { boolean((*op.cast::<GreenFuture>()).state != State::Pending) }
 }
 
 unsafe extern "C" fn cancelled(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe { ffi::PyBool_FromLong(((*op.cast::<GreenFuture>()).state == State::Cancelled).into()) }
+    unsafe { boolean((*op.cast::<GreenFuture>()).state == State::Cancelled) }
 }
 
 unsafe extern "C" fn cancel_method(
@@ -264,35 +228,20 @@ unsafe extern "C" fn cancel_method(
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by CPython with the GIL held; arguments as for a fast method.
     unsafe {
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names)
-        };
-        let is_msg = |name| ffi::PyUnicode_CompareWithASCIIString(name, c"msg".as_ptr()) == 0;
-        if count + named > 1 || named == 1 && !is_msg(ffi::PyTuple_GET_ITEM(names, 0)) {
-            ffi::PyErr_SetString(
-                ffi::PyExc_TypeError,
-                c"cancel() takes one argument, msg".as_ptr(),
-            );
+        let Some([msg]) = arguments(c"cancel", [c"msg"], 0, args, count, names) else {
             return ptr::null_mut();
-        }
-        if (*f).state != State::Pending {
-            return ffi::Py_NewRef(ffi::Py_False());
-        }
-        let given = if count + named == 1 {
-            *args
-        } else {
-            ffi::Py_None()
         };
-        let message = if given == ffi::Py_None() {
-            ptr::null_mut()
+        if (*f).state != State::Pending {
+            return boolean(false);
+        }
+        let message = if given(msg) {
+            ffi::Py_NewRef(msg)
         } else {
-            ffi::Py_NewRef(given)
+            ptr::null_mut()
         };
         replace(&raw mut (*f).message, message);
         if cancel::request(f) {
-            ffi::Py_NewRef(ffi::Py_True())
+            boolean(true)
         } else {
             ptr::null_mut()
         }
@@ -313,19 +262,12 @@ unsafe extern "C" fn get_loop(op: *mut PyObject, _: *mut PyObject) -> *mut PyObj
 
 unsafe extern "C" fn get_loop_property(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        let event_loop = (*op.cast::<GreenFuture>()).event_loop;
-        ffi::Py_NewRef(if event_loop.is_null() {
-            ffi::Py_None()
-        } else {
-            event_loop
-        })
-    }
+    unsafe { or_none((*op.cast::<GreenFuture>()).event_loop) }
 }
 
 unsafe extern "C" fn get_blocking(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe { ffi::PyBool_FromLong((*op.cast::<GreenFuture>()).blocking.into()) }
+    unsafe { boolean((*op.cast::<GreenFuture>()).blocking) }
 }
 
 unsafe extern "C" fn set_blocking(
@@ -387,16 +329,8 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
             (*f).message,
         ];
         let callbacks = (*f).callbacks.iter().flat_map(|c| [c.function, c.context]);
-        for object in owned.into_iter().chain(callbacks) {
-            if !object.is_null() {
-                let stop = visit(object, arg);
-                if stop != 0 {
-                    return stop;
-                }
-            }
-        }
+        gc::visit_all(owned.into_iter().chain(callbacks), visit, arg)
     }
-    0
 }
 
 unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
@@ -420,16 +354,11 @@ unsafe extern "C" fn dealloc(op: *mut PyObject) {
     let f = op.cast::<GreenFuture>();
     // SAFETY: called by CPython when the last reference is gone.
     unsafe {
-        ffi::PyObject_GC_UnTrack(op.cast());
-        if !(*f).weakrefs.is_null() {
-            ffi::PyObject_ClearWeakRefs(op);
-        }
+        gc::dying(op, (*f).weakrefs);
         clear(op);
         replace(&raw mut (*f).event_loop, ptr::null_mut());
         ptr::drop_in_place(&raw mut (*f).callbacks);
         thread::release((*f).home);
-        let kind = ffi::Py_TYPE(op);
-        ffi::PyObject_GC_Del(op.cast());
-        ffi::Py_DECREF(kind.cast());
+        free(op);
     }
 }

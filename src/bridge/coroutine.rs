@@ -23,6 +23,7 @@ use pyo3::ffi::{PyObject, PySendResult};
 use super::names::NAMES;
 use super::stepper::{self, Job};
 use super::waking;
+use crate::greenlet::arguments::none;
 use crate::greenlet::switch::visit;
 use crate::greenlet::{self, Greenlet, Inbound, errors, thread};
 use crate::greenthread::GreenThread;
@@ -299,7 +300,7 @@ unsafe fn park(
         inbound.discard();
         if left.passing {
             (*w).woken = true;
-            *out = ffi::Py_NewRef(ffi::Py_None());
+            *out = none();
             return PySendResult::PYGEN_NEXT;
         }
         let blocker = make_blocker();

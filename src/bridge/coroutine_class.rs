@@ -2,16 +2,21 @@
 //!
 //! Whatever is not answered here is asked of the coroutine inside.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::ffi::{PyObject, PySendResult};
 
 use super::coroutine::{self, Coroutine, State};
+use super::future::as_method;
 use super::names::{NAMES, asyncio};
-use crate::greenlet::class::{FAST, fast, make_exception, method, noargs, property, slot};
-use crate::greenlet::{self, Inbound, errors, replace, thread};
+use crate::greenlet::arguments::{boolean, none, or_none, up_to_three};
+use crate::greenlet::define::{
+    Definition, create, define, fast, free, noargs, onearg, property, slot,
+};
+use crate::greenlet::errors::make_exception;
+use crate::greenlet::{self, Inbound, errors, gc, replace, thread};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
 
@@ -83,76 +88,40 @@ pub(super) unsafe fn can_wrap(op: *mut PyObject) -> c_int {
 /// # Safety
 /// Called once with the GIL held.
 pub(super) unsafe fn init() -> Result<(), ()> {
-    let methods = Box::leak(Box::new([
-        method(c"send", ffi::PyMethodDefPointer { PyCFunction: send }, ffi::METH_O, c"send($self, value, /)\n--\n\nTake one step: return what is awaited, or raise StopIteration with the result."),
-        method(c"throw", fast(throw), FAST, c"throw($self, typ, val=None, tb=None, /)\n--\n\nRaise an exception where the coroutine waits, and take one step."),
-        method(c"close", noargs(close), ffi::METH_NOARGS, c"close($self, /)\n--\n\nRaise GeneratorExit where the coroutine waits."),
-        ffi::PyMethodDef::zeroed(),
-    ]));
-    let properties = Box::leak(Box::new([
-        property(
-            c"cr_await",
-            get_await,
-            None,
-            c"What is awaited: in a green call, a future of the event loop.",
-        ),
-        property(
-            c"cr_running",
-            get_running,
-            None,
-            c"Whether a step is in progress.",
-        ),
-        property(
-            c"__wrapped__",
-            get_inner,
-            None,
-            c"The coroutine that is stepped.",
-        ),
-        ffi::PyGetSetDef::default(),
-    ]));
-    let members = Box::leak(Box::new([
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: std::mem::offset_of!(Coroutine, weakrefs) as ffi::Py_ssize_t,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ]));
-    let slots = Box::leak(Box::new([
-        slot(
-            ffi::Py_tp_doc,
-            c"A coroutine in which blocking green calls suspend its task alone.".as_ptr()
-                as *mut c_void,
-        ),
-        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_finalize, finalize as *mut c_void),
-        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, clear as *mut c_void),
-        slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_getattro, get_attribute as *mut c_void),
-        slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
-        slot(ffi::Py_tp_iternext, next as *mut c_void),
-        slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
-        slot(ffi::Py_am_send, am_send as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_getset, properties.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
-    ]));
-    let mut spec = ffi::PyType_Spec {
-        name: c"eventlet_asyncio._core.GreenCoroutine".as_ptr(),
-        basicsize: std::mem::size_of::<Coroutine>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT
-            | ffi::Py_TPFLAGS_HAVE_GC
-            | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
-        slots: slots.as_mut_ptr(),
+    let class = Definition {
+        sealed: true,
+        weakrefs: Some(std::mem::offset_of!(Coroutine, weakrefs)),
+        slots: vec![
+            slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+            slot(ffi::Py_tp_finalize, finalize as *mut c_void),
+            slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+            slot(ffi::Py_tp_clear, clear as *mut c_void),
+            slot(ffi::Py_tp_repr, repr as *mut c_void),
+            slot(ffi::Py_tp_getattro, get_attribute as *mut c_void),
+            slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
+            slot(ffi::Py_tp_iternext, next as *mut c_void),
+            slot(ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void),
+            slot(ffi::Py_am_send, am_send as *mut c_void),
+        ],
+        methods: vec![
+            onearg(c"send", send, c"send($self, value, /)\n--\n\nTake one step: return what is awaited, or raise StopIteration with the result."),
+            fast(c"throw", throw, c"throw($self, typ, val=None, tb=None, /)\n--\n\nRaise an exception where the coroutine waits, and take one step."),
+            noargs(c"close", close, c"close($self, /)\n--\n\nRaise GeneratorExit where the coroutine waits."),
+        ],
+        properties: vec![
+            property(c"cr_await", get_await, None, c"What is awaited: in a green call, a future of the event loop."),
+            property(c"cr_running", get_running, None, c"Whether a step is in progress."),
+            property(c"__wrapped__", get_inner, None, c"The coroutine that is stepped."),
+        ],
+        ..define(
+            c"eventlet_asyncio._core.GreenCoroutine",
+            c"A coroutine in which blocking green calls suspend its task alone.",
+            std::mem::size_of::<Coroutine>(),
+        )
     };
-    // SAFETY: the GIL is held; the spec and its tables are complete and never freed.
+    // SAFETY: by contract; tables and size fit.
     unsafe {
-        TYPE = ffi::PyType_FromSpec(&raw mut spec).cast();
+        TYPE = create(class);
         if TYPE.is_null() { Err(()) } else { Ok(()) }
     }
 }
@@ -164,26 +133,6 @@ unsafe extern "C" fn am_send(
 ) -> PySendResult {
     // SAFETY: called by CPython with the GIL held; `out` is valid for a write.
     unsafe { coroutine::advance(op.cast(), value, ptr::null_mut(), out) }
-}
-
-/// The result of a step in the form of a method: a value, or NULL with an exception set.
-unsafe fn as_method(status: PySendResult, out: *mut PyObject) -> *mut PyObject {
-    // SAFETY: `out` is owned, or NULL with an exception set.
-    unsafe {
-        match status {
-            PySendResult::PYGEN_NEXT => out,
-            PySendResult::PYGEN_ERROR => ptr::null_mut(),
-            PySendResult::PYGEN_RETURN => {
-                // Made by hand: a tuple or an exception as value would be unpacked.
-                let stop = ffi::PyObject_CallOneArg(ffi::PyExc_StopIteration, out);
-                ffi::Py_DECREF(out);
-                if !stop.is_null() {
-                    errors::raise(stop);
-                }
-                ptr::null_mut()
-            }
-        }
-    }
 }
 
 unsafe extern "C" fn send(op: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
@@ -216,14 +165,7 @@ unsafe extern "C" fn throw(
             );
             return ptr::null_mut();
         }
-        let arg = |i: isize| {
-            if i < count {
-                *args.offset(i)
-            } else {
-                ptr::null_mut()
-            }
-        };
-        let error = make_exception(arg(0), arg(1), arg(2));
+        let error = make_exception(up_to_three(args, count));
         if error.is_null() {
             return ptr::null_mut();
         }
@@ -236,7 +178,7 @@ unsafe extern "C" fn close(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         if coroutine::close(op.cast()) {
-            ffi::Py_NewRef(ffi::Py_None())
+            none()
         } else {
             ptr::null_mut()
         }
@@ -250,11 +192,7 @@ unsafe extern "C" fn get_await(op: *mut PyObject, _: *mut c_void) -> *mut PyObje
         if (*w).state != State::Parked {
             return ffi::PyObject_GetAttr((*w).inner, NAMES.cr_await);
         }
-        ffi::Py_NewRef(if (*w).blocker.is_null() {
-            ffi::Py_None()
-        } else {
-            (*w).blocker
-        })
+        or_none((*w).blocker)
     }
 }
 
@@ -262,7 +200,7 @@ unsafe extern "C" fn get_running(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         let running = (*op.cast::<Coroutine>()).state == State::Running;
-        ffi::PyBool_FromLong(running.into())
+        boolean(running)
     }
 }
 
@@ -310,16 +248,12 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
             (*w).task,
             sent,
         ];
-        for object in owned.into_iter().chain((*w).thrown.iter().copied()) {
-            if !object.is_null() {
-                let stop = visit(object, arg);
-                if stop != 0 {
-                    return stop;
-                }
-            }
-        }
+        gc::visit_all(
+            owned.into_iter().chain((*w).thrown.iter().copied()),
+            visit,
+            arg,
+        )
     }
-    0
 }
 
 /// A task that was dropped in the middle of a green call: its coroutine is closed.
@@ -360,7 +294,7 @@ unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
             ffi::Py_DECREF(late);
         }
         // Attributes are still looked up there.
-        replace(&raw mut (*w).inner, ffi::Py_NewRef(ffi::Py_None()));
+        replace(&raw mut (*w).inner, none());
         let parked = std::mem::replace(&mut (*w).parked, ptr::null_mut());
         if !parked.is_null() {
             (*parked).stepping = false;
@@ -384,15 +318,10 @@ unsafe extern "C" fn dealloc(op: *mut PyObject) {
         if ffi::PyObject_CallFinalizerFromDealloc(op) < 0 {
             return;
         }
-        ffi::PyObject_GC_UnTrack(op.cast());
-        if !(*w).weakrefs.is_null() {
-            ffi::PyObject_ClearWeakRefs(op);
-        }
+        gc::dying(op, (*w).weakrefs);
         clear(op);
         replace(&raw mut (*w).inner, ptr::null_mut());
         ptr::drop_in_place(&raw mut (*w).thrown);
-        let kind = ffi::Py_TYPE(op);
-        ffi::PyObject_GC_Del(op.cast());
-        ffi::Py_DECREF(kind.cast());
+        free(op);
     }
 }

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 
 use super::names::{NAMES, asyncio};
 use super::{cancel, class, cycle};
-use crate::greenlet::class::method;
+use crate::greenlet::define::onearg;
 use crate::greenlet::{self, Thread, errors, thread};
 use crate::greenthread::{self, Awaiter, Fate, GreenThread};
 use crate::hub::{looping, registry};
@@ -67,11 +67,7 @@ pub(super) unsafe fn green_of(op: *mut PyObject) -> *mut GreenThread {
 
 /// Module functions of this file.
 pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
-    vec![method(
-        c"greenlet_to_future",
-        ffi::PyMethodDefPointer { PyCFunction: greenlet_to_future },
-        ffi::METH_O,
-        c"greenlet_to_future($module, green_thread, /)\n--\n\nReturn a future with the outcome of a green thread.\n\nIt belongs to the running event loop, in green code to the hub's. Cancelling it kills the\ngreen thread. Not a switch point.",
+    vec![onearg(c"greenlet_to_future", greenlet_to_future, c"greenlet_to_future($module, green_thread, /)\n--\n\nReturn a future with the outcome of a green thread.\n\nIt belongs to the running event loop, in green code to the hub's. Cancelling it kills the\ngreen thread. Not a switch point.",
     )]
 }
 
@@ -372,11 +368,11 @@ pub(super) unsafe extern "C" fn send(
     }
 }
 
-pub(super) unsafe extern "C" fn next(op: *mut PyObject) -> *mut PyObject {
-    let mut out = ptr::null_mut();
-    // SAFETY: called by CPython with the GIL held.
+/// The result of a step as a method returns it: a value, or NULL with an exception set.
+pub(super) unsafe fn as_method(status: PySendResult, out: *mut PyObject) -> *mut PyObject {
+    // SAFETY: `out` is owned, or NULL with an exception set.
     unsafe {
-        match send(op, ptr::null_mut(), &raw mut out) {
+        match status {
             PySendResult::PYGEN_NEXT => out,
             PySendResult::PYGEN_ERROR => ptr::null_mut(),
             PySendResult::PYGEN_RETURN => {
@@ -389,5 +385,14 @@ pub(super) unsafe extern "C" fn next(op: *mut PyObject) -> *mut PyObject {
                 ptr::null_mut()
             }
         }
+    }
+}
+
+pub(super) unsafe extern "C" fn next(op: *mut PyObject) -> *mut PyObject {
+    let mut out = ptr::null_mut();
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let status = send(op, ptr::null_mut(), &raw mut out);
+        as_method(status, out)
     }
 }

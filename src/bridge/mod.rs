@@ -6,7 +6,6 @@
 //!   cleaning up to do before its awaiter may go on.
 //! - `spawn_for_awaitable` makes a green thread without a stack ([`awaiting`]): the work is
 //!   done by an asyncio task, and its outcome becomes the green thread's.
-//!
 //! - Coroutines of our tasks may make blocking green calls: [`coroutine`] steps them on stacks
 //!   of their own, which [`stepper`] lends; [`face`] is whom their code takes itself for, and
 //!   [`tasks`] sees to it that tasks are made of them.
@@ -31,7 +30,7 @@ mod waking;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::greenlet::class::slot;
+use crate::greenlet::define::slot;
 
 /// Slots that this layer adds to GreenThread.
 pub(crate) fn slots() -> Vec<ffi::PyType_Slot> {

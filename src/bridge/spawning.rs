@@ -11,18 +11,14 @@ use super::awaiting;
 use super::coroutine::{Coroutine, State};
 use super::names::{NAMES, asyncio};
 use super::{coroutine_class, face, tasks};
-use crate::greenlet::class::method;
+use crate::greenlet::define::onearg;
 use crate::greenlet::{self, thread};
 use crate::greenthread::GreenThread;
 use crate::hub::{Core, looping, registry};
 
 /// Module functions of this file.
 pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
-    vec![method(
-        c"spawn_for_awaitable",
-        ffi::PyMethodDefPointer { PyCFunction: spawn_for_awaitable },
-        ffi::METH_O,
-        c"spawn_for_awaitable($module, awaitable, /)\n--\n\nRun a coroutine, or wait for a future, in asyncio; return a GreenThread for it.\n\nIts wait() gives the outcome, its kill() cancels the task. A coroutine sees the context\nvariables of the caller. Not a switch point.\n\nRaises:\n    TypeError: For what cannot be awaited.\n    RuntimeError: On a hub without asyncio.",
+    vec![onearg(c"spawn_for_awaitable", spawn_for_awaitable, c"spawn_for_awaitable($module, awaitable, /)\n--\n\nRun a coroutine, or wait for a future, in asyncio; return a GreenThread for it.\n\nIts wait() gives the outcome, its kill() cancels the task. A coroutine sees the context\nvariables of the caller. Not a switch point.\n\nRaises:\n    TypeError: For what cannot be awaited.\n    RuntimeError: On a hub without asyncio.",
     )]
 }
 

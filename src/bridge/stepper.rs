@@ -10,6 +10,7 @@ use pyo3::ffi;
 use pyo3::ffi::{PyObject, PySendResult};
 
 use super::names::NAMES;
+use crate::greenlet::arguments::none;
 use crate::greenlet::{
     self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, call, class, errors, life,
     switch_to,
@@ -117,12 +118,12 @@ unsafe fn serve(g: *mut Greenlet, inbound: Inbound) -> Outcome {
             let job: *mut Job = (*thread).step.cast();
             if matches!(inbound, Inbound::Error(_)) || job.is_null() {
                 inbound.discard();
-                return Outcome::Value(ffi::Py_NewRef(ffi::Py_None()));
+                return Outcome::Value(none());
             }
             inbound.discard();
             let home = perform(thread, g, job);
             if home.is_null() {
-                return Outcome::Value(ffi::Py_NewRef(ffi::Py_None()));
+                return Outcome::Value(none());
             }
             inbound = switch_to(thread, home);
         }
@@ -151,7 +152,7 @@ unsafe fn perform(thread: *mut Thread, g: *mut Greenlet, job: *mut Job) -> *mut 
             if result.is_null() {
                 // A coroutine not of CPython's own may return without an exception.
                 status = PySendResult::PYGEN_RETURN;
-                result = ffi::Py_NewRef(ffi::Py_None());
+                result = none();
             }
         }
         ffi::Py_DECREF(inner);
@@ -211,7 +212,7 @@ unsafe fn next(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: contract of the hook.
     unsafe {
         if (*g).dying {
-            let none = Outcome::Value(ffi::Py_NewRef(ffi::Py_None()));
+            let none = Outcome::Value(none());
             return life::hand_to_parent(g, none);
         }
         greenthread::after(g, ptr::null_mut())

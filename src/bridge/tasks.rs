@@ -13,29 +13,18 @@ use pyo3::prelude::*;
 
 use super::coroutine_class;
 use super::names::NAMES;
-use crate::greenlet::class::{FAST, fast, method};
+use crate::greenlet::arguments::{named, none};
+use crate::greenlet::define::{fast, onearg};
 use crate::greenlet::thread;
 use crate::hub::{Core, registry, step};
 
-static mut ALWAYS: ffi::PyMethodDef = method(
-    c"create_task",
-    fast(create_always),
-    FAST,
-    c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block.",
+static mut ALWAYS: ffi::PyMethodDef = fast(c"create_task", create_always, c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block.",
 );
 
-static mut INSIDE: ffi::PyMethodDef = method(
-    c"create_task",
-    fast(create_inside),
-    FAST,
-    c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block if they may in the caller.",
+static mut INSIDE: ffi::PyMethodDef = fast(c"create_task", create_inside, c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block if they may in the caller.",
 );
 
-static mut CURRENT: ffi::PyMethodDef = method(
-    c"current_task",
-    fast(current_task),
-    FAST,
-    c"current_task($self, /, loop=None)\n--\n\nReturn the running task, or None: in callbacks, and in green code.",
+static mut CURRENT: ffi::PyMethodDef = fast(c"current_task", current_task, c"current_task($self, /, loop=None)\n--\n\nReturn the running task, or None: in callbacks, and in green code.",
 );
 
 /// Most arguments that `create_task` is given.
@@ -43,16 +32,8 @@ const MOST: usize = 12;
 
 /// Module functions of this file.
 pub(super) fn functions() -> Vec<ffi::PyMethodDef> {
-    vec![method(
-        c"_green_tasks",
-        ffi::PyMethodDefPointer { PyCFunction: green_tasks },
-        ffi::METH_O,
-        c"_green_tasks($module, create_task, /)\n--\n\nReturn a create_task() whose coroutines may make blocking green calls.",
-    ), method(
-        c"_current_task_beside",
-        ffi::PyMethodDefPointer { PyCFunction: current_task_beside },
-        ffi::METH_O,
-        c"_current_task_beside($module, current_task, /)\n--\n\nReturn a current_task() that gives None in green code.",
+    vec![onearg(c"_green_tasks", green_tasks, c"_green_tasks($module, create_task, /)\n--\n\nReturn a create_task() whose coroutines may make blocking green calls.",
+    ), onearg(c"_current_task_beside", current_task_beside, c"_current_task_beside($module, current_task, /)\n--\n\nReturn a current_task() that gives None in green code.",
     )]
 }
 
@@ -81,7 +62,7 @@ unsafe extern "C" fn current_task(
         if count == 0 && names.is_null() && !registry::existing().is_null() {
             let running = crate::imports::visible_loop();
             if running.is_null() {
-                return ffi::Py_NewRef(ffi::Py_None());
+                return none();
             }
             ffi::Py_DECREF(running);
         }
@@ -149,11 +130,7 @@ unsafe fn create(
 ) -> *mut PyObject {
     // SAFETY: contract of `create_always`.
     unsafe {
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names)
-        };
+        let named = named(names);
         let total = (count + named) as usize;
         let Some(place) = place_of_coroutine(count, named, names).filter(|_| total <= MOST) else {
             return ffi::PyObject_Vectorcall(own, args, count as usize, names);

@@ -86,7 +86,7 @@ pub(crate) unsafe fn call_one_arg(callable: *mut PyObject, arg: *mut PyObject) -
     result
 }
 
-/// `object.name(arg)`.
+/// `object.name(arg)`, or `object.name()` if `arg` is NULL.
 ///
 /// # Safety
 /// As for [`call`]; `name` is a string, all are borrowed.

@@ -1,23 +1,23 @@
 //! The Python class `greenlet.greenlet` and the functions beside it.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use super::arguments::{collect, named, up_to_three};
+use super::define::{Definition, create, define, fast, property, slot};
+use super::errors::make_exception;
+pub(crate) use super::properties::set_parent;
+use super::properties::{
+    get_context, get_dead, get_frame, get_parent, get_run, get_stack_saved, is_active, is_dead,
+    set_context, set_run,
+};
 use super::switch::{self, Inbound};
 use super::thread::{self, Thread};
-use super::{Greenlet, Kind, Phase, errors, gc, incref};
+use super::{Greenlet, Kind, Phase, gc, incref};
 use crate::pystate::{self, Bounds, StackState};
-
-use super::properties::{
-    get_context, get_dead, get_dict, get_frame, get_parent, get_run, get_stack_saved, is_dead,
-    set_context, set_dict, set_run,
-};
-pub(crate) use super::properties::{is_active, set_parent};
-use super::table::{END_METHOD, END_PROPERTY, end_member, offset_member};
-pub(crate) use super::table::{FAST, Fast, fast, method, noargs, one_argument, property, slot};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
 
@@ -39,104 +39,49 @@ pub(crate) unsafe fn check(op: *mut PyObject) -> bool {
     unsafe { ffi::PyObject_TypeCheck(op, TYPE) != 0 }
 }
 
-/// Creates the class. The tables live as long as the process, as CPython expects.
+/// Creates the class.
 ///
 /// # Safety
 /// Called once with the GIL held, after `errors::init`.
 pub(crate) unsafe fn init() -> Result<(), ()> {
-    let methods = Box::leak(Box::new([
-        method(c"switch", fast(switch_method), FAST, c"switch($self, /, *args, **kwargs)\n--\n\nSwitch execution to this greenlet and return what is later sent back.\n\nA switch point. If the greenlet was not started yet, its run() is called with the\narguments; otherwise its own pending switch() returns them."),
-        method(c"throw", fast(throw_method), FAST, c"throw($self, typ=GreenletExit, val=None, tb=None, /)\n--\n\nSwitch to this greenlet and raise an exception in it.\n\nA switch point."),
-        method(c"__reduce_ex__", fast(refuse_copy), FAST, c"Refuse: a stack cannot be copied."),
-        method(c"__reduce__", fast(refuse_copy), FAST, c"Refuse: a stack cannot be copied."),
-        END_METHOD,
-    ]));
-    let properties = Box::leak(Box::new([
-        property(
-            c"__dict__",
-            get_dict,
-            Some(set_dict),
-            c"Attributes of the instance.",
-        ),
-        property(
-            c"dead",
-            get_dead,
-            None,
-            c"True once the greenlet has ended.",
-        ),
-        property(
-            c"gr_frame",
-            get_frame,
-            None,
-            c"Topmost frame while suspended, else None.",
-        ),
-        property(
-            c"gr_context",
-            get_context,
-            Some(set_context),
-            c"The contextvars.Context it runs in, or None.",
-        ),
-        property(
-            c"parent",
-            get_parent,
-            Some(set_parent),
-            c"Where its result goes; None for a main greenlet.",
-        ),
-        property(
-            c"run",
-            get_run,
-            Some(set_run),
-            c"What the first switch will call; gone once started.",
-        ),
-        property(
-            c"_stack_saved",
-            get_stack_saved,
-            None,
-            c"Bytes on the C stack while suspended, else 0.",
-        ),
-        END_PROPERTY,
-    ]));
-    let members = Box::leak(Box::new([
-        offset_member(c"__dictoffset__", std::mem::offset_of!(Greenlet, dict)),
-        offset_member(
-            c"__weaklistoffset__",
-            std::mem::offset_of!(Greenlet, weakrefs),
-        ),
-        end_member(),
-    ]));
-    let slots = Box::leak(Box::new([
-        slot(ffi::Py_tp_doc, c"greenlet(run=None, parent=None)\n--\n\nA stack of its own that can be switched to. It does nothing before the first switch().".as_ptr() as *mut c_void),
-        slot(ffi::Py_tp_new, new as *mut c_void),
-        slot(ffi::Py_tp_init, initialize as *mut c_void),
-        slot(ffi::Py_tp_dealloc, gc::dealloc as *mut c_void),
-        slot(ffi::Py_tp_finalize, gc::finalize as *mut c_void),
-        slot(ffi::Py_tp_traverse, gc::traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, gc::clear as *mut c_void),
-        slot(ffi::Py_tp_is_gc, gc::is_gc as *mut c_void),
-        slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_nb_bool, truth as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_getset, properties.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
-    ]));
-    let mut spec = ffi::PyType_Spec {
-        name: c"greenlet.greenlet".as_ptr(),
-        basicsize: std::mem::size_of::<Greenlet>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
-            as c_uint,
-        slots: slots.as_mut_ptr(),
+    let class = Definition {
+        weakrefs: Some(std::mem::offset_of!(Greenlet, weakrefs)),
+        dict: Some(std::mem::offset_of!(Greenlet, dict)),
+        slots: vec![
+            slot(ffi::Py_tp_new, new as *mut c_void),
+            slot(ffi::Py_tp_init, initialize as *mut c_void),
+            slot(ffi::Py_tp_dealloc, gc::dealloc as *mut c_void),
+            slot(ffi::Py_tp_finalize, gc::finalize as *mut c_void),
+            slot(ffi::Py_tp_traverse, gc::traverse as *mut c_void),
+            slot(ffi::Py_tp_clear, gc::clear as *mut c_void),
+            slot(ffi::Py_tp_is_gc, gc::is_gc as *mut c_void),
+            slot(ffi::Py_tp_repr, repr as *mut c_void),
+            slot(ffi::Py_nb_bool, truth as *mut c_void),
+        ],
+        methods: vec![
+            fast(c"switch", switch_method, c"switch($self, /, *args, **kwargs)\n--\n\nSwitch execution to this greenlet and return what is later sent back.\n\nA switch point. If the greenlet was not started yet, its run() is called with the\narguments; otherwise its own pending switch() returns them."),
+            fast(c"throw", throw_method, c"throw($self, typ=GreenletExit, val=None, tb=None, /)\n--\n\nSwitch to this greenlet and raise an exception in it.\n\nA switch point."),
+            fast(c"__reduce_ex__", refuse_copy, c"Refuse: a stack cannot be copied."),
+            fast(c"__reduce__", refuse_copy, c"Refuse: a stack cannot be copied."),
+        ],
+        properties: vec![
+            property(c"dead", get_dead, None, c"True once the greenlet has ended."),
+            property(c"gr_frame", get_frame, None, c"Topmost frame while suspended, else None."),
+            property(c"gr_context", get_context, Some(set_context), c"The contextvars.Context it runs in, or None."),
+            property(c"parent", get_parent, Some(set_parent), c"Where its result goes; None for a main greenlet."),
+            property(c"run", get_run, Some(set_run), c"What the first switch will call; gone once started."),
+            property(c"_stack_saved", get_stack_saved, None, c"Bytes on the C stack while suspended, else 0."),
+        ],
+        ..define(
+            c"greenlet.greenlet",
+            c"greenlet(run=None, parent=None)\n--\n\nA stack of its own that can be switched to. It does nothing before the first switch().",
+            std::mem::size_of::<Greenlet>(),
+        )
     };
-    // SAFETY: the GIL is held; the spec and its tables are complete.
+    // SAFETY: by contract; tables and size fit.
     unsafe {
-        TYPE = ffi::PyType_FromSpec(&raw mut spec).cast();
-    }
-    // SAFETY: just written.
-    if unsafe { TYPE.is_null() } {
-        Err(())
-    } else {
-        Ok(())
+        TYPE = create(class);
+        if TYPE.is_null() { Err(()) } else { Ok(()) }
     }
 }
 
@@ -157,19 +102,6 @@ pub(crate) unsafe fn alloc(kind: *mut ffi::PyTypeObject) -> *mut Greenlet {
             (&raw mut (*g).kind).write(Kind::Plain);
         }
         g
-    }
-}
-
-/// Gives the memory of an instance back.
-///
-/// # Safety
-/// Last step of deallocation.
-pub(crate) unsafe fn free(op: *mut PyObject) {
-    // SAFETY: by contract; instances of heap types own a reference to their type.
-    unsafe {
-        let kind = ffi::Py_TYPE(op);
-        ffi::PyObject_GC_Del(op.cast());
-        ffi::Py_DECREF(kind.cast());
     }
 }
 
@@ -285,50 +217,6 @@ unsafe extern "C" fn switch_method(
     }
 }
 
-/// Builds the tuple and dict for a call from fast-call arguments; None with an exception.
-///
-/// # Safety
-/// Arguments as CPython passes them to a fast method with keywords.
-pub(crate) unsafe fn collect(
-    args: *const *mut PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut PyObject,
-) -> Option<Inbound> {
-    // SAFETY: by contract.
-    unsafe {
-        let tuple = ffi::PyTuple_New(count);
-        if tuple.is_null() {
-            return None;
-        }
-        for i in 0..count {
-            ffi::PyTuple_SET_ITEM(tuple, i, ffi::Py_NewRef(*args.offset(i)));
-        }
-        let mut dict = ptr::null_mut();
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names)
-        };
-        if named > 0 {
-            dict = ffi::PyDict_New();
-            for i in 0..named {
-                if dict.is_null()
-                    || ffi::PyDict_SetItem(
-                        dict,
-                        ffi::PyTuple_GET_ITEM(names, i),
-                        *args.offset(count + i),
-                    ) < 0
-                {
-                    ffi::Py_DECREF(tuple);
-                    ffi::Py_XDECREF(dict);
-                    return None;
-                }
-            }
-        }
-        Some(Inbound::Call(tuple, dict))
-    }
-}
-
 unsafe extern "C" fn throw_method(
     op: *mut PyObject,
     args: *const *mut PyObject,
@@ -337,7 +225,7 @@ unsafe extern "C" fn throw_method(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        if !names.is_null() && ffi::PyTuple_GET_SIZE(names) > 0 || count > 3 {
+        if named(names) > 0 || count > 3 {
             ffi::PyErr_SetString(
                 ffi::PyExc_TypeError,
                 c"throw() takes at most 3 positional arguments: type, value, traceback".as_ptr(),
@@ -348,80 +236,11 @@ unsafe extern "C" fn throw_method(
         if thread.is_null() {
             return ptr::null_mut();
         }
-        let arg = |i: isize| {
-            if i < count {
-                *args.offset(i)
-            } else {
-                ptr::null_mut()
-            }
-        };
-        let error = make_exception(arg(0), arg(1), arg(2));
+        let error = make_exception(up_to_three(args, count));
         if error.is_null() {
             return ptr::null_mut();
         }
         switch::transfer(thread, op.cast(), Inbound::Error(error))
-    }
-}
-
-/// One normalised exception of what `throw()` and `kill()` take: nothing, an instance, or a
-/// class with an optional value; and an optional traceback. NULL with TypeError set.
-///
-/// # Safety
-/// Borrowed references or NULL; the GIL is held. Runs Python code.
-pub(crate) unsafe fn make_exception(
-    kind: *mut PyObject,
-    value: *mut PyObject,
-    trace: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: by contract; references are taken before they are handed on.
-    unsafe {
-        let none = ffi::Py_None();
-        let given = |object: *mut PyObject| !object.is_null() && object != none;
-        if given(trace) && ffi::PyTraceBack_Check(trace) == 0 {
-            ffi::PyErr_SetString(
-                ffi::PyExc_TypeError,
-                c"throw() third argument must be a traceback object".as_ptr(),
-            );
-            return ptr::null_mut();
-        }
-        if kind.is_null() {
-            return errors::new_exit();
-        }
-        let kept = if given(trace) {
-            ffi::Py_NewRef(trace)
-        } else {
-            ptr::null_mut()
-        };
-        if ffi::PyExceptionClass_Check(kind) != 0 {
-            let value = if given(value) {
-                ffi::Py_NewRef(value)
-            } else {
-                ptr::null_mut()
-            };
-            return errors::join(ffi::Py_NewRef(kind), value, kept);
-        }
-        if ffi::PyExceptionInstance_Check(kind) != 0 {
-            if given(value) {
-                ffi::Py_XDECREF(kept);
-                ffi::PyErr_SetString(
-                    ffi::PyExc_TypeError,
-                    c"instance exception may not have a separate value".as_ptr(),
-                );
-                return ptr::null_mut();
-            }
-            if !kept.is_null() {
-                ffi::PyException_SetTraceback(kind, kept);
-                ffi::Py_DECREF(kept);
-            }
-            return ffi::Py_NewRef(kind);
-        }
-        ffi::Py_XDECREF(kept);
-        ffi::PyErr_Format(
-            ffi::PyExc_TypeError,
-            c"exceptions must be classes, or instances, not %s".as_ptr(),
-            (*ffi::Py_TYPE(kind)).tp_name,
-        );
-        ptr::null_mut()
     }
 }
 
@@ -503,44 +322,5 @@ pub(crate) unsafe extern "C" fn getcurrent(_: *mut PyObject, _: *mut PyObject) -
             thread::end_doomed(thread);
         }
         ffi::Py_XNewRef(super::identity(thread).cast())
-    }
-}
-
-/// `greenlet.settrace(callback)`: returns the former one.
-pub(crate) unsafe extern "C" fn settrace(_: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by CPython with the GIL held; the tracer is owned by the thread record.
-    unsafe {
-        let thread = thread::this();
-        if thread.is_null() {
-            return ptr::null_mut();
-        }
-        let tracer = if value == ffi::Py_None() {
-            ptr::null_mut()
-        } else {
-            ffi::Py_NewRef(value)
-        };
-        let old = std::mem::replace(&mut (*thread).tracer, tracer);
-        if old.is_null() {
-            ffi::Py_NewRef(ffi::Py_None())
-        } else {
-            old
-        }
-    }
-}
-
-/// `greenlet.gettrace()`.
-pub(crate) unsafe extern "C" fn gettrace(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        let thread = thread::this();
-        if thread.is_null() {
-            return ptr::null_mut();
-        }
-        let tracer = (*thread).tracer;
-        ffi::Py_NewRef(if tracer.is_null() {
-            ffi::Py_None()
-        } else {
-            tracer
-        })
     }
 }

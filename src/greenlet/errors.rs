@@ -6,6 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use super::arguments::given;
 pub(crate) use crate::error::{join, raise, take_raised};
 
 /// `greenlet.GreenletExit`, created by [`init`].
@@ -64,4 +65,60 @@ pub(crate) unsafe fn is_a(error: *mut PyObject, class: *mut PyObject) -> bool {
 pub(crate) unsafe fn new_exit() -> *mut PyObject {
     // SAFETY: by contract.
     unsafe { ffi::PyObject_CallNoArgs(GREENLET_EXIT) }
+}
+
+/// One normalised exception of what `throw()` and `kill()` take: nothing, an instance, or a
+/// class with an optional value; and an optional traceback. NULL with TypeError set.
+///
+/// # Safety
+/// Borrowed references or NULL; the GIL is held. Runs Python code.
+pub(crate) unsafe fn make_exception([kind, value, trace]: [*mut PyObject; 3]) -> *mut PyObject {
+    // SAFETY: by contract; references are taken before they are handed on.
+    unsafe {
+        if given(trace) && ffi::PyTraceBack_Check(trace) == 0 {
+            ffi::PyErr_SetString(
+                ffi::PyExc_TypeError,
+                c"throw() third argument must be a traceback object".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        if kind.is_null() {
+            return new_exit();
+        }
+        let kept = if given(trace) {
+            ffi::Py_NewRef(trace)
+        } else {
+            ptr::null_mut()
+        };
+        if ffi::PyExceptionClass_Check(kind) != 0 {
+            let value = if given(value) {
+                ffi::Py_NewRef(value)
+            } else {
+                ptr::null_mut()
+            };
+            return join(ffi::Py_NewRef(kind), value, kept);
+        }
+        if ffi::PyExceptionInstance_Check(kind) != 0 {
+            if given(value) {
+                ffi::Py_XDECREF(kept);
+                ffi::PyErr_SetString(
+                    ffi::PyExc_TypeError,
+                    c"instance exception may not have a separate value".as_ptr(),
+                );
+                return ptr::null_mut();
+            }
+            if !kept.is_null() {
+                ffi::PyException_SetTraceback(kind, kept);
+                ffi::Py_DECREF(kept);
+            }
+            return ffi::Py_NewRef(kind);
+        }
+        ffi::Py_XDECREF(kept);
+        ffi::PyErr_Format(
+            ffi::PyExc_TypeError,
+            c"exceptions must be classes, or instances, not %s".as_ptr(),
+            (*ffi::Py_TYPE(kind)).tp_name,
+        );
+        ptr::null_mut()
+    }
 }

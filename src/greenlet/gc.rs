@@ -7,8 +7,9 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use super::define::free;
 use super::switch::{Inbound, switch_to};
-use super::{Greenlet, Phase, class, decref, errors, incref, thread};
+use super::{Greenlet, Phase, decref, errors, incref, thread};
 use crate::pystate;
 
 /// The collector may own a greenlet only while it has no live stack: the references on a
@@ -21,6 +22,42 @@ pub(super) unsafe extern "C" fn is_gc(op: *mut PyObject) -> c_int {
     let g = op.cast::<Greenlet>();
     // SAFETY: called on a live instance, whose type has the flag.
     unsafe { c_int::from((*g).phase != Phase::Active || !pystate::being_judged(op)) }
+}
+
+/// Shows objects, of which some may be NULL, to the collector, until it says to stop.
+///
+/// # Safety
+/// The pointers are owned by what is traversed; `visit` and `arg` are those of its
+/// `tp_traverse` slot.
+pub(crate) unsafe fn visit_all(
+    objects: impl IntoIterator<Item = *mut PyObject>,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    for object in objects {
+        if !object.is_null() {
+            // SAFETY: by contract.
+            let stop = unsafe { visit(object, arg) };
+            if stop != 0 {
+                return stop;
+            }
+        }
+    }
+    0
+}
+
+/// First steps of a `tp_dealloc` slot.
+///
+/// # Safety
+/// The last reference to `op` is gone; `weakrefs` is its list of weak references, or NULL.
+pub(crate) unsafe fn dying(op: *mut PyObject, weakrefs: *mut PyObject) {
+    // SAFETY: by contract.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(op.cast());
+        if !weakrefs.is_null() {
+            ffi::PyObject_ClearWeakRefs(op);
+        }
+    }
 }
 
 pub(crate) unsafe extern "C" fn traverse(
@@ -46,13 +83,9 @@ pub(crate) unsafe extern "C" fn traverse(
             sent[0],
             sent[1],
         ];
-        for object in owned {
-            if !object.is_null() {
-                let stop = visit(object, arg);
-                if stop != 0 {
-                    return stop;
-                }
-            }
+        let stop = visit_all(owned, visit, arg);
+        if stop != 0 {
+            return stop;
         }
         if (*g).phase == Phase::Active && !(*g).thread.is_null() && (*(*g).thread).current != g {
             return (*g).state.traverse(visit, arg);
@@ -103,16 +136,13 @@ pub(crate) unsafe fn dealloc_with(op: *mut PyObject, release: impl Fn(*mut PyObj
         if (*g).phase == Phase::Active && !(*g).is_main() && revive_and_end(g) {
             return;
         }
-        ffi::PyObject_GC_UnTrack(op.cast());
-        if !(*g).weakrefs.is_null() {
-            ffi::PyObject_ClearWeakRefs(op);
-        }
+        dying(op, (*g).weakrefs);
         if (*g).phase == Phase::Active && !(*g).is_main() {
             reclaim(g);
         }
         release(op);
         free_payload(g);
-        class::free(op);
+        free(op);
     }
 }
 

@@ -23,17 +23,18 @@
 //!   (another OS thread, interpreter shutdown) its stack is leaked on purpose: frames
 //!   that live on it may still be referenced.
 
+pub(crate) mod arguments;
 pub(crate) mod bookkeeping;
 pub(crate) mod call;
 pub(crate) mod class;
+pub(crate) mod define;
 pub(crate) mod errors;
 pub(crate) mod gc;
 pub(crate) mod life;
 mod properties;
 pub(crate) mod switch;
-mod table;
 pub(crate) mod thread;
-mod trace;
+pub(crate) mod trace;
 
 use std::mem::MaybeUninit;
 
@@ -222,7 +223,7 @@ pub(crate) unsafe fn is_busy(g: *mut Greenlet) -> bool {
 ///
 /// # Safety
 /// `g` is live; the GIL is held.
-pub(crate) unsafe fn stack_of(g: *mut Greenlet) -> *mut Greenlet {
+unsafe fn stack_of(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
         if (*g).stands_for_coroutine()

@@ -6,13 +6,14 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use super::arguments::{boolean, none, or_none};
 use super::class::check;
 use super::thread;
 use super::{Greenlet, Phase, decref, incref, stack_of};
 use crate::pystate;
 
 /// Started and not ended; a main greenlet ends with its thread.
-pub(crate) unsafe fn is_active(g: *mut Greenlet) -> bool {
+pub(super) unsafe fn is_active(g: *mut Greenlet) -> bool {
     // SAFETY: `g` is live by contract of the callers, which are type slots.
     unsafe { (*g).phase == Phase::Active && (*(*g).thread).alive }
 }
@@ -22,23 +23,9 @@ pub(super) unsafe fn is_dead(g: *mut Greenlet) -> bool {
     unsafe { (*g).phase == Phase::Dead || (*g).phase == Phase::Active && !(*(*g).thread).alive }
 }
 
-pub(super) unsafe extern "C" fn get_dict(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: called by CPython on a greenlet, whose type has a dict offset.
-    unsafe { ffi::PyObject_GenericGetDict(op, ptr::null_mut()) }
-}
-
-pub(super) unsafe extern "C" fn set_dict(
-    op: *mut PyObject,
-    value: *mut PyObject,
-    _: *mut c_void,
-) -> c_int {
-    // SAFETY: as for `get_dict`.
-    unsafe { ffi::PyObject_GenericSetDict(op, value, ptr::null_mut()) }
-}
-
 pub(super) unsafe extern "C" fn get_dead(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     // SAFETY: called by CPython on a greenlet.
-    unsafe { ffi::PyBool_FromLong(is_dead(op.cast()).into()) }
+    unsafe { boolean(is_dead(op.cast())) }
 }
 
 /// Bytes that lie on the C stack of a suspended greenlet. Of a main greenlet, whose stack
@@ -76,11 +63,7 @@ pub(super) unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> 
         } else {
             ptr::null_mut()
         };
-        if frame.is_null() {
-            ffi::Py_NewRef(ffi::Py_None())
-        } else {
-            frame
-        }
+        if frame.is_null() { none() } else { frame }
     }
 }
 
@@ -89,15 +72,11 @@ pub(super) unsafe extern "C" fn get_parent(op: *mut PyObject, _: *mut c_void) ->
     // SAFETY: called by CPython on a greenlet.
     unsafe {
         let parent = (*g).parent.cast::<PyObject>();
-        ffi::Py_NewRef(if parent.is_null() {
-            ffi::Py_None()
-        } else {
-            parent
-        })
+        or_none(parent)
     }
 }
 
-pub(super) unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
+unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
     // SAFETY: the GIL is held by the callers, which are type slots.
     unsafe { ffi::PyErr_SetString(ffi::PyExc_AttributeError, message.as_ptr()) };
     -1
@@ -211,11 +190,7 @@ pub(super) unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -
             }
             Phase::Active => (*g).state.context(),
         };
-        ffi::Py_NewRef(if context.is_null() {
-            ffi::Py_None()
-        } else {
-            context
-        })
+        or_none(context)
     }
 }
 

@@ -8,6 +8,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use super::arguments::none;
 use super::thread::{self, Thread};
 use super::{Greenlet, Kind, Phase, decref, errors, incref, life, trace};
 use crate::switch::{Fiber, Step};
@@ -55,7 +56,7 @@ impl Inbound {
         match self {
             Self::Value(object) => object,
             // SAFETY: the GIL is held; None is immortal or counted here.
-            Self::Nothing => unsafe { ffi::Py_NewRef(ffi::Py_None()) },
+            Self::Nothing => unsafe { none() },
             Self::Error(error) => {
                 // SAFETY: an owned exception instance.
                 unsafe { errors::raise(error) };

@@ -180,7 +180,7 @@ unsafe extern "C" fn ended(capsule: *mut PyObject) {
 /// # Switches
 /// Into each of them, with GreenletExit.
 #[cold]
-pub(crate) unsafe fn end_doomed(thread: *mut Thread) {
+pub(super) unsafe fn end_doomed(thread: *mut Thread) {
     // SAFETY: by contract; each list element is an owned reference.
     unsafe {
         while let Some(g) = (*thread).doomed.pop() {
@@ -194,7 +194,7 @@ pub(crate) unsafe fn end_doomed(thread: *mut Thread) {
 ///
 /// # Safety
 /// The caller owns a reference to `g`, which moves here; its thread is alive; the GIL is held.
-pub(crate) unsafe fn doom(g: *mut Greenlet) {
+pub(super) unsafe fn doom(g: *mut Greenlet) {
     // SAFETY: by contract.
     unsafe { (*(*g).thread).doomed.push(g) }
     DOOMED.fetch_add(1, Ordering::Relaxed);
@@ -243,7 +243,7 @@ pub(crate) unsafe fn same(g: *mut Greenlet, thread: *mut Thread) -> bool {
 /// # Safety
 /// `g` is live and belongs to another thread; the GIL is held.
 #[cold]
-pub(crate) unsafe fn set_foreign_error(g: *mut Greenlet) {
+pub(super) unsafe fn set_foreign_error(g: *mut Greenlet) {
     // SAFETY: by contract; the format's arguments match it.
     unsafe {
         if !(*(*g).thread).alive {

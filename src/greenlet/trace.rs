@@ -5,8 +5,9 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use super::arguments::{given, none, or_none};
 use super::switch::Inbound;
-use super::thread::Thread;
+use super::thread::{self, Thread};
 use super::{Greenlet, call, decref, errors};
 
 /// Tells the tracer, then goes on with what was sent. A tracer that raises is removed and
@@ -81,4 +82,34 @@ unsafe fn leave_tracing(ts: *mut ffi::PyThreadState) {
     }
     #[cfg(not(Py_3_11))]
     let _ = ts;
+}
+
+/// `greenlet.settrace(callback)`: returns the former one.
+pub(crate) unsafe extern "C" fn settrace(_: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the tracer is owned by the thread record.
+    unsafe {
+        let thread = thread::this();
+        if thread.is_null() {
+            return ptr::null_mut();
+        }
+        let tracer = if given(value) {
+            ffi::Py_NewRef(value)
+        } else {
+            ptr::null_mut()
+        };
+        let old = std::mem::replace(&mut (*thread).tracer, tracer);
+        if old.is_null() { none() } else { old }
+    }
+}
+
+/// `greenlet.gettrace()`.
+pub(crate) unsafe extern "C" fn gettrace(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let thread = thread::this();
+        if thread.is_null() {
+            return ptr::null_mut();
+        }
+        or_none((*thread).tracer)
+    }
 }

@@ -1,13 +1,14 @@
 //! The Python class `eventlet.greenthread.GreenThread`.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
-use crate::greenlet::class::{FAST, collect, fast, method, noargs, slot};
+use crate::greenlet::arguments::{boolean, collect, none, one_argument, or_none};
+use crate::greenlet::define::{Definition, create, define, fast, noargs, slot};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, call, class, gc, replace, thread};
 use crate::hub::registry;
 use crate::sched::WaiterList;
@@ -39,46 +40,34 @@ pub(crate) unsafe fn check(op: *mut PyObject) -> bool {
 /// # Safety
 /// Called once with the GIL held, after the greenlet class.
 pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
-    let mut methods = vec![
-        method(c"wait", noargs(wait), ffi::METH_NOARGS, c"wait($self, /)\n--\n\nReturn the outcome: the value returned, or raise what was raised.\n\nA switch point unless the green thread has ended."),
-        method(c"kill", fast(kill_method), FAST, c"kill($self, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in the green thread.\n\nBefore it started, it never runs. A switch point."),
-        method(c"cancel", fast(cancel_method), FAST, c"cancel($self, /, *throw_args)\n--\n\nKill the green thread if it has not started yet; otherwise do nothing."),
-        method(c"link", fast(link), FAST, c"link($self, func, /, *curried_args, **curried_kwargs)\n--\n\nCall func(green_thread, *curried_args, **curried_kwargs) at its end.\n\nCalled at once if it has ended already."),
-        method(c"unlink", fast(unlink), FAST, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
-        method(c"_function", noargs(function), ffi::METH_NOARGS, c"_function($self, /)\n--\n\nReturn what it will call, or None once it has been entered."),
-        method(c"main", fast(main), FAST, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
-    ];
-    methods.push(ffi::PyMethodDef::zeroed());
-    let methods = Box::leak(methods.into_boxed_slice());
-    let mut slots = extra.to_vec();
-    slots.extend([
-        slot(ffi::Py_tp_doc, c"GreenThread(parent)\n--\n\nA greenlet run by the hub, with an outcome that others can wait for.".as_ptr() as *mut c_void),
+    let own = [
         slot(ffi::Py_tp_new, new as *mut c_void),
         slot(ffi::Py_tp_init, initialize as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
-    ]);
-    let slots = Box::leak(slots.into_boxed_slice());
-    let mut spec = ffi::PyType_Spec {
-        name: c"eventlet.greenthread.GreenThread".as_ptr(),
-        basicsize: std::mem::size_of::<GreenThread>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
-            as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: the GIL is held; the spec and its tables are complete.
+    ];
+    // SAFETY: by contract; tables and size fit.
     unsafe {
-        let bases = ffi::PyTuple_Pack(1, class::greenlet_type().cast::<PyObject>());
-        if bases.is_null() {
-            return Err(());
-        }
-        TYPE = ffi::PyType_FromSpecWithBases(&raw mut spec, bases).cast();
-        ffi::Py_DECREF(bases);
+        TYPE = create(Definition {
+            base: class::greenlet_type(),
+            slots: [extra, &own].concat(),
+            methods: vec![
+            noargs(c"wait", wait, c"wait($self, /)\n--\n\nReturn the outcome: the value returned, or raise what was raised.\n\nA switch point unless the green thread has ended."),
+            fast(c"kill", kill_method, c"kill($self, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in the green thread.\n\nBefore it started, it never runs. A switch point."),
+            fast(c"cancel", cancel_method, c"cancel($self, /, *throw_args)\n--\n\nKill the green thread if it has not started yet; otherwise do nothing."),
+            fast(c"link", link, c"link($self, func, /, *curried_args, **curried_kwargs)\n--\n\nCall func(green_thread, *curried_args, **curried_kwargs) at its end.\n\nCalled at once if it has ended already."),
+            fast(c"unlink", unlink, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
+            noargs(c"_function", function, c"_function($self, /)\n--\n\nReturn what it will call, or None once it has been entered."),
+            fast(c"main", main, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
+            ],
+            ..define(
+                c"eventlet.greenthread.GreenThread",
+                c"GreenThread(parent)\n--\n\nA greenlet run by the hub, with an outcome that others can wait for.",
+                std::mem::size_of::<GreenThread>(),
+            )
+        });
         if TYPE.is_null() {
             return Err(());
         }
@@ -137,7 +126,7 @@ unsafe extern "C" fn initialize(
 ) -> c_int {
     // SAFETY: called by CPython; the format names one object.
     unsafe {
-        let Some(parent) = class::one_argument(args, kwargs, c"parent", c"O:GreenThread") else {
+        let Some(parent) = one_argument(args, kwargs, c"parent", c"O:GreenThread") else {
             return -1;
         };
         if parent == ffi::Py_None() {
@@ -151,12 +140,11 @@ unsafe extern "C" fn function(op: *mut PyObject, _: *mut PyObject) -> *mut PyObj
     let me = op.cast::<GreenThread>();
     // SAFETY: called by CPython on a green thread; the slot owns what it names.
     unsafe {
-        let known = (*me).base.resumes == 0 && !(*me).function.is_null();
-        ffi::Py_NewRef(if known {
-            (*me).function
+        if (*me).base.resumes == 0 {
+            or_none((*me).function)
         } else {
-            ffi::Py_None()
-        })
+            none()
+        }
     }
 }
 
@@ -176,29 +164,15 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
             (*me).fatal,
             fate,
         ];
-        for object in owned {
-            if !object.is_null() {
-                let stop = visit(object, arg);
-                if stop != 0 {
-                    return stop;
-                }
-            }
+        let awaiters = (*me).awaiters.iter().map(|awaiter| awaiter.object);
+        let waiters = (*me).waiters.iter().map(|parked| parked.greenlet().cast());
+        let all = owned.into_iter().chain(awaiters).chain(waiters);
+        let stop = gc::visit_all(all, visit, arg);
+        if stop != 0 {
+            return stop;
         }
-        for awaiter in &(*me).awaiters {
-            let stop = visit(awaiter.object, arg);
-            if stop != 0 {
-                return stop;
-            }
-        }
-        for parked in (*me).waiters.iter() {
-            let stop = visit(parked.greenlet().cast(), arg);
-            if stop != 0 {
-                return stop;
-            }
-        }
+        gc::traverse(op, visit, arg)
     }
-    // SAFETY: contract of this slot.
-    unsafe { gc::traverse(op, visit, arg) }
 }
 
 unsafe extern "C" fn finalize(op: *mut PyObject) {
@@ -391,7 +365,7 @@ unsafe extern "C" fn main(
         } else {
             ffi::Py_DECREF(result);
         }
-        ffi::Py_NewRef(ffi::Py_None())
+        none()
     }
 }
 
@@ -452,11 +426,7 @@ unsafe extern "C" fn link(
         let fine = links::add(op.cast(), function, tuple, dict);
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
-        if fine {
-            ffi::Py_NewRef(ffi::Py_None())
-        } else {
-            ptr::null_mut()
-        }
+        if fine { none() } else { ptr::null_mut() }
     }
 }
 
@@ -477,7 +447,7 @@ unsafe extern "C" fn unlink(
         if found < 0 {
             ptr::null_mut()
         } else {
-            ffi::PyBool_FromLong(found.into())
+            boolean(found != 0)
         }
     }
 }

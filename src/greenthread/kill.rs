@@ -6,7 +6,8 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{GreenThread, class};
-use crate::greenlet::class::make_exception;
+use crate::greenlet::arguments::{none, up_to_three};
+use crate::greenlet::errors::make_exception;
 use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
 use crate::hub::{
     Core, Parked, Ready, Visit, discard, make_ready, park, registry, run, step, turn,
@@ -35,14 +36,7 @@ pub(crate) unsafe fn kill(
             );
             return ptr::null_mut();
         }
-        let arg = |i: isize| {
-            if i < count {
-                *args.offset(i)
-            } else {
-                ptr::null_mut()
-            }
-        };
-        let error = make_exception(arg(0), arg(1), arg(2));
+        let error = make_exception(up_to_three(args, count));
         if error.is_null() {
             return ptr::null_mut();
         }
@@ -62,11 +56,11 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
     unsafe {
         if (*g).phase == Phase::Dead {
             ffi::Py_DECREF(error);
-            return ffi::Py_NewRef(ffi::Py_None());
+            return none();
         }
         if (*g).phase == Phase::New && thread::same(g, thread::existing()) {
             return if end_unstarted(g, error) {
-                ffi::Py_NewRef(ffi::Py_None())
+                none()
             } else {
                 ptr::null_mut()
             };
@@ -79,7 +73,7 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         if (*g).phase == Phase::Dead {
             // Ended while the hub was made.
             ffi::Py_DECREF(error);
-            return ffi::Py_NewRef(ffi::Py_None());
+            return none();
         }
         let thread = (*core).thread;
         if (*g).thread != thread {
@@ -91,7 +85,7 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             } else {
                 park::post(home, Ready::Raise(g, error));
             }
-            return ffi::Py_NewRef(ffi::Py_None());
+            return none();
         }
         let me = (*thread).current;
         if !step::innermost(thread).is_null() {
@@ -127,9 +121,10 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         if !parks {
             return enter(core, g, error);
         }
-        (*core)
-            .ready
-            .push(Ready::Resume(Parked::current(thread), none()));
+        (*core).ready.push(Ready::Resume(
+            Parked::current(thread),
+            Inbound::Value(none()),
+        ));
         if !in_turn {
             run::wake_loop(core);
         }
@@ -167,14 +162,12 @@ unsafe fn from_step(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> 
         }
         crate::greenlet::incref(g);
         make_ready(core, Ready::Raise(g, error));
-        make_ready(core, Ready::Resume(Parked::current(thread), none()));
+        make_ready(
+            core,
+            Ready::Resume(Parked::current(thread), Inbound::Value(none())),
+        );
         park::park(core).into_result()
     }
-}
-
-fn none() -> Inbound {
-    // SAFETY: called with the GIL held, by the functions of this module.
-    unsafe { Inbound::Value(ffi::Py_NewRef(ffi::Py_None())) }
 }
 
 /// Whether the caller, outside a turn, may park and be resumed by a turn. False for code
@@ -211,11 +204,7 @@ unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut
         } else {
             turn::single(core, g, Inbound::Error(error))
         };
-        if fine {
-            ffi::Py_NewRef(ffi::Py_None())
-        } else {
-            ptr::null_mut()
-        }
+        if fine { none() } else { ptr::null_mut() }
     }
 }
 
@@ -279,12 +268,12 @@ pub(crate) unsafe fn cancel(
         if !begun {
             return kill(g, args, count);
         }
-        ffi::Py_NewRef(ffi::Py_None())
+        none()
     }
 }
 
 /// The functions `kill(g, *throw_args)` and `cancel(g, *throw_args)` of `eventlet.greenthread`.
-pub(crate) unsafe extern "C" fn kill_function(
+pub(super) unsafe extern "C" fn kill_function(
     _: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
@@ -302,7 +291,7 @@ pub(crate) unsafe extern "C" fn kill_function(
 }
 
 /// See [`kill_function`].
-pub(crate) unsafe extern "C" fn cancel_function(
+pub(super) unsafe extern "C" fn cancel_function(
     _: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,

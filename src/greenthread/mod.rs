@@ -14,6 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, life};
 use crate::hub::{Core, Parked, control, registry, run, step, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
@@ -63,7 +64,7 @@ pub(crate) struct GreenThread {
 }
 
 /// For GreenThread objects.
-pub(crate) static GREEN_THREAD: Hooks = Hooks {
+static GREEN_THREAD: Hooks = Hooks {
     run: run_body,
     finish,
     next,
@@ -72,7 +73,7 @@ pub(crate) static GREEN_THREAD: Hooks = Hooks {
     may_wait,
 };
 /// For the plain greenlets of `spawn_n`: no outcome, no links.
-pub(crate) static SPAWNED: Hooks = Hooks {
+static SPAWNED: Hooks = Hooks {
     run: run_plain,
     finish: finish_plain,
     next: next_plain,
@@ -281,9 +282,8 @@ pub(crate) unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Green
     unsafe {
         if (*g).dying {
             // Entered by whoever dropped the last reference, who waits for this end.
-            let none = || Outcome::Value(ffi::Py_NewRef(ffi::Py_None()));
             let outcome = if fatal.is_null() {
-                none()
+                Outcome::Value(none())
             } else {
                 Outcome::Error(fatal)
             };
@@ -300,7 +300,7 @@ pub(crate) unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Green
             ffi::Py_DECREF(fatal);
         }
         if core.is_null() {
-            return hand_over(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
+            return hand_over(g, Outcome::Value(none()));
         }
         let step = step::innermost((*core).thread);
         if !step.is_null() {
@@ -314,7 +314,7 @@ pub(crate) unsafe fn after(g: *mut Greenlet, fatal: *mut PyObject) -> *mut Green
         (*g).phase = Phase::Dead;
         if runner.is_null() {
             ffi::PyErr_Clear();
-            return hand_over(g, Outcome::Value(ffi::Py_NewRef(ffi::Py_None())));
+            return hand_over(g, Outcome::Value(none()));
         }
         runner
     }
@@ -343,7 +343,7 @@ unsafe fn to_parent(g: *mut Greenlet, me: *mut GreenThread, fatal: *mut PyObject
             Fate::Error(error) if errors::is_a(*error, errors::GREENLET_EXIT) => {
                 Outcome::Value(ffi::Py_NewRef(*error))
             }
-            _ => Outcome::Value(ffi::Py_NewRef(ffi::Py_None())),
+            _ => Outcome::Value(none()),
         };
         hand_over(g, outcome)
     }

@@ -7,19 +7,12 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{GreenThread, SPAWNED, class};
-use crate::greenlet::class::{FAST, collect, fast, method};
+use crate::greenlet::arguments::{arguments, collect, named, seconds};
+use crate::greenlet::define::{Fast, fast};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class, thread};
 use crate::hub::{Core, Due, Ready, make_ready, park, registry, run};
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
-
-/// A function as CPython calls it with an array of arguments.
-type FastFunction = unsafe extern "C" fn(
-    *mut PyObject,
-    *const *mut PyObject,
-    ffi::Py_ssize_t,
-    *mut PyObject,
-) -> *mut PyObject;
 
 /// Whether new green threads start in a copy of the spawner's context; see
 /// `EVENTLET_ASYNCIO_CONTEXT`.
@@ -34,12 +27,12 @@ pub(crate) fn set_copy_context(copy: bool) {
 /// The module functions of this file.
 pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
     vec![
-        method(c"spawn", fast(spawn), FAST, c"spawn($module, func, *args, **kwargs)\n--\n\nRun func(*args, **kwargs) in a new green thread; return the GreenThread.\n\nIt starts when the caller next waits. Not a switch point."),
-        method(c"spawn_n", fast(spawn_n), FAST, c"spawn_n($module, func, *args, **kwargs)\n--\n\nLike spawn(), without an outcome to wait for; return the greenlet."),
-        method(c"spawn_after", fast(spawn_after), FAST, c"spawn_after($module, seconds, func, *args, **kwargs)\n--\n\nLike spawn(), but start after the given number of seconds. cancel() withdraws it."),
-        method(c"sleep", fast(sleep), FAST, c"sleep($module, /, seconds=0)\n--\n\nLet others run for at least the given number of seconds.\n\n0 yields to everything that is ready. Always a switch point."),
-        method(c"kill", fast(super::kill::kill_function), FAST, c"kill($module, g, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in a green thread. A switch point."),
-        method(c"cancel", fast(super::kill::cancel_function), FAST, c"cancel($module, g, /, *throw_args)\n--\n\nKill a green thread that has not started yet; otherwise do nothing."),
+        fast(c"spawn", spawn, c"spawn($module, func, *args, **kwargs)\n--\n\nRun func(*args, **kwargs) in a new green thread; return the GreenThread.\n\nIt starts when the caller next waits. Not a switch point."),
+        fast(c"spawn_n", spawn_n, c"spawn_n($module, func, *args, **kwargs)\n--\n\nLike spawn(), without an outcome to wait for; return the greenlet."),
+        fast(c"spawn_after", spawn_after, c"spawn_after($module, seconds, func, *args, **kwargs)\n--\n\nLike spawn(), but start after the given number of seconds. cancel() withdraws it."),
+        fast(c"sleep", sleep, c"sleep($module, /, seconds=0)\n--\n\nLet others run for at least the given number of seconds.\n\n0 yields to everything that is ready. Always a switch point."),
+        fast(c"kill", super::kill::kill_function, c"kill($module, g, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in a green thread. A switch point."),
+        fast(c"cancel", super::kill::cancel_function, c"cancel($module, g, /, *throw_args)\n--\n\nKill a green thread that has not started yet; otherwise do nothing."),
     ]
 }
 
@@ -105,7 +98,7 @@ unsafe fn settle_in(g: *mut Greenlet) -> bool {
 /// Arguments as CPython passes them to a fast function; fewer than `wanted` are positional.
 #[cold]
 unsafe fn by_name(
-    function: FastFunction,
+    function: Fast,
     wanted: &[&CStr],
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
@@ -114,11 +107,7 @@ unsafe fn by_name(
     // SAFETY: by contract; the vector borrows references that the caller of the caller holds.
     unsafe {
         let given = count.unsigned_abs();
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names).unsigned_abs()
-        };
+        let named = named(names).unsigned_abs();
         let mut values = std::slice::from_raw_parts(args, given).to_vec();
         let mut rest = Vec::new();
         for parameter in &wanted[given..] {
@@ -235,34 +224,6 @@ unsafe extern "C" fn spawn_n(
     }
 }
 
-/// Reads a number of seconds; None with an exception set.
-unsafe fn seconds_of(value: *mut PyObject) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "2^53 seconds are long enough")]
-    // SAFETY: the GIL is held by the callers; `value` is live.
-    unsafe {
-        if ffi::PyLong_CheckExact(value) != 0 {
-            // Mostly the 0 of sleep(0): without a detour over a float object.
-            let mut overflow = 0;
-            let number = ffi::PyLong_AsLongAndOverflow(value, &raw mut overflow);
-            if overflow == 0 {
-                return Some(number as f64);
-            }
-        }
-        let seconds = ffi::PyFloat_AsDouble(value);
-        if seconds < 0.0 && !ffi::PyErr_Occurred().is_null() {
-            return None;
-        }
-        if seconds.is_nan() {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"a number of seconds must not be NaN".as_ptr(),
-            );
-            return None;
-        }
-        Some(seconds)
-    }
-}
-
 unsafe extern "C" fn spawn_after(
     _: *mut PyObject,
     args: *const *mut PyObject,
@@ -274,7 +235,7 @@ unsafe extern "C" fn spawn_after(
         if count < 2 {
             return by_name(spawn_after, &[c"seconds", c"func"], args, count, names);
         }
-        let Some(seconds) = seconds_of(*args) else {
+        let Some(seconds) = seconds(*args) else {
             return ptr::null_mut();
         };
         if registry::hub().is_null() {
@@ -304,28 +265,13 @@ unsafe extern "C" fn sleep(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names)
-        };
-        if count + named > 1
-            || named == 1
-                && ffi::PyUnicode_CompareWithASCIIString(
-                    ffi::PyTuple_GET_ITEM(names, 0),
-                    c"seconds".as_ptr(),
-                ) != 0
-        {
-            ffi::PyErr_SetString(
-                ffi::PyExc_TypeError,
-                c"sleep() takes one argument, seconds".as_ptr(),
-            );
+        let Some([given]) = arguments(c"sleep", [c"seconds"], 0, args, count, names) else {
             return ptr::null_mut();
-        }
-        let seconds = if count + named == 0 {
+        };
+        let seconds = if given.is_null() {
             0.0
         } else {
-            let Some(seconds) = seconds_of(*args) else {
+            let Some(seconds) = seconds(given) else {
                 return ptr::null_mut();
             };
             seconds

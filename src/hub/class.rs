@@ -11,10 +11,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Core, Driver, Due, Ready, io, looping, park, registry, run};
+use super::timer::{self, TimerHandle};
+use super::{Core, Driver, Ready, io, looping, park, registry, run};
 use crate::greenlet::{self, thread};
-use crate::reactor::now;
-use crate::sched::{TimerKey, nanos_from_seconds, seconds_from_nanos};
+use crate::sched::nanos_from_seconds;
 
 /// A hub of one OS thread: who runs next, timers, descriptors.
 ///
@@ -35,14 +35,6 @@ pub(crate) struct Hub {
 unsafe impl Sync for Hub {}
 // SAFETY: as for Sync.
 unsafe impl Send for Hub {}
-
-/// A timer of this hub, as returned by `_add_timer`.
-#[pyclass(frozen, module = "eventlet_asyncio._core")]
-pub(crate) struct TimerHandle {
-    key: TimerKey,
-    /// Of its hub: another one may have a timer with the same key.
-    serial: u64,
-}
 
 impl Hub {
     /// NULL until `_open`.
@@ -332,40 +324,14 @@ impl Hub {
     fn _add_timer(&self, seconds: f64, callback: Py<PyAny>) -> PyResult<TimerHandle> {
         let core = self.core()?;
         refuse_closed(core)?;
-        let deadline = now().saturating_add(nanos_from_seconds(seconds));
-        let due = Due::Call(callback.into_ptr());
-        // SAFETY: the GIL is held.
-        let serial = unsafe { (*core).serial };
-        // SAFETY: the GIL is held; the heap owns the callback from here on. Its own thread
-        // never gives the GIL up while it uses the heap.
-        let key = unsafe {
-            if (*core).thread == thread::existing() {
-                run::add_timer(core, deadline, due)
-            } else {
-                let key = (*core).timers.insert(deadline, due);
-                (*core).waker.wake();
-                key
-            }
-        };
-        Ok(TimerHandle { key, serial })
+        // SAFETY: the GIL is held; the hub is open.
+        Ok(unsafe { timer::add(core, seconds, callback) })
     }
 
     /// Cancel a timer; true if it had not fired.
     fn _cancel_timer(&self, handle: &TimerHandle) -> PyResult<bool> {
-        let core = self.core()?;
-        // SAFETY: the GIL is held; what the heap gives back is owned.
-        unsafe {
-            if (*core).serial != handle.serial {
-                return Ok(false);
-            }
-            match (*core).timers.cancel(handle.key) {
-                Some(Due::Call(callback)) => {
-                    ffi::Py_DECREF(callback);
-                    Ok(true)
-                }
-                _ => Ok(false),
-            }
-        }
+        // SAFETY: the GIL is held.
+        Ok(unsafe { timer::cancel(self.core()?, handle) })
     }
 
     /// Call `callback()` on the runner's stack in the next turn.
@@ -397,21 +363,8 @@ impl Hub {
 
     /// Pending timers as (deadline in seconds, callable or greenlet).
     fn _timers(&self, py: Python<'_>) -> PyResult<Vec<(f64, Py<PyAny>)>> {
-        // SAFETY: the GIL is held; no Python code runs while the heap is borrowed.
-        unsafe {
-            let pending = (*self.core()?).timers.iter().map(|(deadline, due)| {
-                let object = match due {
-                    Due::Resume(parked) => parked.greenlet().cast(),
-                    Due::Start(g) => (*g).cast(),
-                    Due::Expire(object) | Due::Call(object) => *object,
-                };
-                (
-                    seconds_from_nanos(deadline),
-                    Bound::from_borrowed_ptr(py, object).unbind(),
-                )
-            });
-            Ok(pending.collect())
-        }
+        // SAFETY: the GIL is held.
+        Ok(unsafe { timer::pending(py, self.core()?) })
     }
 
     /// Call `callback()` whenever the descriptor is ready, until removed.

@@ -7,7 +7,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Core, Parked, Ready, Visit, Watcher, park, registry};
+use super::{Core, Driver, Parked, Ready, Visit, Watcher, park, registry};
+use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
@@ -41,11 +42,16 @@ pub(super) unsafe fn poll_now(core: *mut Core) -> bool {
 pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
+        if (*core).quiet {
+            (*core).polled = true;
+            return false;
+        }
         if !poll_now(core) {
             ffi::PyErr_Clear();
             return false;
         }
         (*core).polled = (*core).ready.is_empty();
+        (*core).quiet = (*core).polled && (*core).driver == Driver::Asyncio;
         !(*core).polled
     }
 }
@@ -94,7 +100,7 @@ unsafe fn collect(core: *mut Core, mut events: Vec<(Watcher, Readiness)>) {
             let item = match watcher {
                 Watcher::Parked(parked) => {
                     let inbound = match readiness {
-                        Readiness::Ready(_) => Inbound::Value(ffi::Py_NewRef(ffi::Py_None())),
+                        Readiness::Ready(_) => Inbound::Value(none()),
                         Readiness::Gone(_) => gone(),
                     };
                     Ready::Resume(parked, inbound)
@@ -149,7 +155,7 @@ pub(crate) unsafe fn wait_for(
             Ok(Watch::Parked(key)) => key,
             Ok(Watch::AlwaysReady) => {
                 greenlet::decref((*(*core).thread).current);
-                return Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
+                return Inbound::Value(none());
             }
             Err(error) => {
                 greenlet::decref((*(*core).thread).current);
@@ -348,7 +354,7 @@ pub(super) unsafe fn unlisten(core: *mut Core, registration: &Registration) -> b
 /// # Safety
 /// `core` is a live hub, of this OS thread or not `polling`; the GIL is held. Runs Python code
 /// if a callback dies.
-pub(crate) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
+pub(super) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
     let mut listened = false;
     // SAFETY: by contract.
     unsafe {

@@ -12,14 +12,14 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
+use super::selector::{self, LoopSelector};
 use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
-pub(super) use crate::reactor::NEVER;
+use crate::greenlet::arguments::none;
 use crate::reactor::now;
 
-/// Timers due within so many nanoseconds share one wake-up. (asyncio's loop sleeps whole
-/// milliseconds.)
-const SLACK: u64 = 250_000;
+/// Nothing is scheduled on the loop.
+pub(super) const NEVER: u64 = u64::MAX;
 
 /// The asyncio side of a hub.
 pub(crate) struct Looping {
@@ -27,13 +27,15 @@ pub(crate) struct Looping {
     pub(crate) owned: Option<Py<PyAny>>,
     /// The loop that has our reader.
     pub(crate) attached: Option<Py<PyAny>>,
+    /// Where the attached loop sleeps, if that is ours.
+    pub(super) selector: Option<Py<LoopSelector>>,
     /// The loop, not owned, on which green coroutines make green tasks.
     pub(crate) spread: Option<Py<PyAny>>,
     /// Green code that waits for the owned loop to stand still, to close it.
     pub(super) releasing: Option<Parked>,
-    /// Pending `call_later` on the attached loop, and its deadline; see [`schedule`].
+    /// Pending `call_later` on the attached loop, and its deadline.
     handle: Option<Py<PyAny>>,
-    scheduled: u64,
+    pub(super) scheduled: u64,
     /// An exception that ends the hub greenlet once the loop has stopped.
     failure: Option<PyErr>,
     last_trim: u64,
@@ -44,6 +46,7 @@ impl Default for Looping {
         Self {
             owned: None,
             attached: None,
+            selector: None,
             spread: None,
             releasing: None,
             handle: None,
@@ -72,7 +75,7 @@ pub(crate) unsafe fn attach_to_running(core: *mut Core) -> bool {
     }
 }
 
-pub(super) unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
+unsafe fn is_attached(core: *mut Core, running: *mut PyObject) -> bool {
     // SAFETY: contract of `request_turn`.
     unsafe {
         (*core)
@@ -143,6 +146,7 @@ pub(super) unsafe fn attach(
         })?;
         (*core).looping.attached = Some(event_loop.clone().unbind());
         (*core).looping.scheduled = NEVER;
+        selector::install(core, event_loop)?;
         if (*core).turn_requested
             || !(*core).ready.is_empty()
             || !(*core).inbox.is_empty()
@@ -168,6 +172,9 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);
+            if let Some(installed) = (*core).looping.selector.take() {
+                selector::uninstall(former, installed.bind(py));
+            }
             let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
             if !closed.unwrap_or(true) {
                 let _ = former.call_method1("remove_reader", (fd,));
@@ -177,7 +184,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
 }
 
 /// The reader's callback: one turn on the loop's stack, the loop hidden meanwhile.
-pub(crate) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: called by the loop in the hub's OS thread.
     unsafe {
         if (*core).closed || (*core).in_turn {
@@ -221,7 +228,7 @@ pub(crate) unsafe fn event(py: Python<'_>, core: *mut Core, cause: impl FnOnce()
 }
 
 /// Takes a turn in a callback of the loop, which is hidden meanwhile.
-pub(super) unsafe fn on_loop(
+unsafe fn on_loop(
     py: Python<'_>,
     core: *mut Core,
     turn: impl FnOnce(*mut Core) -> bool,
@@ -264,23 +271,13 @@ pub(super) unsafe fn on_loop(
 }
 
 /// The timer's callback.
-pub(crate) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn asyncio_timer(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: as for `asyncio_turn`.
     unsafe {
         (*core).looping.handle = None;
         (*core).looping.scheduled = NEVER;
         asyncio_turn(py, core)
     }
-}
-
-/// When the loop comes back for timers, or [`NEVER`].
-///
-/// # Safety
-/// `core` is live.
-#[inline]
-pub(super) unsafe fn scheduled(core: *mut Core) -> u64 {
-    // SAFETY: by contract.
-    unsafe { (*core).reactor.alarm().min((*core).looping.scheduled) }
 }
 
 /// A timer is due before the loop would come back for it.
@@ -293,17 +290,21 @@ pub(super) unsafe fn must_schedule(core: *mut Core) -> bool {
         (*core)
             .timers
             .next_deadline()
-            .is_some_and(|d| d < scheduled(core))
+            .is_some_and(|d| d < (*core).looping.scheduled)
     }
 }
 
-/// After a turn: has the loop come back for what is left, or for the next timer. That is the
-/// reactor's alarm, whose descriptor the loop watches with all others; `call_later` is for
-/// systems, and processes short of descriptors, that offer none.
+/// After a turn: has the loop come back for what is left, or for the next timer.
 pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
         if (*core).closed {
+            return Ok(());
+        }
+        if (*core).looping.selector.is_some() {
+            // Looks at all of it before it sleeps.
+            (*core).turn_requested = false;
+            idle(core, now());
             return Ok(());
         }
         if !(*core).ready.is_empty() || !(*core).inbox.is_empty() {
@@ -319,8 +320,7 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let Some(deadline) = (*core).timers.next_deadline() else {
             return Ok(());
         };
-        let due = deadline.saturating_add(SLACK - 1) / SLACK * SLACK;
-        if due >= scheduled(core) || (*core).reactor.set_alarm(due, instant).is_ok() {
+        if deadline >= (*core).looping.scheduled {
             return Ok(());
         }
         if let Some(handle) = (*core).looping.handle.take() {
@@ -343,6 +343,7 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
+        (*core).rested = instant;
         if instant.saturating_sub((*core).looping.last_trim) > 1_000_000_000 {
             (*core).looping.last_trim = instant;
             crate::stack::trim(1024);
@@ -350,7 +351,7 @@ pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
     }
 }
 
-pub(super) unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
         let owned = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py));
@@ -409,8 +410,8 @@ unsafe fn hand_over(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let Some(parked) = (*core).looping.releasing.take() else {
             return Ok(());
         };
-        let none = Inbound::Value(ffi::Py_NewRef(ffi::Py_None()));
-        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), none);
+        let done = Inbound::Value(none());
+        let fine = !parked.is_current() || turn::enter(core, parked.greenlet(), done);
         parked.release();
         if fine { Ok(()) } else { Err(PyErr::fetch(py)) }
     }
@@ -475,7 +476,7 @@ pub(crate) unsafe fn event_loop(
 }
 
 /// The loop that the hub runs itself, chosen by the Python side of the hub.
-pub(crate) unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
+unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: contract of `run`.
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {

@@ -29,9 +29,11 @@ pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod selector;
 pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod step;
+pub(crate) mod timer;
 pub(crate) mod turn;
 
 use std::ffi::c_int;
@@ -152,6 +154,11 @@ pub(crate) struct Core {
     fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
+    /// Polls of green threads that leave have found nothing lately: that is left to the loop,
+    /// which sees as much when it sleeps.
+    pub(crate) quiet: bool,
+    /// When the last turn ended.
+    pub(crate) rested: u64,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -200,6 +207,8 @@ impl Core {
             litter: Vec::new(),
             fetched: 0,
             polled: false,
+            quiet: false,
+            rested: 0,
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),

@@ -3,10 +3,10 @@
 use std::ptr;
 use std::sync::Arc;
 
-use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Core, Due, Message, Ready, make_ready, registry, run, step, successor};
+use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, switch_to, thread};
 use crate::reactor::{Waker, now};
 use crate::sched::{Inbox, nanos_from_seconds};
@@ -45,7 +45,7 @@ impl Parked {
     ///
     /// # Safety
     /// `g` is live and the caller owns one reference, which moves here.
-    pub(crate) unsafe fn owning(g: *mut Greenlet) -> Self {
+    pub(super) unsafe fn owning(g: *mut Greenlet) -> Self {
         // SAFETY: by contract.
         let ticket = unsafe { (*g).resumes };
         Self { g, ticket }
@@ -79,7 +79,7 @@ impl Parked {
     /// # Safety
     /// The GIL is held.
     #[inline]
-    pub(crate) unsafe fn is_current(&self) -> bool {
+    pub(super) unsafe fn is_current(&self) -> bool {
         // SAFETY: `g` is live: we own a reference.
         unsafe { (*self.g).resumes == self.ticket && (*self.g).phase == Phase::Active }
     }
@@ -164,7 +164,7 @@ impl Mailbox {
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held.
 #[inline]
-pub(crate) unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
+unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
         let thread = (*core).thread;
@@ -288,7 +288,7 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
             Inbound::Error(_) => inbound.into_result(),
             other => {
                 other.discard();
-                ffi::Py_NewRef(ffi::Py_None())
+                none()
             }
         }
     }

@@ -149,7 +149,7 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 ///
 /// # Safety
 /// `core` is a hub of this OS thread; the GIL is held.
-pub(crate) unsafe fn refuse_running(core: *mut Core) -> PyResult<()> {
+pub(super) unsafe fn refuse_running(core: *mut Core) -> PyResult<()> {
     // SAFETY: by contract.
     let (by_itself, adopted) = unsafe {
         let current = (*(*core).thread).current;

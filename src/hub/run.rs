@@ -17,7 +17,7 @@ use pyo3::types::PyAny;
 
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
-use super::{Core, Driver, Due, looping, turn};
+use super::{Core, Driver, Due, turn};
 use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, life};
 use crate::reactor::now;
 use crate::sched::TimerKey;
@@ -29,7 +29,7 @@ const IDLE_NANOS: u64 = 60_000_000_000;
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held. Called outside a turn.
-pub(crate) unsafe fn request_turn(core: *mut Core) {
+pub(super) unsafe fn request_turn(core: *mut Core) {
     // SAFETY: by contract.
     unsafe {
         if attach_to_running(core) {
@@ -47,7 +47,9 @@ pub(crate) unsafe fn wake_loop(core: *mut Core) {
     unsafe {
         if !(*core).turn_requested {
             (*core).turn_requested = true;
-            (*core).waker.wake();
+            if (*core).looping.selector.is_none() {
+                (*core).waker.wake();
+            }
         }
     }
 }
@@ -61,7 +63,7 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
     // SAFETY: by contract.
     unsafe {
         let key = (*core).timers.insert(deadline, due);
-        if !(*core).in_turn && deadline < looping::scheduled(core) {
+        if !(*core).in_turn && deadline < (*core).looping.scheduled {
             request_turn(core);
         }
         key
@@ -73,7 +75,7 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held.
-pub(crate) unsafe fn on_the_loop(core: *mut Core) -> bool {
+pub(super) unsafe fn on_the_loop(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
         let me = (*(*core).thread).current;

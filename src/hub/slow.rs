@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use super::Core;
 use super::looping::NEVER;
 use crate::error::{raise, take_raised};
+use crate::greenlet;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
 
@@ -27,10 +28,9 @@ pub(super) unsafe fn ask(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         let Some(event_loop) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
             return Ok(());
         };
-        if !event_loop
-            .call_method0(py, pyo3::intern!(py, "get_debug"))?
-            .is_truthy(py)?
-        {
+        let name = pyo3::intern!(py, "get_debug").as_ptr();
+        let debug = greenlet::call::call_method(event_loop.as_ptr(), name, ptr::null_mut());
+        if !Bound::from_owned_ptr_or_err(py, debug)?.is_truthy()? {
             (*core).slow = NEVER;
             return Ok(());
         }

@@ -12,7 +12,8 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::{Parked, Visit, Watcher, io, park, registry};
-use crate::greenlet::class::{Fast, fast, method};
+use crate::greenlet::arguments::{given, none, seconds};
+use crate::greenlet::define::fast;
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, now};
 use crate::sched::nanos_from_seconds;
@@ -24,12 +25,11 @@ unsafe extern "C" {
 
 /// The module functions of this file.
 pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
-    let entry = |name, call: Fast, doc| method(name, fast(call), greenlet::class::FAST, doc);
     vec![
-        entry(c"sock_recv", recv, c"sock_recv($module, fd, bufsize, flags, timeout, /)\n--\n\nReturn up to bufsize bytes of a non-blocking socket. Switch point if there are none."),
-        entry(c"sock_recv_into", recv_into, c"sock_recv_into($module, fd, buffer, nbytes, flags, timeout, /)\n--\n\nRead into a buffer, return the number of bytes. Switch point if there are none."),
-        entry(c"sock_send", send, c"sock_send($module, fd, data, flags, timeout, /)\n--\n\nSend some of the data, return how much. Switch point if the socket is full."),
-        entry(c"sock_sendall", sendall, c"sock_sendall($module, fd, data, flags, timeout, /)\n--\n\nSend all of the data. Switch point whenever the socket is full."),
+        fast(c"sock_recv", recv, c"sock_recv($module, fd, bufsize, flags, timeout, /)\n--\n\nReturn up to bufsize bytes of a non-blocking socket. Switch point if there are none."),
+        fast(c"sock_recv_into", recv_into, c"sock_recv_into($module, fd, buffer, nbytes, flags, timeout, /)\n--\n\nRead into a buffer, return the number of bytes. Switch point if there are none."),
+        fast(c"sock_send", send, c"sock_send($module, fd, data, flags, timeout, /)\n--\n\nSend some of the data, return how much. Switch point if the socket is full."),
+        fast(c"sock_sendall", sendall, c"sock_sendall($module, fd, data, flags, timeout, /)\n--\n\nSend all of the data. Switch point whenever the socket is full."),
     ]
 }
 
@@ -44,17 +44,12 @@ impl Patience {
     /// between one that answers EAGAIN and the wait no Python code may run. None with an
     /// exception set.
     unsafe fn new(timeout: *mut PyObject) -> Option<Self> {
-        let mut seconds = None;
-        // SAFETY: the GIL is held by the callers; `timeout` is live.
-        unsafe {
-            if timeout != ffi::Py_None() {
-                let number = ffi::PyFloat_AsDouble(timeout);
-                if number < 0.0 && !ffi::PyErr_Occurred().is_null() {
-                    return None;
-                }
-                seconds = Some(number);
-            }
-        }
+        let seconds = if given(timeout) {
+            // SAFETY: the GIL is held by the callers; `timeout` is live.
+            Some(unsafe { seconds(timeout) }?)
+        } else {
+            None
+        };
         Some(Self {
             seconds,
             deadline: None,
@@ -482,7 +477,7 @@ unsafe extern "C" fn sendall(
             }
             done += sent as usize;
             if done >= view.len() {
-                return ffi::Py_NewRef(ffi::Py_None());
+                return none();
             }
         }
     }

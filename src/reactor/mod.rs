@@ -54,8 +54,8 @@
 //!
 //! [`Gone`]: Readiness::Gone
 
-mod alarm;
 pub mod clock;
+mod kernel;
 mod poller;
 mod table;
 
@@ -74,9 +74,6 @@ use crate::sched::{Clock, WaiterKey};
 pub fn now() -> u64 {
     Monotonic.now()
 }
-
-/// A deadline that does not come.
-pub const NEVER: u64 = u64::MAX;
 
 /// What a waiter wants to do with a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,88 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry};
 
-use super::alarm::Alarm;
+use super::kernel::{WAKER, arm, checked, directions, disarm, fd_of, open, token};
 use super::table::{Entry, Table};
-use super::{Direction, Handle, Key, NEVER, Readiness, Waker, Watch, WatchError};
+use super::{Direction, Handle, Key, Readiness, Waker, Watch, WatchError};
 
 /// Events taken from the kernel at once; more of them wait there for the next poll.
 const EVENTS: usize = 1024;
-
-/// Bits of a token that hold the number; the rest hold (the low bits of) the generation.
-const FD_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
-
-/// No descriptor has the number whose bits are all ones.
-const WAKER: Token = Token(usize::MAX);
-/// The same number, and another generation.
-const ALARM: Token = Token(usize::MAX ^ (1 << FD_BITS));
-
-#[inline]
-fn token(fd: RawFd, generation: u32) -> Token {
-    Token(((generation as usize) << FD_BITS) | fd as usize)
-}
-
-#[inline]
-fn fd_of(token: Token) -> RawFd {
-    (token.0 & ((1 << FD_BITS) - 1)) as RawFd
-}
-
-/// Tells the kernel to watch `mask` from now on. A direction that is ready is reported
-/// again even if it was reported before.
-///
-/// Fails with [`WatchError::Stale`] if `fd` is registered but names another file now.
-fn arm<W>(
-    registry: &Registry,
-    fd: RawFd,
-    entry: &mut Entry<W>,
-    mask: u8,
-) -> Result<(), WatchError> {
-    let interest = match mask {
-        1 => Interest::READABLE,
-        2 => Interest::WRITABLE,
-        _ => Interest::READABLE | Interest::WRITABLE,
-    };
-    let token = token(fd, entry.generation);
-    let mut source = SourceFd(&fd);
-    if entry.armed != 0 {
-        registry.reregister(&mut source, token, interest)
-    } else {
-        match registry.register(&mut source, token, interest) {
-            // Left behind by a removal that failed: ours all the same.
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-                registry.reregister(&mut source, token, interest)
-            }
-            done => done,
-        }
-    }
-    .map_err(WatchError::from_os)?;
-    // What is ready now is reported anew.
-    entry.drained = 0;
-    entry.armed = mask;
-    Ok(())
-}
-
-/// Takes a foreign descriptor for which nobody waits, or one about to be closed, out of the
-/// kernel's set.
-fn disarm<W>(registry: &Registry, fd: RawFd, entry: &mut Entry<W>) {
-    if entry.armed != 0 {
-        // Fails if the file was closed behind our back: then there is nothing to remove.
-        let _ = registry.deregister(&mut SourceFd(&fd));
-        entry.armed = 0;
-        entry.drained = 0;
-        entry.generation = entry.generation.wrapping_add(1);
-    }
-}
-
-/// The directions an event wakes: hang-ups and errors concern both.
-#[inline]
-fn directions(event: &Event) -> u8 {
-    let read = event.is_readable() || event.is_read_closed() || event.is_error();
-    let write = event.is_writable() || event.is_write_closed() || event.is_error();
-    u8::from(read) | (u8::from(write) << 1)
-}
 
 /// Descriptors of one hub, and who waits for them.
 ///
@@ -108,8 +34,6 @@ pub struct Reactor<W> {
     orphans: Vec<(W, Direction)>,
     /// How many wait, by direction.
     waiting: [usize; 2],
-    /// Made when it is first set.
-    alarm: Option<Alarm>,
 }
 
 impl<W> Reactor<W> {
@@ -123,7 +47,6 @@ impl<W> Reactor<W> {
             table: Table::new(),
             orphans: Vec::new(),
             waiting: [0; 2],
-            alarm: None,
         })
     }
 
@@ -367,33 +290,13 @@ impl<W> Reactor<W> {
         let orphans = self.orphans.drain(..);
         out.extend(orphans.map(|(waiter, direction)| (waiter, Readiness::Gone(direction))));
         for event in &self.events {
-            match event.token() {
-                WAKER => {}
-                ALARM => self.alarm.iter_mut().for_each(Alarm::gone_off),
-                _ => {
-                    let registry = self.poll.registry();
-                    serve(registry, &mut self.table, &mut self.waiting, event, out);
-                }
+            if event.token() != WAKER {
+                let registry = self.poll.registry();
+                serve(registry, &mut self.table, &mut self.waiting, event, out);
             }
         }
         self.events.clear();
         out.len() - before
-    }
-
-    /// When the poll set is readable at the latest, because of [`Reactor::set_alarm`].
-    #[inline]
-    pub fn alarm(&self) -> u64 {
-        self.alarm.as_ref().map_or(NEVER, Alarm::due)
-    }
-
-    /// Makes the poll set readable at `deadline`, for who watches its descriptor; a deadline set
-    /// before is forgotten. Fails where the system has no timers that are descriptors.
-    pub fn set_alarm(&mut self, deadline: u64, now: u64) -> io::Result<()> {
-        let alarm = match &mut self.alarm {
-            Some(alarm) => alarm,
-            none => none.insert(Alarm::open(self.poll.registry(), ALARM)?),
-        };
-        alarm.set(deadline, now)
     }
 
     /// Replaces poll set and waker by new ones that watch the same descriptors.
@@ -403,8 +306,6 @@ impl<W> Reactor<W> {
     /// next poll that it is gone.
     pub fn rebuild(&mut self) -> io::Result<()> {
         (self.poll, self.waker) = open()?;
-        // The parent's, too: to set it would disturb the parent.
-        self.alarm = None;
         let mut lost = Vec::new();
         for (fd, entry) in self.table.iter_mut() {
             let mask = std::mem::take(&mut entry.armed);
@@ -511,22 +412,6 @@ impl<W> AsRawFd for Reactor<W> {
     }
 }
 
-/// A new poll set with its waker.
-fn open() -> io::Result<(Poll, Arc<mio::Waker>)> {
-    let poll = Poll::new()?;
-    let waker = mio::Waker::new(poll.registry(), WAKER)?;
-    Ok((poll, Arc::new(waker)))
-}
-
-/// Refuses what cannot be a descriptor or does not fit into a token.
-#[inline]
-fn checked(fd: RawFd) -> Result<RawFd, WatchError> {
-    if fd < 0 || (fd as u64) >> FD_BITS != 0 {
-        return Err(WatchError::BadDescriptor);
-    }
-    Ok(fd)
-}
-
 /// Hands one event to the first waiter of each direction it concerns and leaves the kernel
 /// watching for the others.
 fn serve<W>(
@@ -569,23 +454,6 @@ fn serve<W>(
         for (waiter, direction) in entry.forget() {
             waiting[direction as usize] -= 1;
             out.push((waiter, Readiness::Gone(direction)));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_carries_number_and_generation() {
-        for fd in [0, 1, 1000, (1 << 20) - 1] {
-            let first = token(fd, 0);
-            let last = token(fd, u32::MAX);
-            assert_eq!((fd_of(first), fd_of(last)), (fd, fd));
-            assert_ne!(first, last);
-            assert_ne!(last, WAKER);
-            assert_ne!(token(fd, u32::MAX - 1), ALARM);
         }
     }
 }

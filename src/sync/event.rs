@@ -10,8 +10,10 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::class::{self, Definition, Head, arguments, define, given};
-use crate::greenlet::class::{FAST, fast, free, make_exception, method, noargs, property, slot};
+use super::class::{self, Head};
+use crate::greenlet::arguments::{arguments, boolean, given, named, no_argument, none, or_none};
+use crate::greenlet::define::{Definition, create, fast, free, noargs, property, slot};
+use crate::greenlet::errors::make_exception;
 use crate::greenlet::{Inbound, errors, replace};
 use crate::hub::{Parked, park, registry};
 use crate::sched::WaiterList;
@@ -41,16 +43,16 @@ pub(super) unsafe fn init() -> *mut ffi::PyTypeObject {
             slot(ffi::Py_tp_repr, repr as *mut c_void),
         ],
         methods: vec![
-            method(c"send", fast(send), FAST, c"send($self, /, result=None, exc=None)\n--\n\nWake all waiters with a value, or with an exception to raise.\n\nThey run in order of arrival once the caller gives way; not a switch point.\nWho waits later gets the same at once.\n\nArgs:\n    result: What `wait` returns.\n    exc: What `wait` raises instead: an exception, a class, or a tuple as of\n        `sys.exc_info()`.\n\nRaises:\n    AssertionError: If something was sent already; see `reset`."),
-            method(c"send_exception", fast(send_exception), FAST, c"send_exception($self, /, *args)\n--\n\nWake all waiters with an exception: an instance, or type, value and traceback."),
-            method(c"wait", fast(wait), FAST, c"wait($self, /, timeout=None)\n--\n\nReturn what is sent, or raise it; wait for it if need be.\n\nA switch point unless something was sent.\n\nReturns:\n    What was sent; None if `timeout` seconds pass before."),
-            method(c"ready", noargs(ready), ffi::METH_NOARGS, c"ready($self, /)\n--\n\nTell whether something was sent."),
-            method(c"has_exception", noargs(has_exception), ffi::METH_NOARGS, c"has_exception($self, /)\n--\n\nTell whether an exception was sent."),
-            method(c"has_result", noargs(has_result), ffi::METH_NOARGS, c"has_result($self, /)\n--\n\nTell whether a value was sent."),
-            method(c"poll", fast(poll), FAST, c"poll($self, /, notready=None)\n--\n\nReturn or raise what was sent; `notready` if nothing was. Never a switch point."),
-            method(c"poll_exception", fast(poll_exception), FAST, c"poll_exception($self, /, notready=None)\n--\n\nRaise the exception that was sent; return `notready` if none was."),
-            method(c"poll_result", fast(poll_result), FAST, c"poll_result($self, /, notready=None)\n--\n\nReturn the value that was sent; `notready` if none was."),
-            method(c"reset", noargs(reset), ffi::METH_NOARGS, c"reset($self, /)\n--\n\nForget what was sent, so that something can be sent again.\n\nRaises:\n    AssertionError: If nothing was sent."),
+            fast(c"send", send, c"send($self, /, result=None, exc=None)\n--\n\nWake all waiters with a value, or with an exception to raise.\n\nThey run in order of arrival once the caller gives way; not a switch point.\nWho waits later gets the same at once.\n\nArgs:\n    result: What `wait` returns.\n    exc: What `wait` raises instead: an exception, a class, or a tuple as of\n        `sys.exc_info()`.\n\nRaises:\n    AssertionError: If something was sent already; see `reset`."),
+            fast(c"send_exception", send_exception, c"send_exception($self, /, *args)\n--\n\nWake all waiters with an exception: an instance, or type, value and traceback."),
+            fast(c"wait", wait, c"wait($self, /, timeout=None)\n--\n\nReturn what is sent, or raise it; wait for it if need be.\n\nA switch point unless something was sent.\n\nReturns:\n    What was sent; None if `timeout` seconds pass before."),
+            noargs(c"ready", ready, c"ready($self, /)\n--\n\nTell whether something was sent."),
+            noargs(c"has_exception", has_exception, c"has_exception($self, /)\n--\n\nTell whether an exception was sent."),
+            noargs(c"has_result", has_result, c"has_result($self, /)\n--\n\nTell whether a value was sent."),
+            fast(c"poll", poll, c"poll($self, /, notready=None)\n--\n\nReturn or raise what was sent; `notready` if nothing was. Never a switch point."),
+            fast(c"poll_exception", poll_exception, c"poll_exception($self, /, notready=None)\n--\n\nRaise the exception that was sent; return `notready` if none was."),
+            fast(c"poll_result", poll_result, c"poll_result($self, /, notready=None)\n--\n\nReturn the value that was sent; `notready` if none was."),
+            noargs(c"reset", reset, c"reset($self, /)\n--\n\nForget what was sent, so that something can be sent again.\n\nRaises:\n    AssertionError: If nothing was sent."),
         ],
         properties: vec![property(
             c"_waiters",
@@ -58,14 +60,14 @@ pub(super) unsafe fn init() -> *mut ffi::PyTypeObject {
             None,
             c"The green threads that wait, in order of arrival.",
         )],
-        ..define(
+        ..class::headed(
             c"eventlet.event.Event",
             c"Event()\n--\n\nOne value, or one exception, for any number of waiters.\n\nUnlike a queue it is sent once, and whoever waits later gets it too.\nIt may be sent from any OS thread.",
             std::mem::size_of::<Event>(),
         )
     };
     // SAFETY: by contract; tables and size fit.
-    unsafe { class::create(class) }
+    unsafe { create(class) }
 }
 
 unsafe extern "C" fn new(
@@ -88,17 +90,9 @@ unsafe extern "C" fn initialize(
     args: *mut PyObject,
     kwargs: *mut PyObject,
 ) -> c_int {
-    let names = [ptr::null::<i8>()];
-    // SAFETY: called by CPython; the format names nothing.
-    unsafe {
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c":Event".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-        );
-        if ok == 0 { -1 } else { 0 }
-    }
+    // SAFETY: called by CPython; the format asks for nothing.
+    let fine = unsafe { no_argument(args, kwargs, c":Event") };
+    if fine { 0 } else { -1 }
 }
 
 /// What was sent: owned, or NULL with the exception set.
@@ -136,7 +130,7 @@ unsafe fn error_of(sent: *mut PyObject) -> *mut PyObject {
         } else {
             kind
         };
-        let error = make_exception(kind, value, part(2));
+        let error = make_exception([kind, value, part(2)]);
         ffi::Py_DECREF(sent);
         if error.is_null() {
             errors::take_raised()
@@ -181,7 +175,7 @@ unsafe extern "C" fn send_exception(
 ) -> *mut PyObject {
     // SAFETY: called by CPython on an Event.
     unsafe {
-        if !names.is_null() && ffi::PyTuple_GET_SIZE(names) > 0 {
+        if named(names) > 0 {
             ffi::PyErr_SetString(
                 ffi::PyExc_TypeError,
                 c"send_exception() takes no keyword arguments".as_ptr(),
@@ -236,7 +230,7 @@ unsafe fn deliver(me: *mut Event, result: *mut PyObject, error: *mut PyObject) -
         }
         ffi::Py_DECREF(result);
         ffi::Py_XDECREF(error);
-        class::none()
+        none()
     }
 }
 
@@ -307,18 +301,18 @@ unsafe extern "C" fn wait(
 
 unsafe extern "C" fn ready(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on an Event.
-    unsafe { class::boolean(!(*op.cast::<Event>()).result.is_null()) }
+    unsafe { boolean(!(*op.cast::<Event>()).result.is_null()) }
 }
 
 unsafe extern "C" fn has_exception(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on an Event.
-    unsafe { class::boolean(!(*op.cast::<Event>()).error.is_null()) }
+    unsafe { boolean(!(*op.cast::<Event>()).error.is_null()) }
 }
 
 unsafe extern "C" fn has_result(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     let me = op.cast::<Event>();
     // SAFETY: called by CPython on an Event.
-    unsafe { class::boolean(!(*me).result.is_null() && (*me).error.is_null()) }
+    unsafe { boolean(!(*me).result.is_null() && (*me).error.is_null()) }
 }
 
 /// The body of the three polls: `fits` tells whether what was sent is asked for.
@@ -338,7 +332,7 @@ unsafe fn polled(
         if !(*me).result.is_null() && fits(&*me) {
             return outcome(me);
         }
-        class::or_none(notready)
+        or_none(notready)
     }
 }
 
@@ -384,7 +378,7 @@ unsafe extern "C" fn reset(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject
             return ptr::null_mut();
         }
         forget(me);
-        class::none()
+        none()
     }
 }
 

@@ -10,14 +10,12 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::class::{self, Definition, arguments, define, given};
-use super::semaphore::{Semaphore, acquire, check_release, forget_waiters, give, life, take};
-use crate::greenlet::class::{FAST, fast, method, noargs, slot};
+use super::asking::{TIMEOUT_MAX, asked, asks_release};
+use super::semaphore::{Semaphore, acquire_until, forget_waiters, give, life};
+use crate::greenlet::arguments::{boolean, no_argument, none};
+use crate::greenlet::define::{Definition, create, define, fast, noargs, slot};
 
 static mut LOCK: *mut ffi::PyTypeObject = ptr::null_mut();
-
-/// What the platform's own locks take for a timeout at most: `threading.TIMEOUT_MAX`, in seconds.
-const LONGEST: f64 = 9_223_372_036.0;
 
 /// Creates the class; NULL with an exception set on failure.
 ///
@@ -26,20 +24,20 @@ const LONGEST: f64 = 9_223_372_036.0;
 pub(super) unsafe fn init(base: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObject {
     let class = Definition {
         base,
-        headed: false,
-        slots: vec![
-            slot(ffi::Py_tp_init, initialize as *mut c_void),
-            slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slots: [
+            life(),
+            vec![
+                slot(ffi::Py_tp_init, initialize as *mut c_void),
+                slot(ffi::Py_tp_repr, repr as *mut c_void),
+            ],
         ]
-        .into_iter()
-        .chain(life())
-        .collect(),
+        .concat(),
         methods: vec![
-            method(c"acquire", fast(acquire_lock), FAST, c"acquire($self, /, blocking=True, timeout=None)\n--\n\nTake the lock, waiting for it if need be.\n\nWaiters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if the lock is taken.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; None or -1: without end.\n\nReturns:\n    Whether the lock was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one.\n    OverflowError: If the timeout is longer than `threading.TIMEOUT_MAX`."),
-            method(c"release", fast(release), FAST, c"release($self, /, blocking=True)\n--\n\nUnlock; who has waited longest gets the lock. Never a switch point.\n\nAnybody may do so, also another OS thread.\n\nArgs:\n    blocking: Ignored; there for symmetry with `CappedSemaphore`.\n\nRaises:\n    RuntimeError: If the lock is not locked."),
-            method(c"__enter__", noargs(enter), ffi::METH_NOARGS, c"__enter__($self, /)\n--\n\nTake the lock."),
-            method(c"__exit__", fast(exit), FAST, c"__exit__($self, typ, val, tb, /)\n--\n\nUnlock."),
-            method(c"_at_fork_reinit", noargs(at_fork_reinit), ffi::METH_NOARGS, c"_at_fork_reinit($self, /)\n--\n\nBecome a new, unlocked lock: the standard library calls it in a forked child."),
+            fast(c"acquire", acquire, c"acquire($self, /, blocking=True, timeout=None)\n--\n\nTake the lock, waiting for it if need be.\n\nWaiters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if the lock is taken.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; None or -1: without end.\n\nReturns:\n    Whether the lock was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one.\n    OverflowError: If the timeout is longer than `threading.TIMEOUT_MAX`."),
+            fast(c"release", release, c"release($self, /, blocking=True)\n--\n\nUnlock; who has waited longest gets the lock. Never a switch point.\n\nAnybody may do so, also another OS thread.\n\nArgs:\n    blocking: Ignored; there for symmetry with `CappedSemaphore`.\n\nRaises:\n    RuntimeError: If the lock is not locked."),
+            noargs(c"__enter__", enter, c"__enter__($self, /)\n--\n\nTake the lock."),
+            fast(c"__exit__", exit, c"__exit__($self, typ, val, tb, /)\n--\n\nUnlock."),
+            noargs(c"_at_fork_reinit", at_fork_reinit, c"_at_fork_reinit($self, /)\n--\n\nBecome a new, unlocked lock: the standard library calls it in a forked child."),
         ],
         ..define(
             c"eventlet.lock.Lock",
@@ -49,7 +47,7 @@ pub(super) unsafe fn init(base: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObjec
     };
     // SAFETY: by contract; tables and size fit.
     unsafe {
-        LOCK = class::create(class);
+        LOCK = create(class);
         LOCK
     }
 }
@@ -59,16 +57,9 @@ unsafe extern "C" fn initialize(
     args: *mut PyObject,
     kwargs: *mut PyObject,
 ) -> c_int {
-    // SAFETY: called by CPython; the format names no object.
+    // SAFETY: called by CPython; the format asks for nothing.
     unsafe {
-        let names = [ptr::null::<std::ffi::c_char>()];
-        let ok = ffi::PyArg_ParseTupleAndKeywords(
-            args,
-            kwargs,
-            c":Lock".as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-        );
-        if ok == 0 {
+        if !no_argument(args, kwargs, c":Lock") {
             return -1;
         }
         reset(op);
@@ -91,13 +82,13 @@ unsafe extern "C" fn at_fork_reinit(op: *mut PyObject, _: *mut PyObject) -> *mut
     // SAFETY: called by CPython on a Lock.
     unsafe {
         reset(op);
-        class::none()
+        none()
     }
 }
 
 /// # Switches
 /// If the lock is taken.
-unsafe extern "C" fn acquire_lock(
+unsafe extern "C" fn acquire(
     op: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
@@ -105,33 +96,10 @@ unsafe extern "C" fn acquire_lock(
 ) -> *mut PyObject {
     // SAFETY: called by CPython on a Lock.
     unsafe {
-        let parameters = [c"blocking", c"timeout"];
-        let Some([_, timeout]) = arguments(c"acquire", parameters, 0, args, count, names) else {
+        let Some((blocking, deadline)) = asked(args, count, names, TIMEOUT_MAX) else {
             return ptr::null_mut();
         };
-        if given(timeout) && !fits(timeout) {
-            return ptr::null_mut();
-        }
-        acquire(op, args, count, names)
-    }
-}
-
-/// Whether a timeout is one that the platform's locks take; otherwise an exception is set.
-#[cold]
-pub(super) unsafe fn fits(timeout: *mut PyObject) -> bool {
-    // SAFETY: contract of the callers: `timeout` is live, the GIL is held.
-    unsafe {
-        let Some(seconds) = class::seconds(timeout) else {
-            return false;
-        };
-        if seconds > LONGEST {
-            ffi::PyErr_SetString(
-                ffi::PyExc_OverflowError,
-                c"timeout value is too large: the most is threading.TIMEOUT_MAX".as_ptr(),
-            );
-            return false;
-        }
-        true
+        acquire_until(op, blocking, deadline)
     }
 }
 
@@ -143,10 +111,10 @@ unsafe extern "C" fn release(
 ) -> *mut PyObject {
     // SAFETY: called by CPython on a Lock.
     unsafe {
-        if !check_release(args, count, names) || !unlock(op.cast()) {
+        if !asks_release(args, count, names) || !unlock(op.cast()) {
             return ptr::null_mut();
         }
-        class::boolean(true)
+        boolean(true)
     }
 }
 
@@ -165,17 +133,10 @@ unsafe fn unlock(me: *mut Semaphore) -> bool {
 /// # Switches
 /// If the lock is taken.
 unsafe extern "C" fn enter(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by CPython on a Lock, which is held through the switch.
+    // SAFETY: called by CPython on a Lock.
     unsafe {
         if ffi::Py_TYPE(op) == LOCK {
-            ffi::Py_INCREF(op);
-            let taken = take(op.cast(), true, None);
-            ffi::Py_DECREF(op);
-            return if taken < 0 {
-                ptr::null_mut()
-            } else {
-                class::boolean(true)
-            };
+            return acquire_until(op, true, None);
         }
         // A subclass may have overridden it.
         ffi::PyObject_CallMethod(op, c"acquire".as_ptr(), ptr::null())
@@ -201,7 +162,7 @@ unsafe extern "C" fn exit(
             }
             ffi::Py_DECREF(result);
         }
-        class::none()
+        none()
     }
 }
 

@@ -12,6 +12,7 @@
 //! - Nothing is borrowed across a switch or while Python code runs: one borrow per statement
 //!   (invariant H2 of `hub`).
 
+mod asking;
 mod class;
 mod event;
 mod lock;
@@ -31,7 +32,7 @@ use crate::hub::{Core, Parked, Ready, registry};
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: called once, with the GIL held, when the module is initialised.
     unsafe {
-        add(module, "Timeout", timeout::init())?;
+        add(module, "Timeout", timeout::class::init())?;
         add(module, "Event", event::init())?;
         let (plain, bounded) = semaphore::init();
         add(module, "Semaphore", plain)?;

@@ -10,10 +10,11 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::class::{self, Definition, arguments, define, given};
-use super::lock::fits;
-use super::semaphore::{Semaphore, checked, forget_waiters, give, life, take};
-use crate::greenlet::class::{FAST, fast, method, noargs, slot};
+use super::asking::{TIMEOUT_MAX, asked};
+use super::class;
+use super::semaphore::{Semaphore, forget_waiters, give, life, take};
+use crate::greenlet::arguments::{arguments, boolean, none};
+use crate::greenlet::define::{Definition, create, fast, noargs, slot};
 use crate::greenlet::{self, thread};
 
 #[repr(C)]
@@ -33,34 +34,35 @@ struct RLock {
 /// Called once with the GIL held.
 pub(super) unsafe fn init() -> *mut ffi::PyTypeObject {
     let class = Definition {
-        slots: vec![
-            slot(ffi::Py_tp_new, new as *mut c_void),
-            slot(ffi::Py_tp_init, initialize as *mut c_void),
-            slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slots: [
+            life(),
+            vec![
+                slot(ffi::Py_tp_new, new as *mut c_void),
+                slot(ffi::Py_tp_init, initialize as *mut c_void),
+                slot(ffi::Py_tp_repr, repr as *mut c_void),
+            ],
         ]
-        .into_iter()
-        .chain(life())
-        .collect(),
+        .concat(),
         methods: vec![
-            method(c"acquire", fast(acquire), FAST, c"acquire($self, /, blocking=True, timeout=-1)\n--\n\nTake the lock, once more if the caller holds it, waiting if somebody else does.\n\nA switch point only if somebody else does.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; -1: without end.\n\nReturns:\n    Whether the lock was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one.\n    OverflowError: If the timeout is longer than `threading.TIMEOUT_MAX`."),
-            method(c"release", noargs(release), ffi::METH_NOARGS, c"release($self, /)\n--\n\nGive the lock back once. Not a switch point.\n\nRaises:\n    RuntimeError: If the caller does not hold it."),
-            method(c"locked", noargs(locked), ffi::METH_NOARGS, c"locked($self, /)\n--\n\nTell whether anybody holds the lock."),
-            method(c"__enter__", noargs(enter), ffi::METH_NOARGS, c"__enter__($self, /)\n--\n\nTake the lock."),
-            method(c"__exit__", fast(exit), FAST, c"__exit__($self, typ, val, tb, /)\n--\n\nGive the lock back once."),
-            method(c"_is_owned", noargs(is_owned), ffi::METH_NOARGS, c"_is_owned($self, /)\n--\n\nTell whether the caller holds the lock."),
-            method(c"_recursion_count", noargs(recursion_count), ffi::METH_NOARGS, c"_recursion_count($self, /)\n--\n\nTell how often the caller has taken the lock."),
-            method(c"_release_save", noargs(release_save), ffi::METH_NOARGS, c"_release_save($self, /)\n--\n\nGive the lock back altogether; return what `_acquire_restore` needs."),
-            method(c"_acquire_restore", fast(acquire_restore), FAST, c"_acquire_restore($self, state, /)\n--\n\nTake the lock as often as `_release_save` gave it back."),
-            method(c"_at_fork_reinit", noargs(at_fork_reinit), ffi::METH_NOARGS, c"_at_fork_reinit($self, /)\n--\n\nBecome a new, free lock: the standard library calls it in a forked child."),
+            fast(c"acquire", acquire, c"acquire($self, /, blocking=True, timeout=-1)\n--\n\nTake the lock, once more if the caller holds it, waiting if somebody else does.\n\nA switch point only if somebody else does.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; -1: without end.\n\nReturns:\n    Whether the lock was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one.\n    OverflowError: If the timeout is longer than `threading.TIMEOUT_MAX`."),
+            noargs(c"release", release, c"release($self, /)\n--\n\nGive the lock back once. Not a switch point.\n\nRaises:\n    RuntimeError: If the caller does not hold it."),
+            noargs(c"locked", locked, c"locked($self, /)\n--\n\nTell whether anybody holds the lock."),
+            noargs(c"__enter__", enter, c"__enter__($self, /)\n--\n\nTake the lock."),
+            fast(c"__exit__", exit, c"__exit__($self, typ, val, tb, /)\n--\n\nGive the lock back once."),
+            noargs(c"_is_owned", is_owned, c"_is_owned($self, /)\n--\n\nTell whether the caller holds the lock."),
+            noargs(c"_recursion_count", recursion_count, c"_recursion_count($self, /)\n--\n\nTell how often the caller has taken the lock."),
+            noargs(c"_release_save", release_save, c"_release_save($self, /)\n--\n\nGive the lock back altogether; return what `_acquire_restore` needs."),
+            fast(c"_acquire_restore", acquire_restore, c"_acquire_restore($self, state, /)\n--\n\nTake the lock as often as `_release_save` gave it back."),
+            noargs(c"_at_fork_reinit", at_fork_reinit, c"_at_fork_reinit($self, /)\n--\n\nBecome a new, free lock: the standard library calls it in a forked child."),
         ],
-        ..define(
+        ..class::headed(
             c"eventlet.green.thread.RLock",
             c"RLock()\n--\n\nA lock that its owner, a green thread, may take again.\n\nOnly the owner may give it back, as often as it was taken.",
             std::mem::size_of::<RLock>(),
         )
     };
     // SAFETY: by contract; tables and size fit.
-    unsafe { class::create(class) }
+    unsafe { create(class) }
 }
 
 unsafe extern "C" fn new(
@@ -135,34 +137,19 @@ unsafe extern "C" fn acquire(
     let lock = op.cast::<RLock>();
     // SAFETY: called by CPython on an RLock.
     unsafe {
-        let parameters = [c"blocking", c"timeout"];
-        let Some([blocking, timeout]) = arguments(c"acquire", parameters, 0, args, count, names)
-        else {
+        let Some((blocking, deadline)) = asked(args, count, names, TIMEOUT_MAX) else {
             return ptr::null_mut();
         };
-        let Some(blocking) = class::truth(blocking, true) else {
-            return ptr::null_mut();
-        };
-        let mut deadline = None;
-        if given(timeout) {
-            let Some(checked) = checked(blocking, timeout) else {
-                return ptr::null_mut();
-            };
-            if !fits(timeout) {
-                return ptr::null_mut();
-            }
-            deadline = checked;
-        }
         let Some(me) = me() else {
             return ptr::null_mut();
         };
         if (*lock).owner == me {
             (*lock).depth += 1;
-            return class::boolean(true);
+            return boolean(true);
         }
         match own(op, me, blocking, deadline) {
             -1 => ptr::null_mut(),
-            taken => class::boolean(taken == 1),
+            taken => boolean(taken == 1),
         }
     }
 }
@@ -202,7 +189,7 @@ unsafe extern "C" fn release(op: *mut PyObject, _: *mut PyObject) -> *mut PyObje
             (*lock).owner = 0;
             give(op.cast());
         }
-        class::none()
+        none()
     }
 }
 
@@ -218,7 +205,7 @@ unsafe extern "C" fn exit(
 
 unsafe extern "C" fn locked(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on an RLock.
-    unsafe { class::boolean((*op.cast::<RLock>()).owner != 0) }
+    unsafe { boolean((*op.cast::<RLock>()).owner != 0) }
 }
 
 unsafe extern "C" fn is_owned(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
@@ -227,7 +214,7 @@ unsafe extern "C" fn is_owned(op: *mut PyObject, _: *mut PyObject) -> *mut PyObj
         let Some(me) = me() else {
             return ptr::null_mut();
         };
-        class::boolean((*op.cast::<RLock>()).owner == me)
+        boolean((*op.cast::<RLock>()).owner == me)
     }
 }
 
@@ -254,13 +241,25 @@ unsafe extern "C" fn release_save(op: *mut PyObject, _: *mut PyObject) -> *mut P
         if !check_owned(lock) {
             return ptr::null_mut();
         }
-        let state = ffi::Py_BuildValue(c"nn".as_ptr(), (*lock).depth, (*lock).owner);
-        if !state.is_null() {
-            (*lock).depth = 0;
-            (*lock).owner = 0;
-            give(op.cast());
+        loop {
+            let (depth, owner) = ((*lock).depth, (*lock).owner);
+            let state = ffi::Py_BuildValue(c"nn".as_ptr(), depth, owner);
+            if state.is_null() {
+                return state;
+            }
+            if ((*lock).depth, (*lock).owner) == (depth, owner) {
+                (*lock).depth = 0;
+                (*lock).owner = 0;
+                give(op.cast());
+                return state;
+            }
+            // Allocating may collect garbage (to CPython 3.11), and a finaliser may have
+            // released the lock: what it gave back must not be given back again.
+            ffi::Py_DECREF(state);
+            if !check_owned(lock) {
+                return ptr::null_mut();
+            }
         }
-        state
     }
 }
 
@@ -290,7 +289,7 @@ unsafe extern "C" fn acquire_restore(
             return ptr::null_mut();
         }
         (*lock).depth = depth.max(1) as usize;
-        class::none()
+        none()
     }
 }
 
@@ -302,7 +301,7 @@ unsafe extern "C" fn at_fork_reinit(op: *mut PyObject, _: *mut PyObject) -> *mut
         (*lock).owner = 0;
         (*lock).depth = 0;
         forget_waiters(op.cast());
-        class::none()
+        none()
     }
 }
 

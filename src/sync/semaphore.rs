@@ -11,10 +11,12 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::class::{self, Definition, Head, arguments, define, given};
+use super::asking::{asked, asks_release};
+use super::class::{self, Head};
 use super::wake;
 use crate::greenlet::Inbound;
-use crate::greenlet::class::{FAST, fast, free, method, noargs, one_argument, property, slot};
+use crate::greenlet::arguments::{boolean, none, one_argument};
+use crate::greenlet::define::{Definition, create, define, fast, free, noargs, property, slot};
 use crate::hub::{Parked, park, registry};
 use crate::sched::WaiterList;
 
@@ -51,28 +53,29 @@ impl Semaphore {
 /// Called once with the GIL held.
 pub(super) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTypeObject) {
     let class = Definition {
-        slots: vec![
-            slot(ffi::Py_tp_new, new as *mut c_void),
-            slot(ffi::Py_tp_init, initialize as *mut c_void),
-            slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slots: [
+            life(),
+            vec![
+                slot(ffi::Py_tp_new, new as *mut c_void),
+                slot(ffi::Py_tp_init, initialize as *mut c_void),
+                slot(ffi::Py_tp_repr, repr as *mut c_void),
+            ],
         ]
-        .into_iter()
-        .chain(life())
-        .collect(),
+        .concat(),
         methods: vec![
-            method(c"acquire", fast(acquire), FAST, c"acquire($self, /, blocking=True, timeout=None)\n--\n\nTake one unit, waiting for it if need be.\n\nWaiters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if no unit is free.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; None or -1: without end.\n\nReturns:\n    Whether a unit was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one."),
-            method(c"release", fast(release), FAST, c"release($self, /, blocking=True)\n--\n\nGive one unit back, to the one that has waited longest. Not a switch point.\n\nArgs:\n    blocking: Ignored; there for symmetry with `CappedSemaphore`."),
-            method(c"locked", noargs(locked), ffi::METH_NOARGS, c"locked($self, /)\n--\n\nTell whether `acquire` would have to wait."),
-            method(c"bounded", noargs(bounded), ffi::METH_NOARGS, c"bounded($self, /)\n--\n\nReturn False; there for symmetry with `CappedSemaphore`."),
-            method(c"__enter__", noargs(enter), ffi::METH_NOARGS, c"__enter__($self, /)\n--\n\nTake one unit."),
-            method(c"__exit__", fast(exit), FAST, c"__exit__($self, typ, val, tb, /)\n--\n\nGive one unit back."),
+            fast(c"acquire", acquire, c"acquire($self, /, blocking=True, timeout=None)\n--\n\nTake one unit, waiting for it if need be.\n\nWaiters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if no unit is free.\n\nArgs:\n    blocking: If false, return False instead of waiting.\n    timeout: How long to wait at most, in seconds; None or -1: without end.\n\nReturns:\n    Whether a unit was taken.\n\nRaises:\n    ValueError: If a timeout is given for a call that does not block, or a\n        negative one."),
+            fast(c"release", release, c"release($self, /, blocking=True)\n--\n\nGive one unit back, to the one that has waited longest. Not a switch point.\n\nArgs:\n    blocking: Ignored; there for symmetry with `CappedSemaphore`."),
+            noargs(c"locked", locked, c"locked($self, /)\n--\n\nTell whether `acquire` would have to wait."),
+            noargs(c"bounded", bounded, c"bounded($self, /)\n--\n\nReturn False; there for symmetry with `CappedSemaphore`."),
+            noargs(c"__enter__", enter, c"__enter__($self, /)\n--\n\nTake one unit."),
+            fast(c"__exit__", exit, c"__exit__($self, typ, val, tb, /)\n--\n\nGive one unit back."),
         ],
         properties: vec![
             property(c"counter", get_counter, Some(set_counter), c"How many units are free."),
             property(c"balance", get_balance, None, c"How many units are free, less those that wait for one."),
             property(c"_waiters", get_waiters, None, c"The green threads that wait, in order of arrival."),
         ],
-        ..define(
+        ..class::headed(
             c"eventlet.semaphore.Semaphore",
             c"Semaphore(value=1)\n--\n\nA number of units, taken and given back; who finds none waits for one.\n\nIt may be released by anybody, also from another OS thread.\n\nArgs:\n    value: How many units there are at first.\n\nRaises:\n    ValueError: If `value` is negative.\n    TypeError: If it is no number.",
             std::mem::size_of::<Semaphore>(),
@@ -80,22 +83,21 @@ pub(super) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTypeObject) 
     };
     // SAFETY: by contract; tables and size fit.
     unsafe {
-        SEMAPHORE = class::create(class);
+        SEMAPHORE = create(class);
         if SEMAPHORE.is_null() {
             return (ptr::null_mut(), ptr::null_mut());
         }
         let class = Definition {
             base: SEMAPHORE,
-            headed: false,
             slots: life(),
-            methods: vec![method(c"release", fast(release_bounded), FAST, c"release($self, /, blocking=True)\n--\n\nGive one unit back, to the one that has waited longest. Not a switch point.\n\nRaises:\n    ValueError: If as many units are free as there were at first.")],
+            methods: vec![fast(c"release", release_bounded, c"release($self, /, blocking=True)\n--\n\nGive one unit back, to the one that has waited longest. Not a switch point.\n\nRaises:\n    ValueError: If as many units are free as there were at first.")],
             ..define(
                 c"eventlet.semaphore.BoundedSemaphore",
                 c"BoundedSemaphore(value=1)\n--\n\nA semaphore that refuses to hold more units than it began with.\n\nA unit given back too often is a mistake of the program, found here.",
                 std::mem::size_of::<Semaphore>(),
             )
         };
-        BOUNDED = class::create(class);
+        BOUNDED = create(class);
         (SEMAPHORE, BOUNDED)
     }
 }
@@ -264,74 +266,44 @@ pub(super) unsafe fn give(me: *mut Semaphore) {
     }
 }
 
-pub(super) unsafe extern "C" fn acquire(
+unsafe extern "C" fn acquire(
     op: *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
     names: *mut PyObject,
 ) -> *mut PyObject {
-    // SAFETY: called by CPython on a Semaphore, which is held through the switch.
+    // SAFETY: called by CPython on a Semaphore.
     unsafe {
-        let parameters = [c"blocking", c"timeout"];
-        let Some([blocking, timeout]) = arguments(c"acquire", parameters, 0, args, count, names)
-        else {
+        let Some((blocking, deadline)) = asked(args, count, names, f64::INFINITY) else {
             return ptr::null_mut();
         };
-        let Some(blocking) = class::truth(blocking, true) else {
-            return ptr::null_mut();
-        };
-        let deadline = if given(timeout) {
-            let Some(deadline) = checked(blocking, timeout) else {
-                return ptr::null_mut();
-            };
-            deadline
-        } else {
-            None
-        };
+        acquire_until(op, blocking, deadline)
+    }
+}
+
+/// The body of `acquire()`.
+///
+/// # Safety
+/// `op` is a Semaphore; the GIL is held.
+///
+/// # Switches
+/// If no unit is free and `blocking`.
+pub(super) unsafe fn acquire_until(
+    op: *mut PyObject,
+    blocking: bool,
+    deadline: Option<u64>,
+) -> *mut PyObject {
+    // SAFETY: by contract; the semaphore is held through the switch.
+    unsafe {
         ffi::Py_INCREF(op);
         let taken = take(op.cast(), blocking, deadline);
         ffi::Py_DECREF(op);
         if taken < 0 {
             ptr::null_mut()
         } else {
-            class::boolean(taken == 1)
+            boolean(taken == 1)
         }
     }
-}
-
-/// The deadline of a timeout as `threading.Lock.acquire` takes it: -1 stands for none.
-#[cold]
-#[expect(
-    clippy::option_option,
-    reason = "an error and an absent deadline differ"
-)]
-pub(super) unsafe fn checked(blocking: bool, timeout: *mut PyObject) -> Option<Option<u64>> {
-    // SAFETY: contract of `acquire`.
-    unsafe {
-        let seconds = class::seconds(timeout)?;
-        #[expect(clippy::float_cmp, reason = "only -1 itself stands for no timeout")]
-        if seconds == -1.0 {
-            return Some(None);
-        }
-        let wrong = if !blocking {
-            c"a timeout makes no sense with blocking=False: leave one of them out"
-        } else if seconds < 0.0 {
-            c"a timeout must not be negative, except for -1: no timeout"
-        } else {
-            return class::deadline(timeout);
-        };
-        ffi::PyErr_SetString(ffi::PyExc_ValueError, wrong.as_ptr());
-        None
-    }
-}
-
-pub(super) unsafe fn check_release(
-    args: *const *mut PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut PyObject,
-) -> bool {
-    // SAFETY: arguments as CPython passes them.
-    unsafe { arguments(c"release", [c"blocking"], 0, args, count, names).is_some() }
 }
 
 unsafe extern "C" fn release(
@@ -342,11 +314,11 @@ unsafe extern "C" fn release(
 ) -> *mut PyObject {
     // SAFETY: called by CPython on a Semaphore.
     unsafe {
-        if !check_release(args, count, names) {
+        if !asks_release(args, count, names) {
             return ptr::null_mut();
         }
         give(op.cast());
-        class::boolean(true)
+        boolean(true)
     }
 }
 
@@ -358,10 +330,10 @@ unsafe extern "C" fn release_bounded(
 ) -> *mut PyObject {
     // SAFETY: called by CPython on a BoundedSemaphore.
     unsafe {
-        if !check_release(args, count, names) || !give_bounded(op.cast()) {
+        if !asks_release(args, count, names) || !give_bounded(op.cast()) {
             return ptr::null_mut();
         }
-        class::boolean(true)
+        boolean(true)
     }
 }
 
@@ -382,12 +354,12 @@ unsafe fn give_bounded(me: *mut Semaphore) -> bool {
 
 unsafe extern "C" fn locked(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython on a Semaphore.
-    unsafe { class::boolean((*op.cast::<Semaphore>()).counter <= 0) }
+    unsafe { boolean((*op.cast::<Semaphore>()).counter <= 0) }
 }
 
 unsafe extern "C" fn bounded(_op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: the GIL is held.
-    unsafe { class::boolean(false) }
+    unsafe { boolean(false) }
 }
 
 unsafe extern "C" fn enter(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
@@ -435,7 +407,7 @@ unsafe extern "C" fn exit(
             }
             ffi::Py_DECREF(result);
         }
-        class::none()
+        none()
     }
 }
 

@@ -152,39 +152,3 @@ def test_spinning_starves_neither_timers_nor_the_loop():
     for green in greens:
         green.wait()
     assert sorted(log) == ["loop", "timer"]
-
-
-def test_timers_fire_in_a_process_that_is_out_of_descriptors(run_isolated):
-    """The hub's alarm is a descriptor; without one the loop's own timers do its work."""
-    program = """
-import os, resource
-import eventlet
-eventlet.sleep(0)
-hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-top = os.dup(0)
-resource.setrlimit(resource.RLIMIT_NOFILE, (top + 1, hard))
-log = []
-def tick(name, seconds):
-    for _ in range(3):
-        eventlet.sleep(seconds)
-        log.append(name)
-greens = [eventlet.spawn(tick, "a", 0.003), eventlet.spawn(tick, "b", 0.01)]
-eventlet.sleep(0.001)
-try:
-    os.dup(0)
-except OSError:
-    print("none left")
-greens[1].wait()
-resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-greens = [eventlet.spawn(tick, "c", 0.003), eventlet.spawn(tick, "d", 0.01)]
-greens[1].wait()
-print("".join(log))
-"""
-    env = {"EVENTLET_HUB": "asyncio"}
-    done = run_isolated(program, env)
-    none, _, letters = done.stdout.strip().partition("\n")
-    assert (none, sorted(letters), done.stderr) == (
-        "none left",
-        list("aaabbbcccddd"),
-        "",
-    )

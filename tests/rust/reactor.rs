@@ -5,8 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "reactor/alarm.rs"]
-mod alarm;
 #[path = "reactor/drained.rs"]
 mod drained;
 #[path = "reactor/process.rs"]

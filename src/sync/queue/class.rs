@@ -1,4 +1,4 @@
-//! The Python classes `LightQueue` and `Queue`: arguments in, errors out, no logic.
+//! The Python class `LightQueue`: arguments in, errors out, no logic.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_int, c_void};
@@ -7,14 +7,15 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::super::class::{self, Definition, arguments, define, given};
 use super::storage::{
     drop_items, get_container, set_container, storage_get, storage_init, storage_put, storage_qsize,
 };
-use super::{Ended, Queue};
-use crate::greenlet::class::{FAST, fast, free, method, noargs, one_argument, property, slot};
-use crate::greenlet::replace;
+use super::{Ended, Queue, counting};
+use crate::greenlet::arguments::{arguments, boolean, given, none, one_argument, truth};
+use crate::greenlet::define::{Definition, create, fast, free, generic, noargs, property, slot};
+use crate::greenlet::{gc, replace};
 use crate::sched::WaiterList;
+use crate::sync::class;
 
 static mut LIGHT: *mut ffi::PyTypeObject = ptr::null_mut();
 static mut FULL: *mut ffi::PyTypeObject = ptr::null_mut();
@@ -34,35 +35,36 @@ pub(super) struct Overridden {
 /// Called once with the GIL held.
 pub(in crate::sync) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTypeObject) {
     let class = Definition {
-        slots: vec![
-            slot(ffi::Py_tp_init, initialize as *mut c_void),
-            slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slots: [
+            life(new),
+            vec![
+                slot(ffi::Py_tp_init, initialize as *mut c_void),
+                slot(ffi::Py_tp_repr, repr as *mut c_void),
+            ],
         ]
-        .into_iter()
-        .chain(life(new))
-        .collect(),
+        .concat(),
         methods: vec![
-            method(c"put", fast(put), FAST, c"put($self, /, item, block=True, timeout=None)\n--\n\nPut an item; wait for room if need be.\n\nPutters are served in order of arrival; a newcomer never overtakes them.\nWith `maxsize` 0 it returns when the item has been taken.\nA switch point only if it has to wait.\n\nArgs:\n    item: What to put.\n    block: If false, raise Full instead of waiting.\n    timeout: How long to wait at most, in seconds.\n\nRaises:\n    Full: If there is no room in time."),
-            method(c"put_nowait", fast(put_nowait), FAST, c"put_nowait($self, /, item)\n--\n\nPut an item without waiting.\n\nRaises:\n    Full: If there is no room."),
-            method(c"get", fast(get), FAST, c"get($self, /, block=True, timeout=None)\n--\n\nTake the next item; wait for one if need be.\n\nGetters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if it has to wait.\n\nArgs:\n    block: If false, raise Empty instead of waiting.\n    timeout: How long to wait at most, in seconds.\n\nRaises:\n    Empty: If there is no item in time."),
-            method(c"get_nowait", noargs(get_nowait), ffi::METH_NOARGS, c"get_nowait($self, /)\n--\n\nTake the next item without waiting.\n\nRaises:\n    Empty: If there is none."),
-            method(c"qsize", noargs(qsize), ffi::METH_NOARGS, c"qsize($self, /)\n--\n\nReturn how many items are stored."),
-            method(c"empty", noargs(empty), ffi::METH_NOARGS, c"empty($self, /)\n--\n\nTell whether no item is stored."),
-            method(c"full", noargs(full), ffi::METH_NOARGS, c"full($self, /)\n--\n\nTell whether there is no room. A queue without limit is never full, one\nwith `maxsize` 0 always."),
-            method(c"putting", noargs(putting), ffi::METH_NOARGS, c"putting($self, /)\n--\n\nReturn how many green threads wait to put an item."),
-            method(c"getting", noargs(getting), ffi::METH_NOARGS, c"getting($self, /)\n--\n\nReturn how many green threads wait for an item."),
-            method(c"resize", fast(resize), FAST, c"resize($self, /, size)\n--\n\nChange the limit; None: no limit. Items above it stay. Not a switch point."),
-            method(c"_init", fast(storage_init), FAST, c"_init($self, maxsize, /)\n--\n\nMake the storage; for subclasses."),
-            method(c"_qsize", noargs(storage_qsize), ffi::METH_NOARGS, c"_qsize($self, /)\n--\n\nReturn how many items are stored; for subclasses."),
-            method(c"_put", fast(storage_put), FAST, c"_put($self, item, /)\n--\n\nStore an item; for subclasses."),
-            method(c"_get", noargs(storage_get), ffi::METH_NOARGS, c"_get($self, /)\n--\n\nTake the next item out of the storage; for subclasses."),
-            method(c"__class_getitem__", noargs(ffi::Py_GenericAlias), ffi::METH_O | ffi::METH_CLASS, c"See PEP 585"),
+            fast(c"put", put, c"put($self, /, item, block=True, timeout=None)\n--\n\nPut an item; wait for room if need be.\n\nPutters are served in order of arrival; a newcomer never overtakes them.\nWith `maxsize` 0 it returns when the item has been taken.\nA switch point only if it has to wait.\n\nArgs:\n    item: What to put.\n    block: If false, raise Full instead of waiting.\n    timeout: How long to wait at most, in seconds.\n\nRaises:\n    Full: If there is no room in time."),
+            fast(c"put_nowait", put_nowait, c"put_nowait($self, /, item)\n--\n\nPut an item without waiting.\n\nRaises:\n    Full: If there is no room."),
+            fast(c"get", get, c"get($self, /, block=True, timeout=None)\n--\n\nTake the next item; wait for one if need be.\n\nGetters are served in order of arrival; a newcomer never overtakes them.\nA switch point only if it has to wait.\n\nArgs:\n    block: If false, raise Empty instead of waiting.\n    timeout: How long to wait at most, in seconds.\n\nRaises:\n    Empty: If there is no item in time."),
+            noargs(c"get_nowait", get_nowait, c"get_nowait($self, /)\n--\n\nTake the next item without waiting.\n\nRaises:\n    Empty: If there is none."),
+            noargs(c"qsize", qsize, c"qsize($self, /)\n--\n\nReturn how many items are stored."),
+            noargs(c"empty", empty, c"empty($self, /)\n--\n\nTell whether no item is stored."),
+            noargs(c"full", full, c"full($self, /)\n--\n\nTell whether there is no room. A queue without limit is never full, one\nwith `maxsize` 0 always."),
+            noargs(c"putting", putting, c"putting($self, /)\n--\n\nReturn how many green threads wait to put an item."),
+            noargs(c"getting", getting, c"getting($self, /)\n--\n\nReturn how many green threads wait for an item."),
+            fast(c"resize", resize, c"resize($self, /, size)\n--\n\nChange the limit; None: no limit. Items above it stay. Not a switch point."),
+            fast(c"_init", storage_init, c"_init($self, maxsize, /)\n--\n\nMake the storage; for subclasses."),
+            noargs(c"_qsize", storage_qsize, c"_qsize($self, /)\n--\n\nReturn how many items are stored; for subclasses."),
+            fast(c"_put", storage_put, c"_put($self, item, /)\n--\n\nStore an item; for subclasses."),
+            noargs(c"_get", storage_get, c"_get($self, /)\n--\n\nTake the next item out of the storage; for subclasses."),
+            generic(),
         ],
         properties: vec![
             property(c"queue", get_container, Some(set_container), c"The stored items: a deque, or what a subclass made."),
             property(c"maxsize", get_maxsize, Some(set_maxsize), c"How many items may be stored; None: no limit."),
         ],
-        ..define(
+        ..class::headed(
             c"eventlet.queue.LightQueue",
             c"LightQueue(maxsize=None)\n--\n\nItems put by some green threads and taken by others, first in, first out.\n\nIt may be used from any OS thread.\n\nArgs:\n    maxsize: How many items may be stored. None or negative: no limit. 0:\n        none; each item is handed from putter to getter.",
             std::mem::size_of::<Queue>(),
@@ -70,32 +72,17 @@ pub(in crate::sync) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTyp
     };
     // SAFETY: by contract; tables and size fit.
     unsafe {
-        LIGHT = class::create(class);
+        LIGHT = create(class);
         if LIGHT.is_null() {
             return (ptr::null_mut(), ptr::null_mut());
         }
-        let class = Definition {
-            base: LIGHT,
-            headed: false,
-            slots: life(new_counting),
-            methods: vec![
-                method(c"task_done", noargs(task_done), ffi::METH_NOARGS, c"task_done($self, /)\n--\n\nSay that an item taken has been dealt with; see `join`.\n\nRaises:\n    ValueError: If called more often than items were put."),
-                method(c"join", noargs(join), ffi::METH_NOARGS, c"join($self, /)\n--\n\nWait until `task_done` was called for each item put.\n\nA switch point unless that is so already."),
-            ],
-            properties: vec![property(c"unfinished_tasks", get_unfinished, Some(set_unfinished), c"Items put for which `task_done` was not called yet.")],
-            ..define(
-                c"eventlet.queue.Queue",
-                c"Queue(maxsize=None)\n--\n\nA `LightQueue` that counts what is still to be done; see `join`.",
-                std::mem::size_of::<Queue>(),
-            )
-        };
-        FULL = class::create(class);
+        FULL = counting::create_class(LIGHT);
         (LIGHT, FULL)
     }
 }
 
 /// Slots that a class made from a specification does not inherit.
-fn life(new: ffi::newfunc) -> Vec<ffi::PyType_Slot> {
+pub(super) fn life(new: ffi::newfunc) -> Vec<ffi::PyType_Slot> {
     vec![
         slot(ffi::Py_tp_new, new as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
@@ -104,7 +91,7 @@ fn life(new: ffi::newfunc) -> Vec<ffi::PyType_Slot> {
     ]
 }
 
-unsafe extern "C" fn new(
+pub(super) unsafe extern "C" fn new(
     kind: *mut ffi::PyTypeObject,
     _args: *mut PyObject,
     _kwargs: *mut PyObject,
@@ -121,21 +108,6 @@ unsafe extern "C" fn new(
             (*me).maxsize = -1;
         }
         me.cast()
-    }
-}
-
-unsafe extern "C" fn new_counting(
-    kind: *mut ffi::PyTypeObject,
-    args: *mut PyObject,
-    kwargs: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: called by CPython.
-    unsafe {
-        let op = new(kind, args, kwargs);
-        if !op.is_null() {
-            (*op.cast::<Queue>()).counting = true;
-        }
-        op
     }
 }
 
@@ -205,7 +177,7 @@ unsafe fn overrides(kind: *mut ffi::PyTypeObject, name: &CStr) -> bool {
 }
 
 /// A limit: -1 for None and negative numbers; None with TypeError or `OverflowError` set.
-unsafe fn limit_of(size: *mut PyObject) -> Option<isize> {
+pub(super) unsafe fn limit_of(size: *mut PyObject) -> Option<isize> {
     // SAFETY: contract of the callers: `size` is live or NULL, the GIL is held.
     unsafe {
         if !given(size) {
@@ -260,7 +232,7 @@ unsafe fn put_as(
     // SAFETY: contract of the callers.
     unsafe {
         match held(op.cast(), |me| super::put(me, item, blocking, deadline)) {
-            Some(Ended::Done(())) => class::none(),
+            Some(Ended::Done(())) => none(),
             Some(Ended::InVain) => raise(c"Full"),
             None => ptr::null_mut(),
         }
@@ -291,8 +263,7 @@ unsafe extern "C" fn put(
         else {
             return ptr::null_mut();
         };
-        let (Some(block), Some(deadline)) = (class::truth(block, true), class::deadline(timeout))
-        else {
+        let (Some(block), Some(deadline)) = (truth(block, true), class::deadline(timeout)) else {
             return ptr::null_mut();
         };
         put_as(op, item, block, deadline)
@@ -330,8 +301,7 @@ unsafe extern "C" fn get(
         let Some([block, timeout]) = arguments(c"get", parameters, 0, args, count, names) else {
             return ptr::null_mut();
         };
-        let (Some(block), Some(deadline)) = (class::truth(block, true), class::deadline(timeout))
-        else {
+        let (Some(block), Some(deadline)) = (truth(block, true), class::deadline(timeout)) else {
             return ptr::null_mut();
         };
         get_as(op, block, deadline)
@@ -363,7 +333,7 @@ unsafe extern "C" fn empty(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject
     // SAFETY: called by CPython on a queue.
     unsafe {
         match visible(op.cast()) {
-            Some(size) => class::boolean(size == 0),
+            Some(size) => boolean(size == 0),
             None => ptr::null_mut(),
         }
     }
@@ -374,7 +344,7 @@ unsafe extern "C" fn full(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     // SAFETY: called by CPython on a queue.
     unsafe {
         match visible(me) {
-            Some(size) => class::boolean((*me).maxsize >= 0 && size as isize >= (*me).maxsize),
+            Some(size) => boolean((*me).maxsize >= 0 && size as isize >= (*me).maxsize),
             None => ptr::null_mut(),
         }
     }
@@ -407,7 +377,7 @@ unsafe extern "C" fn resize(
             return ptr::null_mut();
         };
         if super::resize(op.cast(), limit) {
-            class::none()
+            none()
         } else {
             ptr::null_mut()
         }
@@ -418,7 +388,7 @@ unsafe extern "C" fn get_maxsize(op: *mut PyObject, _: *mut c_void) -> *mut PyOb
     // SAFETY: called by CPython on a queue.
     unsafe {
         match (*op.cast::<Queue>()).maxsize {
-            ..0 => class::none(),
+            ..0 => none(),
             limit => ffi::PyLong_FromSsize_t(limit),
         }
     }
@@ -436,47 +406,6 @@ unsafe extern "C" fn set_maxsize(op: *mut PyObject, value: *mut PyObject, _: *mu
             -1
         }
     }
-}
-
-unsafe extern "C" fn task_done(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by CPython on a queue.
-    unsafe {
-        if super::task_done(op.cast()) {
-            class::none()
-        } else {
-            ptr::null_mut()
-        }
-    }
-}
-
-unsafe extern "C" fn join(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by CPython on a queue, which is held through the switch.
-    unsafe {
-        ffi::Py_INCREF(op);
-        let fine = super::join(op.cast());
-        ffi::Py_DECREF(op);
-        if fine { class::none() } else { ptr::null_mut() }
-    }
-}
-
-unsafe extern "C" fn get_unfinished(op: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: called by CPython on a queue.
-    unsafe { ffi::PyLong_FromSsize_t((*op.cast::<Queue>()).unfinished) }
-}
-
-unsafe extern "C" fn set_unfinished(
-    op: *mut PyObject,
-    value: *mut PyObject,
-    _: *mut c_void,
-) -> c_int {
-    // SAFETY: called by CPython on a queue.
-    unsafe {
-        let Some(count) = limit_of(value) else {
-            return -1;
-        };
-        (*op.cast::<Queue>()).unfinished = count.max(0);
-    }
-    0
 }
 
 unsafe extern "C" fn repr(op: *mut PyObject) -> *mut PyObject {
@@ -506,21 +435,15 @@ unsafe extern "C" fn traverse(op: *mut PyObject, visit: ffi::visitproc, arg: *mu
     // SAFETY: called by the collector on a live instance. A putter's item is owned by its
     // stack, which the collector does not see into.
     unsafe {
-        for item in &(*me).items {
-            let stop = visit(*item, arg);
-            if stop != 0 {
-                return stop;
-            }
-        }
         let parked = [&(*me).first, &(*me).joiners]
             .into_iter()
             .flat_map(WaiterList::iter);
         let putters = (*me).putters.iter().map(|putter| &putter.parked);
-        for parked in parked.chain(putters) {
-            let stop = visit(parked.greenlet().cast(), arg);
-            if stop != 0 {
-                return stop;
-            }
+        let waiting = parked.chain(putters).map(|parked| parked.greenlet().cast());
+        let all = (*me).items.iter().copied().chain(waiting);
+        let stop = gc::visit_all(all, visit, arg);
+        if stop != 0 {
+            return stop;
         }
         class::traverse(op, &[(*me).container], &(*me).getters, visit, arg)
     }

@@ -18,6 +18,7 @@
 //! find that the putter has given up; it then waits on, before all others (`first`).
 
 pub(super) mod class;
+mod counting;
 mod storage;
 
 use std::collections::VecDeque;
@@ -133,18 +134,8 @@ unsafe fn store(me: *mut Queue, item: *mut PyObject) -> bool {
         } else if !storage::container_put(me, item) {
             return false;
         }
-        count_task(me);
+        counting::add(me);
         true
-    }
-}
-
-#[inline]
-unsafe fn count_task(me: *mut Queue) {
-    // SAFETY: contract of the callers.
-    unsafe {
-        if (*me).counting {
-            (*me).unfinished = (*me).unfinished.saturating_add(1);
-        }
     }
 }
 
@@ -249,7 +240,7 @@ unsafe fn take_from_putter(me: *mut Queue) -> *mut PyObject {
             return ptr::null_mut();
         };
         let item = std::mem::replace(&mut *putter.item, ptr::null_mut());
-        count_task(me);
+        counting::add(me);
         wake_soon(putter.parked);
         item
     }
@@ -450,71 +441,5 @@ unsafe fn resize(me: *mut Queue, maxsize: isize) -> bool {
     unsafe {
         (*me).maxsize = maxsize;
         serve_putters(me) && serve_getters(me)
-    }
-}
-
-/// Counts one task as done. False with ValueError set if there is none.
-///
-/// # Safety
-/// As for [`stored`].
-unsafe fn task_done(me: *mut Queue) -> bool {
-    // SAFETY: by contract; one borrow per statement.
-    unsafe {
-        if (*me).unfinished <= 0 {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"task_done() called too many times".as_ptr(),
-            );
-            return false;
-        }
-        (*me).unfinished -= 1;
-        if (*me).unfinished == 0 {
-            while let Some(parked) = (*me).joiners.pop_front() {
-                wake(parked);
-            }
-        }
-        true
-    }
-}
-
-/// Waits until all tasks are done. False with an exception set.
-///
-/// # Safety
-/// As for [`stored`].
-///
-/// # Switches
-/// If there is a task that is not done.
-unsafe fn join(me: *mut Queue) -> bool {
-    // SAFETY: by contract; one borrow per statement, none across the switch.
-    unsafe {
-        if (*me).unfinished <= 0 {
-            return true;
-        }
-        loop {
-            // Asked for anew: the hub may have been replaced during the wait.
-            let core = registry::existing();
-            if core.is_null() {
-                if registry::hub().is_null() {
-                    return false;
-                }
-                // Other OS threads ran while the hub was made: look again.
-                return join(me);
-            }
-            let key = (*me).joiners.push_back(Parked::current((*core).thread));
-            let inbound = park::park(core);
-            let left = (*me).joiners.remove(key);
-            let done = left.is_none();
-            if let Some(parked) = left {
-                parked.release();
-            }
-            if let Inbound::Error(_) = inbound {
-                inbound.into_result();
-                return false;
-            }
-            inbound.discard();
-            if done {
-                return true;
-            }
-        }
     }
 }

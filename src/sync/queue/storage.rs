@@ -10,9 +10,10 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::super::class::{self, arguments};
 use super::Queue;
+use crate::greenlet::arguments::{arguments, none};
 use crate::greenlet::replace;
+use crate::sync::class;
 
 /// How many items a subclass or the deque holds; None with an exception set.
 ///
@@ -172,7 +173,7 @@ pub(super) unsafe extern "C" fn storage_init(
         }
         drop_items(me);
         replace(&raw mut (*me).container, ptr::null_mut());
-        class::none()
+        none()
     }
 }
 
@@ -211,7 +212,7 @@ pub(super) unsafe extern "C" fn storage_put(
         };
         if (*me).container.is_null() {
             (*me).items.push_back(ffi::Py_NewRef(item));
-            return class::none();
+            return none();
         }
         let container = ffi::Py_NewRef((*me).container);
         let result = ffi::PyObject_CallMethod(container, c"append".as_ptr(), c"(O)".as_ptr(), item);

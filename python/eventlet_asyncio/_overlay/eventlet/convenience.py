@@ -170,7 +170,7 @@ def serve(
             thread.link(_connection_done, server, connection)
             # Held by the green thread alone: gone when it is done, not when
             # the next client happens to come.
-            connection = address = thread = None
+            del connection, address, thread
     except StopServe:
         return
 

@@ -96,7 +96,9 @@ class GreenPool:
         """Return how many callers wait in `spawn` or `spawn_n`."""
         return max(0, -self.sem.balance)
 
-    def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def spawn(
+        self, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> GreenThread:
         """
         Run ``function`` in a green thread of the pool.
 
@@ -182,7 +184,7 @@ class GreenPool:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> Any:
+    ) -> GreenThread:
         """Spawn with the unit already taken; give it back if that fails."""
         try:
             thread = _spawn(function, *args, **kwargs)

@@ -41,7 +41,8 @@ __patched__ = [
     "socketpair",
 ]
 
-socket = SocketType = GreenSocket
+socket = GreenSocket
+SocketType = GreenSocket
 
 
 def _with_dnspython() -> bool:

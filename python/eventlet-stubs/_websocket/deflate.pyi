@@ -1,0 +1,8 @@
+# Written by tools/stubs.py.
+from eventlet_asyncio._overlay.eventlet._websocket.deflate import (
+    Deflater as Deflater,
+    Inflater as Inflater,
+    NAME as NAME,
+    format_header as format_header,
+    negotiate as negotiate,
+)

@@ -1,0 +1,7 @@
+# Written by tools/stubs.py.
+from eventlet_asyncio._overlay.eventlet.green.select import (
+    error as error,
+    get_fileno as get_fileno,
+    get_hub as get_hub,
+    select as select,
+)

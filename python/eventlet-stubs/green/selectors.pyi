@@ -1,0 +1,8 @@
+# Written by tools/stubs.py.
+from eventlet_asyncio._overlay.eventlet.green.selectors import (
+    SelectSelector as SelectSelector,
+)
+from selectors import *
+from eventlet_asyncio._overlay.eventlet.green.selectors import (
+    SelectSelector as SelectSelector,
+)

@@ -1,0 +1,12 @@
+# Written by tools/stubs.py.
+from eventlet_asyncio._overlay.eventlet.hubs._nested import (
+    INTERVAL as INTERVAL,
+    Run as Run,
+    SLICE as SLICE,
+    WAKING as WAKING,
+    after_hub_in_child as after_hub_in_child,
+    before_hub_in_child as before_hub_in_child,
+    original as original,
+    run as run,
+    uvloop_runner as uvloop_runner,
+)

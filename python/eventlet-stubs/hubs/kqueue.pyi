@@ -1,0 +1,6 @@
+# Written by tools/stubs.py.
+from eventlet_asyncio._overlay.eventlet.hubs.kqueue import (
+    Hub as Hub,
+    is_available as is_available,
+    poll as poll,
+)

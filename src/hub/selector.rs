@@ -1,0 +1,340 @@
+//! The sleep of an asyncio loop: turns of the hub begin there, without a callback.
+//!
+//! A selector loop sleeps in its selector's `select`. The loop that carries the hub gets
+//! another selector, with the same descriptors behind it, which knows of the hub: it sleeps
+//! no longer than until the hub's next timer, and if only the hub has something to do, it
+//! takes a turn on the spot and sleeps again. A pass of the loop, with the callback and
+//! the timer that tell the hub, costs several times what a turn for one descriptor does.
+//! Meanwhile asking for a turn costs nothing, since the hub is looked at before each sleep.
+//!
+//! The reader that other loops use stays in place: it is what ends the sleep.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::looping::{self, NEVER};
+use super::{Core, registry};
+use crate::reactor::now;
+use crate::sched::nanos_from_seconds;
+
+/// Descriptors asked of the kernel at once; more of them wait there for the next pass.
+const EVENTS: usize = 256;
+
+/// `selectors.EVENT_READ` and `EVENT_WRITE`.
+const READ: c_int = 1;
+const WRITE: c_int = 2;
+
+/// The selector of a loop that carries a hub.
+#[pyclass(name = "_LoopSelector", module = "eventlet_asyncio._core")]
+pub(crate) struct LoopSelector {
+    /// asyncio's own; None after the collector has cleared this.
+    selector: Option<Py<PyAny>>,
+    /// What that knows of each descriptor.
+    keys: Option<Py<PyDict>>,
+    epoll: c_int,
+}
+
+#[pymethods]
+impl LoopSelector {
+    /// Return what is ready, after at most `timeout` seconds. A switch point.
+    #[pyo3(signature = (timeout=None))]
+    fn select(slf: &Bound<'_, Self>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let deadline = match timeout {
+            None => NEVER,
+            Some(seconds) if seconds <= 0.0 => 0,
+            Some(seconds) => now().saturating_add(nanos_from_seconds(seconds)),
+        };
+        // SAFETY: the GIL is held; `serves` finds the hub of this OS thread, and nothing of it
+        // is borrowed across a turn.
+        unsafe {
+            let core = registry::existing();
+            if serves(core, slf) {
+                return select(slf, core, deadline)
+                    .map(Bound::unbind)
+                    .map(Py::into_any);
+            }
+        }
+        slf.borrow()
+            .own(py)?
+            .call_method1(intern!(py, "select"), (timeout,))
+            .map(Bound::unbind)
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let own = {
+            let mut me = slf.borrow_mut();
+            me.epoll = -1;
+            me.own(py)?
+        };
+        own.call_method0(intern!(py, "close")).map(drop)
+    }
+
+    /// Everything else is the own selector's.
+    fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        self.own(name.py())?.getattr(name)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.selector)?;
+        visit.call(&self.keys)
+    }
+
+    fn __clear__(&mut self) {
+        self.selector = None;
+        self.keys = None;
+    }
+}
+
+impl LoopSelector {
+    fn own<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.selector {
+            Some(selector) => Ok(selector.bind(py).clone()),
+            None => Err(PyOSError::new_err("this event loop has been collected")),
+        }
+    }
+
+    /// What asyncio is to be told of events, as `EpollSelector.select` would, and that `called` can
+    /// be read.
+    fn found<'py>(
+        &self,
+        py: Python<'py>,
+        events: &[libc::epoll_event],
+        called: Option<c_int>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let found = PyList::empty(py);
+        let Some(keys) = &self.keys else {
+            return Ok(found);
+        };
+        let keys = keys.bind(py);
+        let tell = |fd: c_int, mask: c_int| {
+            let Some(key) = keys.get_item(fd)? else {
+                return Ok(());
+            };
+            let wanted: c_int = key.cast::<PyTuple>()?.get_item(2)?.extract()?;
+            let mask = PyInt::new(py, mask & wanted);
+            found.append(PyTuple::new(py, [key.as_any(), mask.as_any()])?)
+        };
+        for event in events {
+            let fd = descriptor(event);
+            let bits = event.events as c_int;
+            let mut mask = 0;
+            if bits & !libc::EPOLLIN != 0 {
+                mask |= WRITE;
+            }
+            if bits & !libc::EPOLLOUT != 0 {
+                mask |= READ;
+            }
+            if called != Some(fd) {
+                tell(fd, mask)?;
+            }
+        }
+        if let Some(fd) = called {
+            tell(fd, READ)?;
+        }
+        Ok(found)
+    }
+}
+
+fn descriptor(event: &libc::epoll_event) -> c_int {
+    // CPython fills the lower half alone.
+    event.u64 as c_int
+}
+
+/// Gives a loop that carries the hub this selector, if it sleeps as asyncio's own do.
+///
+/// # Safety
+/// `core` is this OS thread's hub and attached to `event_loop`; the GIL is held. Runs Python
+/// code.
+pub(super) unsafe fn install(core: *mut Core, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    for name in ["_ready", "_scheduled", "_stopping", "_selector"] {
+        if !event_loop.hasattr(name)? {
+            return Ok(());
+        }
+    }
+    let selector = event_loop.getattr("_selector")?;
+    if let Ok(installed) = selector.cast::<LoopSelector>() {
+        // Left in place by a hub that did not detach, as in a forked child.
+        // SAFETY: by contract.
+        unsafe { take_over(core, installed) };
+        return Ok(());
+    }
+    if selector.get_type().name()? != "EpollSelector" {
+        return Ok(());
+    }
+    let Ok(keys) = selector
+        .getattr("_fd_to_key")
+        .map_err(drop)
+        .and_then(|keys| keys.cast_into::<PyDict>().map_err(drop))
+    else {
+        return Ok(());
+    };
+    let epoll = selector.call_method0("fileno")?.extract()?;
+    let own = LoopSelector {
+        selector: Some(selector.unbind()),
+        keys: Some(keys.unbind()),
+        epoll,
+    };
+    let own = Bound::new(py, own)?;
+    event_loop.setattr("_selector", &own)?;
+    // SAFETY: by contract.
+    unsafe { take_over(core, &own) };
+    Ok(())
+}
+
+unsafe fn take_over(core: *mut Core, selector: &Bound<'_, LoopSelector>) {
+    // SAFETY: contract of `install`.
+    unsafe {
+        (*core).looping.selector = Some(selector.clone().unbind());
+        // Every timer is seen before the loop sleeps.
+        (*core).looping.scheduled = 0;
+    }
+}
+
+/// Gives a loop its own selector back.
+pub(super) fn uninstall(event_loop: &Bound<'_, PyAny>, installed: &Bound<'_, LoopSelector>) {
+    let current = event_loop.getattr("_selector");
+    if current.is_ok_and(|current| current.is(installed))
+        && let Ok(own) = installed.borrow().own(event_loop.py())
+    {
+        // A loop of asyncio's takes any attribute.
+        let _ = event_loop.setattr("_selector", own);
+    }
+}
+
+/// Whether a loop that sleeps in `selector` carries the hub, and is not run by green code.
+unsafe fn serves(core: *mut Core, selector: &Bound<'_, LoopSelector>) -> bool {
+    // SAFETY: `core` is this OS thread's hub or NULL; the GIL is held.
+    unsafe {
+        !core.is_null()
+            && !(*core).in_turn
+            && !(*core).closed
+            && (*core)
+                .looping
+                .selector
+                .as_ref()
+                .is_some_and(|s| s.as_ptr() == selector.as_ptr())
+    }
+}
+
+/// `select` for a loop that carries `core`.
+unsafe fn select<'py>(
+    slf: &Bound<'py, LoopSelector>,
+    mut core: *mut Core,
+    deadline: u64,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = slf.py();
+    let mut buffer = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+    let epoll = slf.borrow().epoll;
+    // SAFETY: the GIL is held; `core` is looked up anew after whatever may have replaced it.
+    unsafe {
+        let Some(event_loop) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
+            return Ok(PyList::empty(py));
+        };
+        let event_loop = event_loop.into_bound(py);
+        let timers = timers_of(&event_loop)?;
+        loop {
+            let idle = deadline != 0 && !has_work(core);
+            let until = match (*core).timers.next_deadline() {
+                Some(due) if idle => due.min(deadline),
+                _ if idle => deadline,
+                _ => 0,
+            };
+            let count = match sleep(py, epoll, &mut buffer, until) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    py.check_signals()?;
+                    core = registry::existing();
+                    if !serves(core, slf) {
+                        return Ok(PyList::empty(py));
+                    }
+                    0
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let events = &mut buffer[..count];
+            let reactor = (*core).reactor.as_raw_fd();
+            let due = (*core).timers.next_deadline();
+            let wanted = has_work(core) || due.is_some_and(|due| due <= now());
+            if deadline == 0 {
+                // The loop has callbacks that were there first: the turn is one more.
+                return slf.borrow().found(py, events, wanted.then_some(reactor));
+            }
+            let (called, others) = set_apart(reactor, events);
+            if called || wanted {
+                looping::asyncio_turn(py, core)?;
+                core = registry::existing();
+            }
+            if !others.is_empty() {
+                return slf.borrow().found(py, others, None);
+            }
+            if !serves(core, slf) || deadline <= now() || wants_to_go_on(&event_loop, timers)? {
+                return Ok(PyList::empty(py));
+            }
+        }
+    }
+}
+
+/// Something is to be done at once.
+unsafe fn has_work(core: *mut Core) -> bool {
+    // SAFETY: contract of `select`.
+    unsafe { (*core).turn_requested || !(*core).ready.is_empty() || !(*core).inbox.is_empty() }
+}
+
+/// Asks the kernel, and sleeps, without the GIL, until `until`; 0 does not sleep.
+fn sleep(
+    py: Python<'_>,
+    epoll: c_int,
+    buffer: &mut [libc::epoll_event; EVENTS],
+    until: u64,
+) -> io::Result<usize> {
+    let mut wait = |milliseconds| {
+        // SAFETY: the buffer is as long as is said.
+        let count =
+            unsafe { libc::epoll_wait(epoll, buffer.as_mut_ptr(), EVENTS as c_int, milliseconds) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    };
+    if until == 0 {
+        return wait(0);
+    }
+    if until == NEVER {
+        return py.detach(|| wait(-1));
+    }
+    // Rounded up, or the loop would come back too early and spin.
+    let milliseconds = until.saturating_sub(now()).div_ceil(1_000_000);
+    py.detach(|| wait(c_int::try_from(milliseconds).unwrap_or(c_int::MAX)))
+}
+
+/// Takes our reactor's own event out of `events`: whether there was one, and the others.
+fn set_apart(reactor: c_int, events: &mut [libc::epoll_event]) -> (bool, &mut [libc::epoll_event]) {
+    let Some(at) = events.iter().position(|e| descriptor(e) == reactor) else {
+        return (false, events);
+    };
+    let last = events.len() - 1;
+    events.swap(at, last);
+    (true, &mut events[..last])
+}
+
+/// How many timers the loop has, which grow by what a turn adds.
+fn timers_of(event_loop: &Bound<'_, PyAny>) -> PyResult<usize> {
+    event_loop
+        .getattr(intern!(event_loop.py(), "_scheduled"))?
+        .len()
+}
+
+/// Whether a turn, or a signal handler, has given the loop something to do.
+fn wants_to_go_on(event_loop: &Bound<'_, PyAny>, timers: usize) -> PyResult<bool> {
+    let py = event_loop.py();
+    Ok(event_loop.getattr(intern!(py, "_stopping"))?.is_truthy()?
+        || !event_loop.getattr(intern!(py, "_ready"))?.is_empty()?
+        || timers_of(event_loop)? != timers)
+}

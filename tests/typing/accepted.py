@@ -1,0 +1,74 @@
+"""What users write, and the types they get. Read by type checkers, never run."""
+
+from __future__ import annotations
+
+import ssl as standard_ssl
+from types import ModuleType
+from typing import Any
+
+from typing_extensions import assert_type
+
+import eventlet
+import eventlet.asyncio
+import eventlet.greenpool
+import eventlet.hubs
+import eventlet.wsgi
+from eventlet import event, greenthread, patcher, queue, semaphore, tpool, websocket
+from eventlet.green import os, socket, ssl, subprocess, threading, time
+from eventlet.green.http import client
+from eventlet.green.urllib import request
+
+
+def double(number: int) -> int:
+    eventlet.sleep(0.1)
+    return 2 * number
+
+
+async def answer() -> int:
+    return 42
+
+
+# One class, whichever of its names is used.
+pool: eventlet.GreenPool = eventlet.greenpool.GreenPool(10)
+same: eventlet.greenpool.GreenPool = eventlet.GreenPool()
+units: semaphore.Semaphore = eventlet.Semaphore(2)
+late: eventlet.Timeout = eventlet.TimeoutError(1)
+items: queue.Queue = eventlet.Queue()
+signal: event.Event = eventlet.Event()
+
+assert_type(eventlet.spawn(double, 3), greenthread.GreenThread)
+assert_type(pool.spawn(double, 3), greenthread.GreenThread)
+assert_type(eventlet.asyncio.run(answer()), int)
+assert_type(eventlet.asyncio.spawn_for_awaitable(answer()), greenthread.GreenThread)
+assert_type(eventlet.hubs.get_hub(), eventlet.hubs.hub.BaseHub)
+assert_type(patcher.original("time"), ModuleType)
+assert_type(eventlet.__version__, str)
+tpool.execute(double, 3)
+eventlet.monkey_patch(socket=True)
+with eventlet.Timeout(1, False):
+    signal.wait()
+
+# Green modules: their own, and beside that what the standard twin has.
+connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+assert_type(connection.recv(10), bytes)
+assert_type(connection.accept()[0], socket.socket)
+mode: standard_ssl.VerifyMode = ssl.CERT_NONE
+assert_type(time.time(), float)
+assert_type(os.read(0, 1), bytes)
+client.HTTPSConnection("localhost", context=None)
+request.urlopen("http://localhost")
+threading.Thread(target=double, args=(1,)).start()
+subprocess.Popen(["true"]).wait()
+
+
+def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [b"hello"]
+
+
+@websocket.WebSocketWSGI
+def echo(ws: websocket.WebSocket) -> None:
+    ws.send(ws.wait())
+
+
+eventlet.wsgi.server(eventlet.listen(("localhost", 0)), application)
