@@ -191,17 +191,27 @@ pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
             return Ok(());
         }
         slow::ask(py, core)?;
-        on_loop(py, core, |core| {
-            heed_signals() && ((*core).closed || turn::turn(core))
-        })
+        on_loop(py, core, |core| heeding_signals(core))
     }
 }
 
-/// Has signal handlers called that are due. What they raise is for main, but CPython would call
-/// them in whatever green thread the turn enters first. False with that exception set.
-unsafe fn heed_signals() -> bool {
-    // SAFETY: contract of `asyncio_turn`.
-    unsafe { ffi::PyErr_CheckSignals() == 0 }
+/// A turn where the loop sleeps, hidden already.
+pub(super) unsafe fn turn_in_sleep(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: called by the loop in the hub's OS thread; the core is held while Python code
+    // runs.
+    unsafe {
+        let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        slow::ask(py, core)?;
+        let fine = heeding_signals(core);
+        after(py, core, fine)
+    }
+}
+
+/// Has signal handlers called that are due, and takes a turn. What they raise is for main, but
+/// CPython would call them in whatever green thread the turn enters first.
+unsafe fn heeding_signals(core: *mut Core) -> bool {
+    // SAFETY: contract of `asyncio_turn`; the core is held by the callers.
+    unsafe { ffi::PyErr_CheckSignals() == 0 && ((*core).closed || turn::turn(core)) }
 }
 
 /// Something that a callback of the loop makes ready: runs it and what became ready.
@@ -239,6 +249,14 @@ unsafe fn on_loop(
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);
+        after(py, core, fine)
+    }
+}
+
+/// What follows a turn, which has raised something unless it was `fine`. The core is held.
+unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
+    // SAFETY: contract of `on_loop`.
+    unsafe {
         if !fine {
             let error = PyErr::fetch(py);
             if !(*core).closed {
