@@ -205,12 +205,12 @@ def test_import_patched_covers_the_parts_of_a_package(module):
 
 
 def test_import_that_fails_leaves_no_trace(module):
-    module("client_e", "import socket\nraise LookupError('why')\n")
+    module("fails_at_import", "import socket\nraise LookupError('why')\n")
     standard = sys.modules["socket"]
     with pytest.raises(LookupError, match="why"):
-        eventlet.import_patched("client_e")
+        eventlet.import_patched("fails_at_import")
     assert sys.modules["socket"] is standard
-    assert not any("client_e" in name for name in sys.modules)
+    assert not any("fails_at_import" in name for name in sys.modules)
 
 
 def test_inject_copies_names_into_the_given_namespace(module):
