@@ -1,5 +1,6 @@
 //! `kill()` and `cancel()`: raising an exception in somebody else's green thread.
 
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::ffi;
@@ -280,14 +281,7 @@ pub(super) unsafe extern "C" fn kill_function(
     _names: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        let g = target(args, count, c"kill");
-        if g.is_null() {
-            ptr::null_mut()
-        } else {
-            kill(g, args.add(1), count - 1)
-        }
-    }
+    unsafe { on_first(c"kill", kill, args, count) }
 }
 
 /// See [`kill_function`].
@@ -298,21 +292,16 @@ pub(super) unsafe extern "C" fn cancel_function(
     _names: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        let g = target(args, count, c"cancel");
-        if g.is_null() {
-            ptr::null_mut()
-        } else {
-            cancel(g, args.add(1), count - 1)
-        }
-    }
+    unsafe { on_first(c"cancel", cancel, args, count) }
 }
 
-unsafe fn target(
+/// Calls `act` for the first argument, a greenlet, with the others.
+unsafe fn on_first(
+    name: &CStr,
+    act: unsafe fn(*mut Greenlet, *const *mut PyObject, ffi::Py_ssize_t) -> *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
-    name: &std::ffi::CStr,
-) -> *mut Greenlet {
+) -> *mut PyObject {
     // SAFETY: arguments as CPython passes them to a fast function.
     unsafe {
         if thread::this().is_null() {
@@ -326,6 +315,6 @@ unsafe fn target(
             );
             return ptr::null_mut();
         }
-        (*args).cast()
+        act((*args).cast(), args.add(1), count - 1)
     }
 }

@@ -11,11 +11,12 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::class::{self, Head};
+use super::wait_in;
 use crate::greenlet::arguments::{arguments, boolean, given, named, no_argument, none, or_none};
 use crate::greenlet::define::{Definition, create, fast, free, noargs, property, slot};
 use crate::greenlet::errors::make_exception;
 use crate::greenlet::{Inbound, errors, replace};
-use crate::hub::{Parked, park, registry};
+use crate::hub::{Parked, registry};
 use crate::sched::WaiterList;
 
 #[repr(C)]
@@ -283,16 +284,13 @@ unsafe extern "C" fn wait(
             return outcome(me);
         }
         ffi::Py_INCREF(op);
-        let key = (*me).waiters.push_back(Parked::current((*core).thread));
-        let inbound = park::park_until(core, deadline);
-        let result = match (*me).waiters.remove(key) {
-            Some(parked) => {
-                parked.release();
-                inbound.into_result()
-            }
+        let (inbound, served) = wait_in(&raw mut (*me).waiters, core, deadline);
+        let late = served && matches!(inbound, Inbound::Nothing) && !(*me).result.is_null();
+        let result = if late {
             // The time ran out and something was sent before the green thread ran: it counts.
-            None if matches!(inbound, Inbound::Nothing) && !(*me).result.is_null() => outcome(me),
-            None => inbound.into_result(),
+            outcome(me)
+        } else {
+            inbound.into_result()
         };
         ffi::Py_DECREF(op);
         result

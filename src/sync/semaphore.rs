@@ -13,11 +13,11 @@ use pyo3::ffi::PyObject;
 
 use super::asking::{asked, asks_release};
 use super::class::{self, Head};
-use super::wake;
+use super::{wait_in, wake};
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::{boolean, none, one_argument};
 use crate::greenlet::define::{Definition, create, define, fast, free, noargs, property, slot};
-use crate::hub::{Parked, park, registry};
+use crate::hub::{Parked, registry};
 use crate::sched::WaiterList;
 
 static mut SEMAPHORE: *mut ffi::PyTypeObject = ptr::null_mut();
@@ -222,13 +222,7 @@ unsafe fn take_later(me: *mut Semaphore, deadline: Option<u64>) -> c_int {
                 // Other OS threads ran while the hub was made: look again.
                 return take(me, true, deadline);
             }
-            let key = (*me).waiters.push_back(Parked::current((*core).thread));
-            let inbound = park::park_until(core, deadline);
-            let left = (*me).waiters.remove(key);
-            let served = left.is_none();
-            if let Some(parked) = left {
-                parked.release();
-            }
+            let (inbound, served) = wait_in(&raw mut (*me).waiters, core, deadline);
             if matches!(inbound, Inbound::Error(_)) {
                 if served {
                     give(me);
