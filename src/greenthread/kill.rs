@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{GreenThread, class};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{none, up_to_three};
 use crate::greenlet::errors::make_exception;
 use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
@@ -31,11 +32,10 @@ pub(crate) unsafe fn kill(
     // SAFETY: by contract.
     unsafe {
         if count > 3 {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"kill() takes at most an exception's type, value and traceback".as_ptr(),
+                c"kill() takes at most an exception's type, value and traceback",
             );
-            return ptr::null_mut();
         }
         let error = make_exception(up_to_three(args, count));
         if error.is_null() {
@@ -98,12 +98,10 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         }
         if g == (*core).runner && (*core).in_turn {
             ffi::Py_DECREF(error);
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"the greenlet that runs the event loop cannot be killed: stop the loop instead"
-                    .as_ptr(),
+                c"the greenlet that runs the event loop cannot be killed: stop the loop instead",
             );
-            return ptr::null_mut();
         }
         // All that runs Python code comes first, then what it has changed is looked at.
         let visit = Visit::new(core);

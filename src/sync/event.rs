@@ -12,6 +12,7 @@ use pyo3::ffi::PyObject;
 
 use super::class::{self, Head};
 use super::wait_in;
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, boolean, given, named, no_argument, none, or_none};
 use crate::greenlet::define::{Definition, create, fast, free, noargs, property, slot};
 use crate::greenlet::errors::make_exception;
@@ -177,11 +178,10 @@ unsafe extern "C" fn send_exception(
     // SAFETY: called by CPython on an Event.
     unsafe {
         if named(names) > 0 {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"send_exception() takes no keyword arguments".as_ptr(),
+                c"send_exception() takes no keyword arguments",
             );
-            return ptr::null_mut();
         }
         let error = ffi::PyTuple_New(count);
         if error.is_null() {
@@ -202,11 +202,10 @@ unsafe fn deliver(me: *mut Event, result: *mut PyObject, error: *mut PyObject) -
     unsafe {
         if !(*me).result.is_null() {
             ffi::Py_XDECREF(error);
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_AssertionError,
-                c"this event was sent already: reset() it, or use a new one".as_ptr(),
+                c"this event was sent already: reset() it, or use a new one",
             );
-            return ptr::null_mut();
         }
         if !error.is_null() && !may_be_raised(error) {
             ffi::Py_DECREF(error);
@@ -369,11 +368,10 @@ unsafe extern "C" fn reset(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject
     // SAFETY: called by CPython on an Event.
     unsafe {
         if (*me).result.is_null() {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_AssertionError,
-                c"nothing was sent through this event, so there is nothing to reset".as_ptr(),
+                c"nothing was sent through this event, so there is nothing to reset",
             );
-            return ptr::null_mut();
         }
         forget(me);
         none()

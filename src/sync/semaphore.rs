@@ -14,6 +14,7 @@ use pyo3::ffi::PyObject;
 use super::asking::{asked, asks_release};
 use super::class::{self, Head};
 use super::{wait_in, wake};
+use crate::error::raise_new;
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::{boolean, none, one_argument};
 use crate::greenlet::define::{Definition, create, define, fast, free, noargs, property, slot};
@@ -145,9 +146,9 @@ unsafe extern "C" fn initialize(
             units = number;
         }
         if units < 0 {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_ValueError,
-                c"a semaphore cannot begin with a negative number of units".as_ptr(),
+                c"a semaphore cannot begin with a negative number of units",
             );
             return -1;
         }
@@ -335,10 +336,7 @@ unsafe fn give_bounded(me: *mut Semaphore) -> bool {
     // SAFETY: contract of `give`.
     unsafe {
         if (*me).counter >= (*me).original {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"Semaphore released too many times".as_ptr(),
-            );
+            raise_new(ffi::PyExc_ValueError, c"Semaphore released too many times");
             return false;
         }
         give(me);
@@ -414,9 +412,9 @@ unsafe extern "C" fn set_counter(op: *mut PyObject, value: *mut PyObject, _: *mu
     // SAFETY: called by CPython on a Semaphore.
     unsafe {
         if value.is_null() {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_AttributeError,
-                c"the counter of a semaphore cannot be deleted".as_ptr(),
+                c"the counter of a semaphore cannot be deleted",
             );
             return -1;
         }

@@ -8,6 +8,7 @@ use pyo3::ffi::PyObject;
 
 use super::Queue;
 use super::class::{life, limit_of, new};
+use crate::error::raise_new;
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::none;
 use crate::greenlet::define::{Definition, create, define, noargs, property};
@@ -76,11 +77,7 @@ unsafe extern "C" fn task_done(op: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     // SAFETY: called by CPython on a queue; one borrow per statement.
     unsafe {
         if (*me).unfinished <= 0 {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"task_done() called too many times".as_ptr(),
-            );
-            return ptr::null_mut();
+            return raise_new(ffi::PyExc_ValueError, c"task_done() called too many times");
         }
         (*me).unfinished -= 1;
         if (*me).unfinished == 0 {

@@ -29,6 +29,7 @@ use pyo3::ffi::PyObject;
 
 use super::class::{Head, passed};
 use super::{wait_in, wake, wake_soon};
+use crate::error::raise_new;
 use crate::greenlet::Inbound;
 use crate::hub::{Parked, park, registry};
 use crate::sched::WaiterList;
@@ -233,11 +234,10 @@ unsafe fn take_from_putter(me: *mut Queue) -> *mut PyObject {
     // SAFETY: contract of `take`; a putter's stack stays as it is while it is on the list.
     unsafe {
         let Some(putter) = (*me).putters.pop_front() else {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"_qsize() of this queue promises items that are not there".as_ptr(),
+                c"_qsize() of this queue promises items that are not there",
             );
-            return ptr::null_mut();
         };
         let item = std::mem::replace(&mut *putter.item, ptr::null_mut());
         counting::add(me);
