@@ -347,14 +347,14 @@ def soak(session: nox.Session) -> None:
     """
     Keep a process busy with everything at once, and watch that it does not grow.
 
-    Five minutes, or the seconds given as the argument.
+    Ten minutes, or the seconds given as the argument.
     """
     session.install(*group("test"))
     python = interpreter(session)
     wheel = build_wheel(session, python, "--release")
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run(
-        "python", "tests/soak.py", *(session.posargs or ["300"]),
+        "python", "tests/soak.py", *session.posargs,
         env={"EVENTLET_HUB": "asyncio"},
     )  # fmt: skip
 

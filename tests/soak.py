@@ -3,9 +3,11 @@ Do everything at once, for minutes, with kills and closes at random.
 
     python tests/soak.py [SECONDS]
 
-The time is spent in rounds. In each, workers of every kind run and are killed at random,
-and started again; then all are ended, and the process must hold no more descriptors,
-greenlets and OS threads than after the first rounds, and about as much memory. An OS thread
+Ten minutes unless told otherwise, spent in rounds. In each, workers of every kind (plain
+and TLS connections, datagrams and name lookups, subprocesses, locks, queues, tpool,
+coroutines) run and are killed at random, and started again, and connections are closed
+under them; then all are ended, and the process must hold no more descriptors, greenlets,
+stacks and OS threads than after the first rounds, and about as much memory. An OS thread
 watches that every kind gets on. Leaves with status 1, and says why, if something is wrong.
 """
 # ruff: noqa: E402 (nothing may be imported before the standard library is patched)
@@ -32,9 +34,14 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+import dns.message
+import dns.rrset
+
 import eventlet.asyncio as bridge
 import greenlet
 from eventlet import debug, patcher, tpool
+from eventlet.support import _resolver, greendns
+from eventlet_asyncio import _core
 
 ROUND = 8.0
 # Rounds after which the process has loaded and pooled what it is going to.
@@ -68,6 +75,9 @@ class Round:
         self.queue: eventlet.Queue = eventlet.Queue(5)
         self.lock, self.rlock = threading.Lock(), threading.RLock()
         self.inside: list[int] = []
+        self.connections: list[socket.socket] = []
+        self.names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.names.bind(("127.0.0.1", 0))
 
 
 # The kinds of work: each does one piece of it, again and again.
@@ -117,15 +127,34 @@ def send_quietly(sock: socket.socket, data: bytes) -> None:
 
 
 def plain_client(work: Round) -> None:
-    with socket.create_connection(work.plain.getsockname(), 20) as sock:
+    # The breaker may be faster.
+    with (
+        suppress(OSError),
+        socket.create_connection(work.plain.getsockname(), 20) as sock,
+    ):
+        work.connections.append(sock)
         exchange(work, sock)
 
 
 def tls_client(work: Round) -> None:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         raw = socket.create_connection(work.secure.getsockname(), 20)
         with work.trust.wrap_socket(raw, server_hostname="localhost") as sock:
+            work.connections.append(sock)
             exchange(work, sock)
+
+
+def breaker(work: Round) -> None:
+    """End a connection at random while others read and write it."""
+    if not work.connections:
+        return
+    place = work.random.randrange(len(work.connections))
+    sock = work.connections.pop(place)
+    del work.connections[:-20]
+    with suppress(OSError):
+        work.random.choice(
+            (sock.close, lambda: sock.shutdown(socket.SHUT_RDWR), lambda: None)
+        )()
 
 
 def closer(work: Round) -> None:
@@ -165,7 +194,26 @@ def child(work: Round) -> None:
 
 
 def name(work: Round) -> None:
-    assert socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+    """Ask dnspython on green sockets, and the system in an OS thread."""
+    for module in (socket, _resolver):
+        assert module.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+
+
+def name_server(work: Round) -> None:
+    data, address = work.names.recvfrom(4096)
+    answer = dns.message.make_response(dns.message.from_wire(data))
+    question = answer.question[0].name
+    answer.answer.append(dns.rrset.from_text(question, 60, "IN", "A", "192.0.2.1"))
+    work.names.sendto(answer.to_wire(), address)
+
+
+def lookup(work: Round) -> None:
+    """Ask a name server, which may be killed before it has answered."""
+    query = dns.message.make_query("somewhere.test", "A")
+    port = work.names.getsockname()[1]
+    with suppress(dns.exception.Timeout):
+        answer = greendns.udp(query, "127.0.0.1", timeout=0.5, port=port)
+        assert answer.answer[0][0].address == "192.0.2.1"
 
 
 def in_os_thread(work: Round) -> None:
@@ -241,6 +289,21 @@ def coroutine(work: Round) -> None:
     assert bridge.spawn_for_awaitable(nested()).wait() == 6
 
 
+def green_coroutine(work: Round) -> None:
+    """Wait by green calls and by `await` in one coroutine, beside a task of its own."""
+
+    async def body() -> bytes:
+        one, two = socket.socketpair()
+        with one, two:
+            task = asyncio.create_task(asyncio.to_thread(two.sendall, b"x"))
+            data = one.recv(1)
+            await task
+            eventlet.sleep(0)
+            return data
+
+    assert bridge.spawn_for_awaitable(body()).wait() == b"x"
+
+
 def deep(work: Round) -> None:
     """Use much of the stack, which is given back later."""
 
@@ -255,7 +318,7 @@ KINDS = (
     *((plain_server, 2), (plain_client, 6), (tls_server, 2), (tls_client, 3)),
     *((closer, 3), (child, 2), (name, 2), (in_os_thread, 3), (from_os_thread, 1)),
     *((producer, 4), (consumer, 4), (critical, 6), (threads, 2), (coroutine, 4)),
-    (deep, 3),
+    *((deep, 3), (name_server, 1), (lookup, 2), (green_coroutine, 2), (breaker, 1)),
 )
 
 
@@ -295,8 +358,8 @@ def run_round(seconds: float, chance: random.Random) -> None:
     for workers in work.workers.values():
         for green in workers:
             green.kill()
-    work.plain.close()
-    work.secure.close()
+    for sock in (work.plain, work.secure, work.names):
+        sock.close()
 
 
 def sample() -> dict[str, int]:
@@ -311,6 +374,7 @@ def sample() -> dict[str, int]:
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "greenlets": sum(isinstance(o, greenlet.greenlet) for o in gc.get_objects()),
+        "stacks": _core._stack_statistics()["in_use"],
         "threads": len(list(Path("/proc/self/task").iterdir())),
         "memory": int(status[1]) * os.sysconf("SC_PAGE_SIZE"),
     }
@@ -333,7 +397,7 @@ def watch() -> None:
 
 
 def main() -> int:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
     seed = random.randrange(1 << 32)
     print("seed", seed, flush=True)
     chance = random.Random(seed)
@@ -350,13 +414,15 @@ def main() -> int:
             break
     settled = rounds[min(WARM_UP, len(rounds)) - 1 :]
     last = settled[-1]
-    for what in ("descriptors", "greenlets", "threads"):
+    for what in ("descriptors", "greenlets", "stacks", "threads"):
         most = max(found[what] for found in settled[:2])
         if last[what] > most:
             errors.append(f"{what} grew from {most} to {last[what]}")
     if last["memory"] > settled[0]["memory"] + GROWTH:
         errors.append(f"memory grew from {settled[0]['memory']} to {last['memory']}")
     print(dict(progress))
+    for when, found in (("start", settled[0]), ("end", last)):
+        print(when, *(f"{what} {number}" for what, number in found.items()))
     print("\n".join(errors) or "pass")
     return 1 if errors else 0
 

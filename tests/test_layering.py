@@ -31,7 +31,7 @@ LAYERS = {
     "greenthread": TO_GREENLET | {"reactor", "hub"},
     "sync": TO_GREENTHREAD,
     "offload": TO_GREENTHREAD,
-    "websocket": {"frames"},
+    "websocket": TO_GREENTHREAD | {"frames"},
     "wsgi": TO_GREENTHREAD | {"http"},
     "bridge": TO_GREENTHREAD | {"sync", "offload"},
 }

@@ -91,6 +91,7 @@ __all__ = [
     "spawn_n",
     "trampoline",
     "websocket_frame",
+    "websocket_send",
 ]
 
 # Greenlets
@@ -535,6 +536,11 @@ class WebSocketReader:
     def missing(self) -> int: ...
     def next(self) -> str | bytes | tuple[int, Any, int] | None: ...
     def read(self, data: bytes) -> str | bytes | tuple[int, Any, int] | None: ...
+    def receive(
+        self, fileno: Callable[[], int], timeout: float | None, /
+    ) -> str | bytes | tuple[int, Any, int] | None: ...
+    @property
+    def receiving(self) -> bool: ...
 
 def websocket_frame(
     opcode: int,
@@ -543,6 +549,13 @@ def websocket_frame(
     compressed: bool = False,
     key: bytes | None = None,
 ) -> bytes: ...
+def websocket_send(
+    fileno: Callable[[], int],
+    timeout: float | None,
+    message: object,
+    key: bytes | None,
+    /,
+) -> bool: ...
 
 # For tests
 

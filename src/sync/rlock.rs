@@ -239,13 +239,25 @@ unsafe extern "C" fn release_save(op: *mut PyObject, _: *mut PyObject) -> *mut P
         if !check_owned(lock) {
             return ptr::null_mut();
         }
-        let state = ffi::Py_BuildValue(c"nn".as_ptr(), (*lock).depth, (*lock).owner);
-        if !state.is_null() {
-            (*lock).depth = 0;
-            (*lock).owner = 0;
-            give(op.cast());
+        loop {
+            let (depth, owner) = ((*lock).depth, (*lock).owner);
+            let state = ffi::Py_BuildValue(c"nn".as_ptr(), depth, owner);
+            if state.is_null() {
+                return state;
+            }
+            if ((*lock).depth, (*lock).owner) == (depth, owner) {
+                (*lock).depth = 0;
+                (*lock).owner = 0;
+                give(op.cast());
+                return state;
+            }
+            // Allocating may collect garbage (to CPython 3.11), and a finaliser may have
+            // released the lock: what it gave back must not be given back again.
+            ffi::Py_DECREF(state);
+            if !check_owned(lock) {
+                return ptr::null_mut();
+            }
         }
-        state
     }
 }
 

@@ -3,7 +3,7 @@
 //! One call for each message, whatever it consists of: the objects that Python would make on
 //! the way to a message cost more than the message.
 
-#![forbid(unsafe_code)]
+mod socket;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -27,6 +27,8 @@ pub(crate) struct WebSocketReader {
     pending: Option<Py<PyBytes>>,
     done: usize,
     failed: bool,
+    /// Green threads that wait in `receive`.
+    waiting: usize,
 }
 
 #[pymethods]
@@ -44,6 +46,7 @@ impl WebSocketReader {
             pending: None,
             done: 0,
             failed: false,
+            waiting: 0,
         }
     }
 
@@ -85,6 +88,29 @@ impl WebSocketReader {
         self.reader.missing()
     }
 
+    /// Whether a green thread waits in `receive`.
+    #[getter]
+    fn receiving(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Return the next event, received from a socket if need be. Switch point.
+    ///
+    /// Args:
+    ///     fileno: Returns the socket's descriptor.
+    ///     timeout: Seconds to wait, or None.
+    ///
+    /// Returns:
+    ///     None at the end of the stream.
+    #[pyo3(signature = (fileno, timeout, /))]
+    fn receive<'py>(
+        slf: &Bound<'py, Self>,
+        fileno: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        socket::receive(slf, fileno, timeout)
+    }
+
     /// Take bytes that have been received, and return the next event, or None.
     fn read<'py>(&mut self, data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.feed(data)?;
@@ -114,46 +140,74 @@ impl WebSocketReader {
 
     /// Return the next event of what has been fed, or None.
     fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(pending) = &self.pending else {
+        let Some(pending) = self.pending.take() else {
             return Ok(None);
         };
+        let mut rest = &pending.as_bytes(py)[self.done..];
         if self.failed {
-            self.pending = None;
             return Ok(None);
         }
-        let mut rest = &pending.as_bytes(py)[self.done..];
         let result = self.reader.next(&mut rest);
-        self.done = pending.as_bytes(py).len() - rest.len();
-        let event = match result {
-            Ok(Some(event)) => event,
-            Ok(None) => {
-                self.pending = None;
-                return Ok(None);
-            }
+        if !rest.is_empty() {
+            self.done = pending.as_bytes(py).len() - rest.len();
+            self.pending = Some(pending);
+        }
+        match result {
+            Ok(event) => event.map(|event| translate(py, event)).transpose(),
             Err(fault) => {
                 self.failed = true;
-                return failure(py, fault).map(Some);
+                failure(py, fault).map(Some)
             }
-        };
-        let (kind, payload, number) = match event {
-            Event::Text(text) => return Ok(Some(PyString::from_bytes(py, text)?.into_any())),
-            Event::Binary(data) => return Ok(Some(PyBytes::new(py, data).into_any())),
-            Event::Compressed {
-                text: true,
-                frames,
-                payload,
-            } => (opcode::TEXT, payload, frames),
-            Event::Compressed {
-                frames, payload, ..
-            } => (opcode::BINARY, payload, frames),
-            Event::Ping(payload) => (opcode::PING, payload, 0),
-            Event::Pong(payload) => (opcode::PONG, payload, 0),
-            Event::Close(payload) => (opcode::CLOSE, payload, 0),
-        };
-        let event: Bound<'py, PyTuple> =
-            (kind, PyBytes::new(py, payload), number).into_pyobject(py)?;
-        Ok(Some(event.into_any()))
+        }
     }
+}
+
+impl WebSocketReader {
+    /// [`next`](Self::next) of bytes that are gone afterwards; nothing else may be left to read.
+    /// They are not looked at any more when Python code can run.
+    fn read_slice<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.failed {
+            return Ok(None);
+        }
+        let mut rest = data;
+        let result = self.reader.next(&mut rest);
+        if !rest.is_empty() {
+            self.pending = Some(PyBytes::new(py, rest).unbind());
+            self.done = 0;
+        }
+        match result {
+            Ok(event) => event.map(|event| translate(py, event)).transpose(),
+            Err(fault) => {
+                self.failed = true;
+                failure(py, fault).map(Some)
+            }
+        }
+    }
+}
+
+/// An event as Python is told it.
+fn translate<'py>(py: Python<'py>, event: Event<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let (kind, payload, number) = match event {
+        Event::Text(text) => return Ok(PyString::from_bytes(py, text)?.into_any()),
+        Event::Binary(data) => return Ok(PyBytes::new(py, data).into_any()),
+        Event::Compressed {
+            text: true,
+            frames,
+            payload,
+        } => (opcode::TEXT, payload, frames),
+        Event::Compressed {
+            frames, payload, ..
+        } => (opcode::BINARY, payload, frames),
+        Event::Ping(payload) => (opcode::PING, payload, 0),
+        Event::Pong(payload) => (opcode::PONG, payload, 0),
+        Event::Close(payload) => (opcode::CLOSE, payload, 0),
+    };
+    let event: Bound<'py, PyTuple> = (kind, PyBytes::new(py, payload), number).into_pyobject(py)?;
+    Ok(event.into_any())
 }
 
 fn failure(py: Python<'_>, fault: Fault) -> PyResult<Bound<'_, PyAny>> {
@@ -187,12 +241,7 @@ fn websocket_frame<'py>(
             "an opcode is a number from 0 to 15, not {opcode}"
         )));
     }
-    let key = match key {
-        None => None,
-        Some(key) => Some(<[u8; 4]>::try_from(key).map_err(|_| {
-            PyValueError::new_err(format!("a mask has 4 bytes, not {}", key.len()))
-        })?),
-    };
+    let key = mask_of(key)?;
     let (head, size) = header::write(&Header {
         fin,
         reserved: if compressed { 4 } else { 0 },
@@ -211,8 +260,37 @@ fn websocket_frame<'py>(
     })
 }
 
+/// Writes the frame of a whole message to the start of `out`, which has room for it; returns
+/// its size.
+fn write_frame(out: &mut [u8], opcode: u8, content: &[u8], key: Option<&[u8]>) -> PyResult<usize> {
+    let key = mask_of(key)?;
+    let (head, size) = header::write(&Header {
+        fin: true,
+        reserved: 0,
+        opcode,
+        key,
+        length: content.len() as u64,
+    });
+    let end = size + content.len();
+    out[..size].copy_from_slice(&head[..size]);
+    out[size..end].copy_from_slice(content);
+    if let Some(key) = key {
+        mask::apply(&mut out[size..end], key, 0);
+    }
+    Ok(end)
+}
+
+fn mask_of(key: Option<&[u8]>) -> PyResult<Option<[u8; 4]>> {
+    let Some(key) = key else {
+        return Ok(None);
+    };
+    let error = |_| PyValueError::new_err(format!("a mask has 4 bytes, not {}", key.len()));
+    <[u8; 4]>::try_from(key).map(Some).map_err(error)
+}
+
 /// Adds this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<WebSocketReader>()?;
-    module.add_function(wrap_pyfunction!(websocket_frame, module)?)
+    module.add_function(wrap_pyfunction!(websocket_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(socket::websocket_send, module)?)
 }

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -204,6 +206,48 @@ def test_shrunk_pool_closes_what_it_drops(database):
     second.close()
     assert database.made[0].calls[-1] == "close"
     assert (pool.current_size, pool.free()) == (1, 1)
+
+
+def test_pool_counts_what_is_open_free_and_waited_for(database):
+    pool = raw(database, min_size=1, max_size=2)
+
+    def counts():
+        return pool.current_size, len(pool.free_items), pool.free(), pool.waiting()
+
+    seen = [counts()]
+    first, second = pool.get(), pool.get()
+    seen.append(counts())
+    waiting = [eventlet.spawn(pool.get) for _ in range(2)]
+    eventlet.sleep(0)
+    seen.append(counts())
+    first.close()
+    third = waiting[0].wait()
+    seen.append(counts())
+    waiting[1].kill()
+    eventlet.sleep(0)
+    seen.append(counts())
+    second.close()
+    third.close()
+    seen.append(counts())
+    assert seen == [
+        *((1, 1, 2, 0), (2, 0, 0, 0), (2, 0, 0, 2)),
+        *((2, 0, 0, 1), (2, 0, 0, 0), (2, 2, 2, 0)),
+    ]
+    assert len(database.made) == 2
+
+
+def test_pool_of_a_minimum_size_connects_at_once(database):
+    raw(database, min_size=3)
+    assert len(database.made) == 3
+
+
+def test_dropped_pool_is_not_kept_by_its_timer(database):
+    pool = raw(database, max_idle=60)
+    pool.get().close()
+    gone = weakref.ref(pool)
+    del pool
+    gc.collect()
+    assert gone() is None
 
 
 def test_clear_closes_free_connections_only(database):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -11,6 +13,7 @@ import pytest
 
 import eventlet
 from eventlet import debug, hubs
+from eventlet.asyncio import spawn_for_awaitable
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +113,20 @@ def test_waits_for_descriptors_are_described():
     assert str(receiver) in described[1]
 
 
+def test_waits_tell_where_they_began_on_request(pipe):
+    def unmistakable():
+        hubs.trampoline(pipe[0], read=True)
+
+    described = []
+    for state in (True, False):
+        debug.hub_listener_stacks(state)
+        waiting = eventlet.spawn(unmistakable)
+        eventlet.sleep(0)
+        described.append(debug.format_hub_listeners())
+        waiting.kill()
+    assert ["unmistakable" in text for text in described] == [True, False]
+
+
 def test_threads_are_described_with_their_stacks():
     described = debug.format_threads_info()
     assert described.startswith("THREADS:")
@@ -118,10 +135,6 @@ def test_threads_are_described_with_their_stacks():
 
 
 def test_asyncio_tasks_are_described():
-    import asyncio
-
-    from eventlet.asyncio import spawn_for_awaitable
-
     async def unmistakable():
         await asyncio.sleep(60)
 
@@ -135,15 +148,81 @@ def test_asyncio_tasks_are_described():
 
 def test_blocking_detection_raises_where_the_hub_is_kept_waiting():
     debug.hub_blocking_detection(True, resolution=0.05)
-
-    def hog():
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            pass
-
     debug.hub_exceptions(False)
-    with pytest.raises(RuntimeError, match="in hog"):
+    with pytest.raises(RuntimeError, match=place_of(hog)):
         eventlet.spawn(hog).wait()
+
+
+def hog():
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        pass
+
+
+def place_of(function):
+    """Return what a message says of a line of `function`: its file and one of its lines."""
+    code = function.__code__
+    last = max(line for _, _, line in code.co_lines() if line is not None)
+    lines = "|".join(map(str, range(code.co_firstlineno, last + 1)))
+    return rf"{re.escape(code.co_filename)}:({lines}) in {code.co_name}$"
+
+
+async def in_coroutine():
+    hog()
+
+
+async def nested():
+    await asyncio.sleep(0)
+    await in_coroutine()
+
+
+async def in_task():
+    await asyncio.create_task(nested())
+
+
+async def in_green_call():
+    eventlet.sleep(0)
+    hog()
+
+
+@pytest.mark.parametrize("work", [in_coroutine, nested, in_task, in_green_call])
+def test_blocking_detection_names_file_and_line_in_coroutines(work, capsys):
+    """The coroutine gets the error, and the stack that is printed shows it."""
+    debug.hub_blocking_detection(True, resolution=0.05)
+    with pytest.raises(RuntimeError, match=place_of(hog)):
+        spawn_for_awaitable(work()).wait()
+    printed = capsys.readouterr().err
+    assert ", in hog" in printed
+    assert ", in in_coroutine" in printed or ", in in_green_call" in printed
+
+
+def test_blocking_detection_names_a_callback_of_the_loop(capsys):
+    """Nobody waits for it: asyncio reports what it raised."""
+    loop, reported = hubs.get_hub().loop, []
+    loop.set_exception_handler(lambda _loop, context: reported.append(context))
+    debug.hub_blocking_detection(True, resolution=0.05)
+    loop.call_soon(hog)
+    try:
+        with eventlet.Timeout(20):
+            while not reported:
+                eventlet.sleep(0.01)
+    finally:
+        loop.set_exception_handler(None)
+    assert re.search(place_of(hog), str(reported[0]["exception"]))
+    assert ", in hog" in capsys.readouterr().err
+
+
+def test_blocking_detection_leaves_coroutines_alone_that_await():
+    debug.hub_blocking_detection(True, resolution=0.5)
+
+    async def polite():
+        end = time.monotonic() + 0.8
+        while time.monotonic() < end:  # noqa: ASYNC110 - it keeps the loop busy
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.8)
+        return "done"
+
+    assert spawn_for_awaitable(polite()).wait() == "done"
 
 
 def test_blocking_detection_leaves_those_alone_that_switch():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import weakref
@@ -219,3 +220,39 @@ def test_rlock_can_be_given_back_altogether_for_a_while():
     thread.wait()
     assert log == ["saved", "taken meanwhile", "given back", 2]
     assert not lock.locked()
+
+
+def test_rlock_released_by_a_finaliser_is_not_released_twice():
+    """Giving the lock back for a while allocates, and that may collect garbage."""
+    lock = RLock()
+
+    class Releases:
+        def __del__(self):
+            # From Python 3.12 on nothing is collected in the middle of a call.
+            with contextlib.suppress(RuntimeError):
+                lock.release()
+
+    lock.acquire()
+    save = lock._release_save
+    # A tuple that was used before is used again, without a look for garbage.
+    used = [(number, number) for number in range(5000)]
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    try:
+        garbage = Releases()
+        garbage.itself = garbage
+        del garbage
+        made = [[] for _ in range(10)]
+        gc.set_threshold(1)
+        gc.enable()
+        save()
+    except RuntimeError:
+        pass  # the finaliser was first
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+    gc.collect()
+    assert (len(used), len(made)) == (5000, 10)
+    assert lock.acquire(blocking=False)
+    assert not eventlet.spawn(lock.acquire, blocking=False).wait()

@@ -304,6 +304,102 @@ def test_is_monkey_patched_takes_modules_and_names():
     assert not patcher.is_monkey_patched("no_such_module")
 
 
+ALL = ["os", "select", "socket", "subprocess", "thread", "time"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "patched"),
+    [
+        ("", ALL),
+        ("os=True", ["os"]),
+        ("os=False", [name for name in ALL if name != "os"]),
+        ("os=False, thread=False", ["select", "socket", "subprocess", "time"]),
+        ("all=False", []),
+        ("all=False, time=True", ["time"]),
+        ("all=True, time=False", [name for name in ALL if name != "time"]),
+        ("builtins=True", ["builtins"]),
+        ("all=True, builtins=True", [*ALL, "builtins"]),
+        ("socket=None, time=1", ["time"]),
+    ],
+)
+def test_monkey_patch_changes_what_its_arguments_say(run_isolated, arguments, patched):
+    """All options together, and what the standard modules hold afterwards."""
+    code = f"""
+import eventlet
+from eventlet import patcher
+eventlet.monkey_patch({arguments})
+import builtins, os, select, socket, subprocess, threading, time
+green = {{
+    "os": os.read.__module__ == "eventlet.green.os",
+    "select": not hasattr(select, "poll"),
+    "socket": socket.socket.__module__ == "eventlet.greenio.base",
+    "subprocess": subprocess.Popen.__mro__[1].__module__ == "eventlet.green.subprocess",
+    "thread": threading.get_ident.__module__ == "eventlet.green.thread",
+    "time": time.sleep is not patcher.original("time").sleep,
+    "builtins": open is not patcher.original("io").open,
+}}
+print([name for name in green if green[name]])
+print([name for name in green if patcher.is_monkey_patched(name)])
+"""
+    done = run_isolated(code, {"EVENTLET_HUB": "asyncio"})
+    assert done.stdout.splitlines() == [str(patched)] * 2
+    assert done.stderr == ""
+
+
+def test_patching_late_says_nothing_of_locks_that_are_not_greened(run_isolated):
+    """Upstream warns of each; here each is replaced, whoever holds it."""
+    code = """
+import concurrent.futures, logging, queue, threading
+held, free, log = threading.RLock(), threading.RLock(), logging.getLogger("x")
+logging.basicConfig()
+held.acquire()
+os_thread_ready, leave = threading.Event(), threading.Event()
+elsewhere = threading.RLock()
+
+def hold():
+    with elsewhere:
+        os_thread_ready.set()
+        leave.wait(30)
+
+thread = threading.Thread(target=hold)
+thread.start()
+os_thread_ready.wait(30)
+import eventlet
+eventlet.monkey_patch()
+assert isinstance(held, threading._PyRLock) and isinstance(free, threading._PyRLock)
+held.release()
+leave.set()
+thread.join()
+"""
+    done = run_isolated(code, {"EVENTLET_HUB": "asyncio"}, options=("-W", "error"))
+    assert done.stderr == ""
+
+
+def test_patched_driver_waits_by_the_hub(run_isolated, tmp_path):
+    """psycopg2 is patched whether it is imported before or after, and only if asked."""
+    package = tmp_path / "psycopg2"
+    package.mkdir()
+    (package / "__init__.py").write_text("class OperationalError(Exception): pass\n")
+    (package / "extensions.py").write_text(
+        "given = []\nset_wait_callback = given.append\n"
+    )
+    lines = {
+        "before": "import psycopg2.extensions\neventlet.monkey_patch(psycopg=True)",
+        "after": "eventlet.monkey_patch(psycopg=True)\nimport psycopg2.extensions",
+        "not": "eventlet.monkey_patch(psycopg=False)\nimport psycopg2.extensions",
+    }
+    printed = {
+        when: run_isolated(
+            f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport eventlet\n{line}\n"
+            "print([call.__name__ for call in psycopg2.extensions.given])",
+            {"EVENTLET_HUB": "asyncio"},
+        ).stdout
+        for when, line in lines.items()
+    }
+    given = "['eventlet_wait_callback']\n"
+    assert printed == {"before": given, "after": given, "not": "[]\n"}
+
+
 def test_monkey_patch_names_what_it_does_not_know():
     with pytest.raises(TypeError, match="finagle"):
         eventlet.monkey_patch(finagle=True)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import ssl as standard
+import tempfile
 import threading
 from pathlib import Path
 
@@ -119,6 +120,107 @@ def test_handshake_times_out_if_the_peer_is_silent():
     with pytest.raises(TimeoutError, match="timed out"):
         client_context().wrap_socket(client, server_hostname="localhost")
     plain.close()
+
+
+def test_write_times_out(connection):
+    client, _server = connection
+    client.settimeout(0.02)
+    with pytest.raises(TimeoutError, match="timed out"):
+        client.sendall(b"x" * 20_000_000)
+
+
+def test_connect_ex_gives_the_number_of_the_error(listener):
+    port = listener.getsockname()[1]
+    listener.close()
+    client = client_context().wrap_socket(socket.socket(), server_hostname="localhost")
+    assert client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+    client.close()
+
+
+def test_memory_bio_takes_a_green_context(listener):
+    """What drives the protocol by itself gets no socket, and waits as it likes."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    protocol = client_context().wrap_bio(incoming, outgoing, False, "localhost")
+    plain = eventlet.connect(listener.getsockname())
+    server, _address = listener.accept()
+    negotiating = eventlet.spawn(server.do_handshake)
+
+    def run(step):
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(65536))
+            else:
+                plain.sendall(outgoing.read())
+                return result
+
+    run(protocol.do_handshake)
+    negotiating.wait()
+    run(lambda: protocol.write(b"hello"))
+    assert server.recv(5) == b"hello"
+    server.sendall(b"back")
+    assert run(lambda: protocol.read(4)) == b"back"
+    plain.close()
+    server.close()
+
+
+def test_connection_tells_what_was_negotiated(listener):
+    server_side, client_side = listener.context, client_context()
+    server_side.set_alpn_protocols(["http/1.1"])
+    client_side.set_alpn_protocols(["h2", "http/1.1"])
+    accepting = eventlet.spawn(listener.accept)
+    negotiating = eventlet.spawn(
+        client_side.wrap_socket,
+        eventlet.connect(listener.getsockname()),
+        server_hostname="localhost",
+    )
+    server, _address = accepting.wait()
+    server.do_handshake()
+    client = negotiating.wait()
+    assert client.selected_alpn_protocol() == "http/1.1"
+    assert client.version() == server.version() == "TLSv1.3"
+    assert client.cipher() == server.cipher()
+    assert ("DNS", "localhost") in client.getpeercert()["subjectAltName"]
+    assert client.get_channel_binding("tls-unique") is not None
+    for sock in (client, server):
+        sock.close()
+
+
+def test_shutdown_ends_the_wait_of_a_reader(connection):
+    client, server = connection
+    reader = eventlet.spawn(client.recv, 1)
+    eventlet.sleep(0)
+    client.shutdown(socket.SHUT_RDWR)
+    with eventlet.Timeout(10):
+        assert reader.wait() == b""
+    del server
+
+
+def test_sendfile_goes_through_the_protocol(connection):
+    client, server = connection
+    content = os.urandom(500_000)
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        sending = eventlet.spawn(client.sendfile, file)
+        received = b""
+        while len(received) < len(content):
+            received += server.recv(65536)
+        assert sending.wait() == len(content)
+    assert received == content
+
+
+def test_detach_gives_the_descriptor_away(connection):
+    client, _server = connection
+    reader = eventlet.spawn(client.recv, 1)
+    eventlet.sleep(0)
+    number = client.detach()
+    assert client.fileno() == -1
+    with pytest.raises(OSError, match="descriptor"):
+        reader.wait()
+    os.close(number)
 
 
 def test_without_blocking_the_standard_errors_are_raised(connection):

@@ -1,12 +1,8 @@
 """Promises of `eventlet.tpool`."""
 
-# ruff: noqa: D102 - the methods of test objects say what they record
-
 from __future__ import annotations
 
-import copy
 import gc
-import subprocess
 import threading
 import traceback
 import weakref
@@ -195,10 +191,40 @@ def test_no_threads_means_calls_in_place_and_a_warning():
     assert ident == threading.get_native_id()
 
 
+def test_no_threads_by_the_environment_means_calls_in_place(run_isolated):
+    code = """
+import threading
+from eventlet import tpool
+print(tpool.execute(threading.get_native_id) == threading.get_native_id())
+print(tpool.Proxy([5])[0], threading.active_count())
+tpool.killall()
+"""
+    env = {"EVENTLET_HUB": "asyncio", "EVENTLET_THREADPOOL_SIZE": "0"}
+    done = run_isolated(code, env)
+    assert done.stdout == "True\n5 1\n"
+    assert done.stderr.count("EVENTLET_THREADPOOL_SIZE") == 1
+
+
 def test_negative_number_of_threads_is_refused():
     tpool.set_num_threads(-1)
     with pytest.raises(AssertionError, match="EVENTLET_THREADPOOL_SIZE"):
         tpool.execute(int)
+
+
+@pytest.mark.parametrize("value", ["-1", "many", ""])
+def test_number_of_threads_that_makes_no_sense_is_named(run_isolated, value):
+    """In the environment; a program that does not use the pool runs all the same."""
+    code = """
+import eventlet
+eventlet.sleep(0)
+try:
+    from eventlet import tpool
+    tpool.execute(int)
+except (AssertionError, ValueError) as error:
+    print(error)
+"""
+    env = {"EVENTLET_HUB": "asyncio", "EVENTLET_THREADPOOL_SIZE": value}
+    assert "EVENTLET_THREADPOOL_SIZE" in run_isolated(code, env).stdout
 
 
 def test_forked_child_gets_workers_of_its_own(run_isolated):
@@ -212,6 +238,52 @@ if not pid:
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), tpool.execute(int, 2))
 """
     assert run_isolated(code, {"EVENTLET_HUB": "asyncio"}).stdout == "7 2\n"
+
+
+def test_child_forked_in_a_worker_can_use_the_pool(run_isolated):
+    """The only OS thread of the child is a worker of the parent's pool."""
+    code = """
+import os
+from eventlet import tpool
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        status = 9
+        try:
+            status = tpool.execute(int, 7)
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+print(tpool.execute(fork), tpool.execute(int, 2))
+"""
+    assert run_isolated(code, {"EVENTLET_HUB": "asyncio"}).stdout == "7 2\n"
+
+
+def test_child_forked_while_workers_are_busy_is_not_kept_by_them(run_isolated):
+    code = """
+import os
+import eventlet
+from eventlet import tpool
+from eventlet.patcher import original
+
+go = original("threading").Event()
+busy = eventlet.spawn(tpool.execute, go.wait, 30)
+eventlet.sleep(0)
+pid = os.fork()
+if not pid:
+    status = 9
+    try:
+        tpool.killall()
+        status = tpool.execute(int, 7)
+    finally:
+        os._exit(status)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+go.set()
+print(busy.wait())
+"""
+    assert run_isolated(code, {"EVENTLET_HUB": "asyncio"}).stdout == "7\nTrue\n"
 
 
 def test_process_ends_although_workers_are_busy(run_isolated):
@@ -234,171 +306,3 @@ def test_failures_are_printed_on_request(capsys):
     finally:
         debug.tpool_exceptions(False)
     assert "ZeroDivisionError" in capsys.readouterr().err
-
-
-class Recorder:
-    """Says in which OS thread it was used."""
-
-    limit = 3
-
-    def __init__(self):
-        self.value = 1
-
-    def where(self):
-        return threading.get_native_id()
-
-    def __enter__(self):
-        return self.where()
-
-    def __exit__(self, *exc):
-        self.left = self.where()
-
-    def __getitem__(self, key):
-        return self.where()
-
-    def __len__(self):
-        return 2
-
-    def __contains__(self, item):
-        return item == "in"
-
-    def __iter__(self):
-        yield self.where()
-
-    def __add__(self, other):
-        return self.where()
-
-    def __radd__(self, other):
-        return self.where()
-
-    def __neg__(self):
-        return self.where()
-
-    def __call__(self):
-        return self.where()
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda proxy: proxy.where(),
-        lambda proxy: proxy(),
-        lambda proxy: proxy["key"],
-        lambda proxy: proxy + 1,
-        lambda proxy: 1 + proxy,
-        lambda proxy: -proxy,
-        lambda proxy: next(iter(proxy)),
-    ],
-    ids=["method", "call", "item", "operator", "reflected", "unary", "iteration"],
-)
-def test_proxy_uses_the_object_in_an_os_thread(use):
-    assert use(tpool.Proxy(Recorder())) != threading.get_native_id()
-
-
-def test_proxy_works_as_a_context_manager():
-    recorder = Recorder()
-    with tpool.Proxy(recorder) as entered:
-        assert entered != threading.get_native_id()
-    assert recorder.left != threading.get_native_id()
-
-
-def test_proxy_answers_len_and_in():
-    proxy = tpool.Proxy(Recorder())
-    assert (len(proxy), "in" in proxy, "out" in proxy) == (2, True, False)
-
-
-def test_proxy_sets_attributes_the_object_has_on_the_object():
-    recorder = Recorder()
-    proxy = tpool.Proxy(recorder)
-    proxy.value = 5
-    proxy.note = "mine"
-    assert (recorder.value, hasattr(recorder, "note")) == (5, False)
-    assert (proxy.value, proxy.note) == (5, "mine")
-
-
-def test_proxy_deletes_and_sets_items():
-    items = {"a": 1}
-    proxy = tpool.Proxy(items)
-    proxy["b"] = 2
-    del proxy["a"]
-    assert items == {"b": 2}
-
-
-def test_proxy_updating_a_mutable_object_stays_a_proxy():
-    items = [1]
-    proxy = alias = tpool.Proxy(items)
-    proxy += [2]
-    assert proxy is alias
-    assert items == [1, 2]
-
-
-def test_proxy_updating_an_immutable_object_gives_the_result():
-    number = tpool.Proxy(3)
-    number += 4
-    assert number == 7
-
-
-def test_proxy_compares_and_hashes_as_its_object():
-    two, three = tpool.Proxy(2), tpool.Proxy(3)
-    assert two == 2
-    assert two != three
-    assert two < three <= tpool.Proxy(3)
-    assert three > 2 >= two
-    assert hash(two) == hash(2)
-    assert {2: "found"}[two] == "found"
-
-
-def test_proxy_converts_as_its_object():
-    proxy = tpool.Proxy(3)
-    assert (int(proxy), float(proxy), str(proxy), repr(proxy)) == (3, 3.0, "3", "3")
-    assert f"{proxy:02d}" == "03"
-    assert ["a", "b", "c", "d"][proxy] == "d"
-    assert not tpool.Proxy([])
-
-
-def test_proxy_is_an_iterator_exactly_if_its_object_is():
-    iterator = tpool.Proxy(iter("ab"))
-    assert iter(iterator) is iterator
-    assert (next(iterator), iterator.next()) == ("a", "b")
-    with pytest.raises(StopIteration):
-        next(iterator)
-    again = tpool.Proxy("ab")
-    assert [list(again), list(again)] == [["a", "b"]] * 2
-
-
-def test_proxy_of_an_exception_class_can_be_caught():
-    module = tpool.Proxy(subprocess)
-    error, caught = subprocess.SubprocessError("x"), []
-    try:
-        raise error
-    except module.SubprocessError as same:
-        caught.append(same)
-    assert caught == [error]
-
-
-def test_proxy_wraps_by_type_and_by_name():
-    proxy = tpool.Proxy({"a": [1]}, autowrap=(list,), autowrap_names=("copy",))
-    assert type(proxy["a"]) is tpool.Proxy
-    assert type(proxy.get("a")) is tpool.Proxy
-    assert type(proxy.copy()) is tpool.Proxy
-    assert type(proxy.get("b", 1)) is int
-
-
-def test_proxy_call_can_be_made_in_place():
-    here = tpool.proxy_call((), threading.get_native_id, nonblocking=True)
-    assert here == threading.get_native_id()
-
-
-def test_proxy_copies_its_object():
-    items = [[1]]
-    shallow, deep = copy.copy(tpool.Proxy(items)), copy.deepcopy(tpool.Proxy(items))
-    items[0].append(2)
-    items.append(3)
-    assert (shallow, deep) == ([[1, 2]], [[1]])
-    assert type(shallow) is type(deep) is tpool.Proxy
-
-
-def test_proxy_without_an_object_has_no_attributes():
-    """As `copy` and `pickle` make it, before they fill it."""
-    with pytest.raises(AttributeError):
-        _ = tpool.Proxy.__new__(tpool.Proxy)._obj

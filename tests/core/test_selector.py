@@ -13,6 +13,7 @@ import pytest
 
 import eventlet
 import eventlet.asyncio
+from eventlet.greenio import GreenSocket
 from eventlet_asyncio import _core
 
 
@@ -106,6 +107,66 @@ def test_selector_reports_what_asyncios_own_would(event_loop):
     expected, found, reported = in_os_thread(run)
     assert found == expected
     assert {end for end, _, _ in found} == reported
+
+
+def test_green_code_between_sleeps_needs_no_pass_of_the_loop(event_loop):
+    """Or else each message to a single client would cost several times its turn."""
+    passes = []
+    ours, theirs = socket.socketpair()
+    run_once = event_loop._run_once
+
+    def counting():
+        passes.append(None)
+        run_once()
+
+    def echo():
+        while data := theirs.recv(10):
+            theirs.sendall(data)
+
+    def talk():
+        green = GreenSocket(ours)
+        passes.clear()
+        for _ in range(300):
+            green.sendall(b"x")
+            assert green.recv(10) == b"x"
+        return len(passes)
+
+    def run():
+        async def main():
+            return await eventlet.spawn(talk)
+
+        event_loop._run_once = counting
+        return beside_green(event_loop, main())
+
+    peer = threading.Thread(target=echo)
+    peer.start()
+    count = in_os_thread(run)
+    ours.close()
+    peer.join(20)
+    theirs.close()
+    assert count < 30
+
+
+def test_callbacks_after_such_a_turn_find_their_loop(event_loop):
+    """The running loop is hidden from green code alone."""
+    seen = []
+
+    def look():
+        seen.append(asyncio._get_running_loop())
+
+    def green():
+        eventlet.sleep(0.01)
+        look()
+        event_loop.call_soon(look)
+        event_loop.call_soon(event_loop.stop)
+
+    def run():
+        beside_green(event_loop, asyncio.sleep(0))
+        eventlet.spawn_n(green)
+        event_loop.run_forever()
+
+    in_os_thread(run)
+    assert seen == [None, event_loop]
 
 
 def test_green_code_gives_the_sleeping_loop_a_timer(event_loop):

@@ -1,6 +1,5 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet._wsgi.connection import (
-    GONE as GONE,
     HttpProtocol as HttpProtocol,
     MINIMUM_CHUNK_SIZE as MINIMUM_CHUNK_SIZE,
     STATE_CLOSE as STATE_CLOSE,

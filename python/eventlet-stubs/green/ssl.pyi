@@ -1,5 +1,6 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet.green.ssl import (
+    BeforeProtocol as BeforeProtocol,
     CONNECT_ERR as CONNECT_ERR,
     CONNECT_SUCCESS as CONNECT_SUCCESS,
     GreenSSLContext as GreenSSLContext,
@@ -25,6 +26,7 @@ from eventlet_asyncio._overlay.eventlet.green.ssl import (
 )
 from ssl import *
 from eventlet_asyncio._overlay.eventlet.green.ssl import (
+    BeforeProtocol as BeforeProtocol,
     CONNECT_ERR as CONNECT_ERR,
     CONNECT_SUCCESS as CONNECT_SUCCESS,
     GreenSSLContext as GreenSSLContext,

@@ -246,6 +246,8 @@ class _BlockingDetector:
         from eventlet.greenthread import spawn
 
         self._beat = spawn(self._put_off_for_ever)
+        # What comes before its first turn may be what blocks.
+        self._put_off()
 
     def stop(self) -> None:
         import signal
@@ -254,13 +256,16 @@ class _BlockingDetector:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._former)
 
-    def _put_off_for_ever(self) -> None:
+    def _put_off(self) -> None:
         import signal
 
+        signal.setitimer(signal.ITIMER_REAL, self._resolution * 1.5)
+
+    def _put_off_for_ever(self) -> None:
         from eventlet.greenthread import sleep
 
         while True:
-            signal.setitimer(signal.ITIMER_REAL, self._resolution * 1.5)
+            self._put_off()
             sleep(self._resolution / 2)
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
@@ -268,8 +273,23 @@ class _BlockingDetector:
         from eventlet.support.greenlets import getcurrent
 
         # The hub itself does not block: the process was stopped, or starved.
-        if getcurrent() is not self._hub.greenlet:
+        if getcurrent() is not self._hub.greenlet or self._in_callback(frame):
             alarm_handler(signum, frame)
+
+    def _in_callback(self, frame: FrameType | None) -> bool:
+        """Tell whether the hub's stack runs code that is neither its own nor the loop's."""
+        loop = getattr(self._hub, "loop", None)
+        while frame is not None:
+            name = str(frame.f_globals.get("__name__", ""))
+            if not name.startswith(_MACHINERY):
+                # A loop of the application's own making waits in its methods.
+                return frame.f_locals.get("self", self) is not loop
+            frame = frame.f_back
+        return False
+
+
+# What runs on the hub's stack while it has nothing to do.
+_MACHINERY = ("asyncio", "eventlet", "selectors", "__original_module_", "uvloop")
 
 
 _detector: _BlockingDetector | None = None

@@ -11,6 +11,7 @@ each: thread locals of a library survive from call to call.
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 from _thread import allocate_lock
@@ -28,7 +29,20 @@ __all__ = ["Proxy", "execute", "killall", "set_num_threads"]
 # `eventlet.debug.tpool_exceptions` sets it.
 QUIET = True
 
-_nthreads = int(os.environ.get("EVENTLET_THREADPOOL_SIZE", "20"))
+
+def _size_from_environment() -> int:
+    text = os.environ.get("EVENTLET_THREADPOOL_SIZE", "20")
+    try:
+        return int(text)
+    except ValueError:
+        msg = (
+            f"EVENTLET_THREADPOOL_SIZE={text!r} is no number: set it to how many OS"
+            " threads tpool may use, or unset it for 20"
+        )
+        raise ValueError(msg) from None
+
+
+_nthreads = _size_from_environment()
 _setup_already = False
 # Set up with no threads: calls are made where they are.
 _in_place = False
@@ -406,16 +420,16 @@ def _deepcopy(value: Any, memo: Any) -> Any:
     return copy.deepcopy(value, memo)
 
 
-def _unary(function: Callable[[Any], Any]) -> Callable[[Proxy], Any]:
-    def method(self: Proxy) -> Any:
-        return proxy_call(self._autowrap, function, self._obj)
+def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Proxy, *more: Any) -> Any:
+        return proxy_call(self._autowrap, function, self._obj, *more)
 
     return method
 
 
-def _binary(function: Callable[[Any, Any], Any]) -> Callable[[Proxy, Any], Any]:
-    def method(self: Proxy, other: Any) -> Any:
-        return proxy_call(self._autowrap, function, self._obj, _bare(other))
+def _binary(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Proxy, other: Any, *more: Any) -> Any:
+        return proxy_call(self._autowrap, function, self._obj, _bare(other), *more)
 
     return method
 
@@ -437,14 +451,20 @@ def _updating(function: Callable[[Any, Any], Any]) -> Callable[[Proxy, Any], Any
 
 
 def _add_operators() -> None:
-    """Give `Proxy` the arithmetic and bitwise operators."""
+    """Give `Proxy` the arithmetic and bitwise operators, and what rounds and reverses."""
     for name in ("neg", "pos", "abs", "invert"):
         setattr(Proxy, f"__{name}__", _unary(getattr(operator, f"__{name}__")))
+    for function in (round, math.trunc, math.floor, math.ceil, reversed):
+        setattr(Proxy, f"__{function.__name__}__", _unary(function))
+    setattr(Proxy, "__divmod__", _binary(divmod))  # noqa: B010 - one of many
+    setattr(Proxy, "__rdivmod__", _reflected(divmod))  # noqa: B010 - as above
     names = "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or"
     for name in names.split():
         setattr(Proxy, f"__{name}__", _binary(getattr(operator, f"__{name}__")))
         setattr(Proxy, f"__r{name}__", _reflected(getattr(operator, f"__{name}__")))
         setattr(Proxy, f"__i{name}__", _updating(getattr(operator, f"__i{name}__")))
+    # `operator.pow` takes no modulus.
+    setattr(Proxy, "__pow__", _binary(pow))  # noqa: B010 - as above
 
 
 _add_operators()

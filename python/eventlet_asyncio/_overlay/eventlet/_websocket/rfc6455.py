@@ -5,11 +5,14 @@ A connection that speaks the standard, on its green socket.
 from __future__ import annotations
 
 import errno
+import os
 from typing import Any
 
 from eventlet.event import Event
 from eventlet.green import socket
+from eventlet.greenio import GreenSocket
 from eventlet.timeout import Timeout
+from eventlet_asyncio import _core
 
 from .connection import ACCEPTABLE_CLIENT_ERRORS, IDLE_READ, LARGE_READ, WebSocket
 from .errors import ConnectionClosedError, FailedConnectionError
@@ -18,6 +21,9 @@ from .messages import UTF8Decoder as _UTF8Decoder
 from .session import DEFAULT_MAX_FRAME_LENGTH, Session
 
 __all__ = ["RFC6455WebSocket"]
+
+_REPLACEABLE = {"recv", "recv_into", "send", "sendall", "_trampoline"}
+_urandom = os.urandom
 
 
 class RFC6455WebSocket(WebSocket):
@@ -61,6 +67,8 @@ class RFC6455WebSocket(WebSocket):
             decoder_class=self.UTF8Decoder,
         )
         self._reader = self._session.reader
+        # The socket, if native code may use its descriptor: nobody can tell.
+        self._plain: Any = sock if _is_plain(sock) else None
         # Whether nothing more is to be heard from the peer.
         self._ended = False
         # Green threads that wait for bytes.
@@ -128,16 +136,34 @@ class RFC6455WebSocket(WebSocket):
         with self._sendlock:
             if self.websocket_closed:
                 raise BrokenPipeError(errno.EPIPE, "the websocket is closed")
+            sock = self.socket
             if kw:
                 frame = self._pack_message(message, **{"masked": self.client, **kw})
+            elif self._plain is sock and self._send_directly(sock, message):
+                return
             else:
-                frame = self._session.whole(message)
+                frame = self._session.message_frame(message, masked=self.client)
             try:
-                self.socket.sendall(frame)
+                sock.sendall(frame)
             except BaseException:
                 # Some of the frame may be under way, and nothing can come behind that.
                 self.websocket_closed = True
                 raise
+
+    def _send_directly(self, sock: Any, message: Any) -> bool:
+        """Send a message without the objects between it and the socket; False if it cannot be."""
+        session = self._session
+        if session.deflater is not None or sock.act_non_blocking:
+            return False
+        key = _urandom(4) if self.client else None
+        try:
+            return _core.websocket_send(sock._fileno, sock._timeout, message, key)
+        except UnicodeEncodeError:
+            raise
+        except BaseException:
+            # As above.
+            self.websocket_closed = True
+            raise
 
     def wait(self) -> str | bytes | None:
         """
@@ -190,7 +216,20 @@ class RFC6455WebSocket(WebSocket):
     def _next_event(self) -> str | bytes | tuple[int, Any, int] | None:
         """Return what has arrived, None for the end."""
         reader = self._reader
-        event = reader.next()
+        sock = self.socket
+        if self._plain is sock and not (
+            self._ended or self.websocket_closed or sock.act_non_blocking
+        ):
+            try:
+                event = reader.receive(sock._fileno, sock._timeout)
+            except OSError as error:
+                self._absence(error)
+                event = None
+            if event is None:
+                self._note_end()
+                return None
+        else:
+            event = reader.next()
         while True:
             if event is not None:
                 if self.websocket_closed and not isinstance(event, tuple):
@@ -315,7 +354,7 @@ class RFC6455WebSocket(WebSocket):
                 # A TLS socket would lose its encryption with this.
                 if not hasattr(sock, "do_handshake"):
                     sock.shutdown(socket.SHUT_WR)
-                if self._receiving:
+                if self._receiving or self._reader.receiving:
                     # Another green thread hears it.
                     self._heard_end = Event()
                     self._heard_end.wait()
@@ -330,6 +369,11 @@ class RFC6455WebSocket(WebSocket):
                 # Nobody is there, or nobody who could be understood.
                 pass
         self._ended = True
+
+
+def _is_plain(sock: Any) -> bool:
+    """Say whether a socket is a green one of which no method was replaced."""
+    return type(sock) is GreenSocket and not _REPLACEABLE & sock.__dict__.keys()
 
 
 RFC6455WebSocket.__module__ = "eventlet.websocket"

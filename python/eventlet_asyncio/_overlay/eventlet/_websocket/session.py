@@ -167,20 +167,6 @@ class Session:
 
     # Bytes out
 
-    def whole(self, message: Any) -> bytes:
-        """
-        Return the frame of a message as this side sends it.
-
-        The same as `message_frame` without options, for the many.
-        """
-        if self.deflater is None:
-            kind = type(message)
-            if kind is str or kind is bytes:
-                key = _urandom(4) if self.client else None
-                opcode = _TEXT if kind is str else _BINARY
-                return websocket_frame(opcode, message, True, False, key)
-        return self.message_frame(message, masked=self.client)
-
     def message_frame(
         self,
         message: Any,

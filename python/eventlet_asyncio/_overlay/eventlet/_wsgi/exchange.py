@@ -146,7 +146,7 @@ class Exchange:
         try:
             result = application(self.environ, self.start_response)
             if _marks[0] and self._is_handled():
-                self.close = True
+                self._leave()
                 _close(result)
             elif type(result) is list and len(result) == 1 and not self.sent:
                 self._reply(result[0])
@@ -170,6 +170,11 @@ class Exchange:
             return False
         WSGI_LOCAL.__dict__.pop("handled", None)
         return True
+
+    def _leave(self) -> None:
+        """Leave the connection to the application; the log has it as a success."""
+        self.close = True
+        self.status = self.status or "200 OK"
 
     def _reply(self, data: Any) -> None:
         """Send a body that is one piece."""
@@ -197,7 +202,7 @@ class Exchange:
     def _stream(self, result: Any) -> None:
         """Send what an iterable gives, in pieces of a reasonable size."""
         if result is ALREADY_HANDLED:
-            self.close = True
+            self._leave()
             return
         if isinstance(result, (bytes, str)):
             # Iterated over it would give numbers, or a response per character.
@@ -225,7 +230,7 @@ class Exchange:
                 held, size = [], 0
         if not self.sent and not held and _marks[0] and self._is_handled():
             # Known only now: the result is a generator around the one that says so.
-            self.close = True
+            self._leave()
             return
         self._send(held, known=known, last=True)
 
@@ -329,6 +334,9 @@ class Exchange:
         if self.sent:
             return
         self.status = status
+        if self.protocol.connection.fileno() < 0:
+            # The application has closed it.
+            return
         self.headers = [("Content-Type", "text/plain; charset=utf-8")]
         self.flags |= _CLOSE
         try:

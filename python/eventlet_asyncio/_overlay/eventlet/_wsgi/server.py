@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from eventlet import greenio
 from eventlet._wsgi.connection import (
-    GONE,
     STATE_CLOSE,
     STATE_IDLE,
     HttpProtocol,
 )
 from eventlet._wsgi.log import LoggerNull, get_logger
+from eventlet._wsgi.steps import GONE
 from eventlet.green import BaseHTTPServer
 from eventlet.greenpool import GreenPool
 from eventlet.greenthread import sleep

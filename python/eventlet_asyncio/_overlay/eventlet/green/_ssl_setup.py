@@ -7,7 +7,8 @@ from __future__ import annotations
 import errno
 import ssl as _std
 import warnings
-from typing import Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.originals import original
 from eventlet.greenio.real import RealSocket
@@ -115,3 +116,53 @@ def is_connected(sock: Any) -> bool:
         reason.library = None
         raise reason
     return False
+
+
+def making(function: Any, context: Any) -> Any:
+    """
+    Return a function of the standard module that makes contexts of another class.
+    """
+    namespace = {**function.__globals__, "SSLContext": context}
+    copy = FunctionType(
+        function.__code__, namespace, function.__name__, function.__defaults__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__doc__ = function.__doc__
+    return copy
+
+
+class BeforeProtocol:
+    """The part of a green SSL socket that is of use until the protocol begins."""
+
+    if TYPE_CHECKING:
+        _plain: Any
+        _sslobj: Any
+
+    def recvfrom(self, addr: int = 1024, buflen: int = 0, flags: int = 0) -> Any:
+        """
+        Return data and its sender, before the protocol begins. Switch point.
+        """
+        self._refuse_datagrams("recvfrom")
+        return self._plain("read", RealSocket.recvfrom, addr, buflen or flags)
+
+    def recvfrom_into(
+        self, buffer: Any, nbytes: int | None = None, flags: int = 0
+    ) -> Any:
+        """
+        Read into `buffer`, before the protocol begins. Switch point.
+        """
+        self._refuse_datagrams("recvfrom_into")
+        return self._plain("read", RealSocket.recvfrom_into, buffer, nbytes or 0, flags)
+
+    def sendto(self, data: Any, addr: Any, flags: Any = None) -> int:
+        """
+        Send data to an address, before the protocol begins. Switch point.
+        """
+        self._refuse_datagrams("sendto")
+        args = (data, addr) if flags is None else (data, addr, flags)
+        return self._plain("write", RealSocket.sendto, *args)
+
+    def _refuse_datagrams(self, name: str) -> None:
+        if self._sslobj is not None:
+            message = f"{name} not allowed on instances of {type(self)}"
+            raise ValueError(message)

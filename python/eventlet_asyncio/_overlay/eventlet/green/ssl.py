@@ -17,7 +17,13 @@ from typing import Any
 from eventlet import hubs
 from eventlet._patch.inject import slurp_properties
 from eventlet._patch.originals import original as _original
-from eventlet.green._ssl_setup import check_wrap, context_for, is_connected
+from eventlet.green._ssl_setup import (
+    BeforeProtocol,
+    check_wrap,
+    context_for,
+    is_connected,
+)
+from eventlet.green._ssl_setup import making as _making
 from eventlet.greenio import real as _real
 from eventlet.greenio.base import CONNECT_ERR, CONNECT_SUCCESS, GreenSocket
 from eventlet.greenio.timeouts import Timeouts
@@ -51,7 +57,7 @@ _WRITE_AT_ONCE = 1 << 18
 _READ, _WRITE, _HANDSHAKE = "read", "write", "handshake"
 
 
-class GreenSSLSocket(Timeouts, _OriginalSocket):
+class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
     """
     An SSL socket on which waiting lets other green threads run.
 
@@ -240,7 +246,19 @@ class GreenSSLSocket(Timeouts, _OriginalSocket):
         """
         Return up to `len` bytes, or fill `buffer` and return a number. Switch point.
         """
-        return self._call_trampolining(_READ, super().read, len, buffer)
+        protocol = self._sslobj
+        if protocol is None:
+            return super().read(len, buffer)
+        # Asked itself, and not by `self`: a `shutdown` during the wait takes it away,
+        # and what it then has to say is that the stream has ended.
+        try:
+            if buffer is None:
+                return self._call_trampolining(_READ, protocol.read, len)
+            return self._call_trampolining(_READ, protocol.read, len, buffer)
+        except _std.SSLError as error:
+            if error.args[0] != _std.SSL_ERROR_EOF or not self.suppress_ragged_eofs:
+                raise
+            return b"" if buffer is None else 0
 
     def write(self, data: Any) -> int:
         """
@@ -249,7 +267,7 @@ class GreenSSLSocket(Timeouts, _OriginalSocket):
         if self._sslobj is None or self.act_non_blocking:
             return super().write(data)
         with self._turn:
-            return self._call_trampolining(_WRITE, super().write, data)
+            return self._call_trampolining(_WRITE, self._sslobj.write, data)
 
     def unwrap(self) -> Any:
         """
@@ -312,37 +330,8 @@ class GreenSSLSocket(Timeouts, _OriginalSocket):
         _refuse_flags("recv_into", flags)
         return self.read(nbytes, buffer)
 
-    def recvfrom(self, addr: int = 1024, buflen: int = 0, flags: int = 0) -> Any:
-        """
-        Return data and its sender, before the protocol begins. Switch point.
-        """
-        self._refuse_datagrams("recvfrom")
-        return self._plain(_READ, _RealSocket.recvfrom, addr, buflen or flags)
-
-    def recvfrom_into(
-        self, buffer: Any, nbytes: int | None = None, flags: int = 0
-    ) -> Any:
-        """
-        Read into `buffer`, before the protocol begins. Switch point.
-        """
-        self._refuse_datagrams("recvfrom_into")
-        return self._plain(_READ, _RealSocket.recvfrom_into, buffer, nbytes or 0, flags)
-
-    def sendto(self, data: Any, addr: Any, flags: Any = None) -> int:
-        """
-        Send data to an address, before the protocol begins. Switch point.
-        """
-        self._refuse_datagrams("sendto")
-        args = (data, addr) if flags is None else (data, addr, flags)
-        return self._plain(_WRITE, _RealSocket.sendto, *args)
-
     def _plain(self, what: str, function: Any, *args: Any) -> Any:
         return self._call_trampolining(what, function, self, *args)
-
-    def _refuse_datagrams(self, name: str) -> None:
-        if self._sslobj is not None:
-            message = f"{name} not allowed on instances of {type(self)}"
-            raise ValueError(message)
 
     # Connections
 
@@ -352,6 +341,7 @@ class GreenSSLSocket(Timeouts, _OriginalSocket):
         """
         err = self._real_connect(addr)
         if err:
+            self._sslobj = None  # it may be tried again
             raise OSError(err, _os.strerror(err))
 
     def connect_ex(self, addr: Any) -> int:
@@ -485,23 +475,10 @@ def green_create_default_context(*a: Any, **kw: Any) -> GreenSSLContext:
     """
     Return a green context with the settings of `ssl.create_default_context`.
     """
-    return _rebound_context_maker(_std.create_default_context)(*a, **kw)
-
-
-def _rebound_context_maker(function: Any) -> Any:
-    """Return a function of the standard module that makes green contexts."""
-    from types import FunctionType
-
-    namespace = {**function.__globals__, "SSLContext": GreenSSLContext}
-    copy = FunctionType(
-        function.__code__, namespace, function.__name__, function.__defaults__
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__doc__ = function.__doc__
-    return copy
+    return _making(_std.create_default_context, GreenSSLContext)(*a, **kw)
 
 
 create_default_context = green_create_default_context
-_create_unverified_context = _rebound_context_maker(_std._create_unverified_context)
+_create_unverified_context = _making(_std._create_unverified_context, GreenSSLContext)
 _create_stdlib_context = _create_unverified_context
 _create_default_https_context = create_default_context

@@ -63,6 +63,8 @@ __all__ = [
     "socket_timeout",
 ]
 
+_SHUT_WR = socket_module.SHUT_WR
+_AF_UNIX = getattr(socket_module, "AF_UNIX", None)
 _MSG_PEEK = int(socket_module.MSG_PEEK)
 _MSG_DONTWAIT = int(getattr(socket_module, "MSG_DONTWAIT", 0))
 
@@ -391,6 +393,15 @@ class GreenSocket(Timeouts, Sendfile):
         new = self._green(real)
         new.settimeout(self.gettimeout())
         return new
+
+    def shutdown(self, how: int) -> Any:
+        """
+        End one or both directions; whoever waits for it goes on.
+        """
+        self.fd.shutdown(how)
+        if how == _SHUT_WR and kind_of(self.fd)[0] == _AF_UNIX:
+            # The one case that is no event: a writer would wait for the peer.
+            hubs.get_hub()._writers_look_again(self._fileno())
 
     def close(self) -> None:
         """

@@ -314,8 +314,36 @@ class BaseHub(_NativeHub):
         for fileno, write, waiter in self._waiting():
             switch = getattr(waiter, "switch", None)
             if write == (evtype == WRITE) and switch is not None:
-                found.append(FdListener(evtype, fileno, switch, waiter.throw, None))
+                listener = self.lclass(evtype, fileno, switch, waiter.throw, None)
+                if isinstance(listener, DebugListener):
+                    # Who waits in the engine is where it began to wait.
+                    listener.where_called = traceback.format_stack(waiter.gr_frame)
+                    listener.greenlet = waiter
+                found.append(listener)
         return found
+
+    def _writers_look_again(self, fileno: int) -> None:
+        """
+        Have who waits to write to a descriptor repeat the system call.
+
+        For news of which the system tells only those that wait in the call itself.
+        """
+
+        def resume() -> None:
+            served: set[int] = set()
+            while True:
+                for listener in self._listeners_of(WRITE):
+                    if (
+                        listener.fileno == fileno
+                        and id(listener.greenlet) not in served
+                    ):
+                        break
+                else:
+                    return
+                served.add(id(listener.greenlet))
+                listener.cb(fileno)
+
+        self._call_soon(resume)
 
     # Timers
 

@@ -168,7 +168,7 @@ class GreenConnection(greenio.GreenSocket):
         while sent < len(view):
             sent += self.write(bytes(view[sent : sent + 16384]))
 
-    def shutdown(self) -> bool:
+    def shutdown(self) -> bool:  # type: ignore[override]
         """
         End the protocol: send the notice, and wait for the peer's. Switch point.
         """

@@ -1,0 +1,131 @@
+"""What an application is told of a request, and what it can do with its connection."""
+
+from __future__ import annotations
+
+import pytest
+from tests.wsgi.applications import GET, echo, hello
+
+from eventlet import wsgi
+from eventlet.event import Event
+from eventlet.green import socket
+
+
+def test_100_continue_is_sent_when_the_body_is_read(serve, protocol):
+    client = serve(echo, protocol=protocol).connect()
+    head = b"PUT /a HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    for _ in range(2):
+        assert client.ask(head)[0] == "HTTP/1.1 100 Continue"
+        assert client.ask(b"ab")[2] == b"/a:ab"
+
+
+def test_connection_ends_where_a_body_may_or_may_not_come(serve, protocol):
+    client = serve(hello, protocol=protocol).connect()
+    _, headers, _ = client.ask(
+        b"PUT /a HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert headers["connection"] == "close"
+    assert client.is_closed()
+
+
+def test_posthooks_run_after_the_response(serve, protocol):
+    calls = Event()
+
+    def application(environ, start_response):
+        environ["eventlet.posthooks"].append((lambda env: 1 / 0, (), {}))
+        environ["eventlet.posthooks"].append(
+            (lambda env, *a, **k: calls.send((env is environ, a, k)), (1,), {"b": 2})
+        )
+        return hello(environ, start_response)
+
+    server = serve(application, protocol=protocol)
+    client = server.connect()
+    assert client.ask(GET)[2] == b"hello"
+    assert calls.wait() == (True, (1,), {"b": 2})
+    assert client.sock.fileno() >= 0
+    assert "ZeroDivisionError" in server.log.getvalue()
+
+
+def test_environ_is_added_to_every_request(serve, protocol):
+    extra = {"wsgi.multithread": False, "my.name": 1}
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [
+            repr([environ.get(k) for k in ("wsgi.multithread", "my.name")]).encode()
+        ]
+
+    client = serve(application, protocol=protocol, environ=extra).connect()
+    assert client.ask(GET)[2] == b"[False, 1]"
+    extra["my.name"] = 2
+    assert client.ask(GET)[2] == b"[False, 2]"
+
+
+def test_environ_of_one_request_is_not_seen_by_the_next(serve, protocol):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        seen = environ.get("my.name")
+        environ["my.name"] = environ["PATH_INFO"]
+        return [repr(seen).encode()]
+
+    client = serve(application, protocol=protocol).connect()
+    assert [client.ask(GET)[2] for _ in range(2)] == [b"None", b"None"]
+
+
+def test_already_handled_leaves_the_connection_to_the_application(serve, protocol):
+    def by_flag(environ, start_response):
+        environ["wsgi.input"].get_socket().sendall(b"mine")
+        wsgi.WSGI_LOCAL.already_handled = True
+        return []
+
+    def by_result(environ, start_response):
+        environ["eventlet.input"].get_socket().sendall(b"mine")
+        return wsgi.ALREADY_HANDLED
+
+    for application in (by_flag, by_result):
+        client = serve(application, protocol=protocol).connect()
+        client.send(GET)
+        assert client.rest() == b"mine"
+    assert not wsgi.WSGI_LOCAL.already_handled
+
+
+def test_already_handled_belongs_to_one_green_thread(serve, protocol):
+    go = Event()
+
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/mine":
+            wsgi.WSGI_LOCAL.already_handled = True
+            go.wait()
+            return []
+        return hello(environ, start_response)
+
+    server = serve(application, protocol=protocol)
+    mine = server.connect()
+    mine.send(b"GET /mine HTTP/1.1\r\n\r\n")
+    assert server.ask(GET)[2] == b"hello"
+    go.send()
+    assert mine.rest() == b""
+    assert server.ask(GET)[2] == b"hello"
+
+
+def test_socket_closed_by_the_application_is_not_used_again(serve):
+    """Its number may belong to another connection by then."""
+    others = []
+
+    def application(environ, start_response):
+        sock = environ["wsgi.input"].get_socket()
+        fd = sock.fileno()
+        sock.close()
+        one, two = socket.socketpair()
+        others.extend([one, two])
+        assert fd in (one.fileno(), two.fileno())
+        return hello(environ, start_response)
+
+    client = serve(application).connect()
+    client.send(GET)
+    assert client.rest() == b""
+    for sock in others:
+        sock.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+    for sock in others:
+        sock.close()
