@@ -174,7 +174,6 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             let former = former.bind(py);
             if let Some(installed) = (*core).looping.selector.take() {
                 selector::uninstall(former, installed.bind(py));
-                (*core).quiet = false;
             }
             let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
             if !closed.unwrap_or(true) {
@@ -330,6 +329,7 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
+        (*core).rested = instant;
         if instant.saturating_sub((*core).looping.last_trim) > 1_000_000_000 {
             (*core).looping.last_trim = instant;
             crate::stack::trim(1024);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from tests.wsgi.applications import GET, hello
+from tests.wsgi.applications import GET, answering, hello
 
 import eventlet
 from eventlet import wsgi
@@ -56,6 +56,26 @@ def test_tls_is_served(serve, protocol):
     plain.rest()
     assert client.ask(GET)[2] == b"httpson"
     assert silent.sock.fileno() >= 0
+
+
+def test_end_over_tls_is_announced_and_loses_nothing(serve, protocol):
+    """A client that is still sending gets its response, and then the end, not a reset."""
+    body = b"a" * 300_000
+    listener = eventlet.wrap_ssl(
+        eventlet.listen(("127.0.0.1", 0)),
+        certfile=f"{DATA}/localhost.crt",
+        keyfile=f"{DATA}/localhost.key",
+        server_side=True,
+    )
+    server = serve(answering(body), protocol=protocol, sock=listener)
+    context = ssl.create_default_context(cafile=f"{DATA}/localhost.crt")
+    client = server.connect()
+    client.sock = context.wrap_socket(
+        client.sock, server_hostname="localhost", suppress_ragged_eofs=False
+    )
+    client.send(b"GET / HTTP/1.0\r\n\r\n" + b"more" * 10_000)
+    assert client.response()[2] == body
+    assert client.is_closed()
 
 
 def test_several_servers_share_a_listener(serve):
