@@ -195,6 +195,18 @@ pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
     }
 }
 
+/// A turn where the loop sleeps, hidden already.
+pub(super) unsafe fn turn_in_sleep(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: called by the loop in the hub's OS thread; the core is held while Python code
+    // runs.
+    unsafe {
+        let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        slow::ask(py, core)?;
+        let fine = turn::turn(core);
+        after(py, core, fine)
+    }
+}
+
 /// Something that a callback of the loop makes ready: runs it and what became ready.
 ///
 /// # Safety
@@ -230,6 +242,14 @@ unsafe fn on_loop(
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);
+        after(py, core, fine)
+    }
+}
+
+/// What follows a turn, which has raised something unless it was `fine`. The core is held.
+unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
+    // SAFETY: contract of `on_loop`.
+    unsafe {
         if !fine {
             let error = PyErr::fetch(py);
             // asyncio lets these two through its callbacks; for others the loop is

@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use pyo3::exceptions::PyOSError;
+use pyo3::ffi::PyObject;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
@@ -21,6 +22,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::looping::{self, NEVER};
 use super::{Core, registry};
+use crate::imports;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
 
@@ -242,6 +244,7 @@ unsafe fn select<'py>(
         };
         let event_loop = event_loop.into_bound(py);
         let timers = timers_of(&event_loop)?;
+        let mut hidden = None;
         loop {
             let idle = deadline != 0 && !has_work(core);
             let until = match (*core).timers.next_deadline() {
@@ -271,7 +274,9 @@ unsafe fn select<'py>(
             }
             let (called, others) = set_apart(reactor, events);
             if called || wanted {
-                looping::asyncio_turn(py, core)?;
+                // From the first turn on, since each look costs 3.11 a system call.
+                hidden.get_or_insert_with(Hidden::new);
+                looping::turn_in_sleep(py, core)?;
                 core = registry::existing();
             }
             if !others.is_empty() {
@@ -281,6 +286,23 @@ unsafe fn select<'py>(
                 return Ok(PyList::empty(py));
             }
         }
+    }
+}
+
+/// The running loop, hidden from green code as long as this lives.
+struct Hidden(*mut PyObject);
+
+impl Hidden {
+    fn new() -> Self {
+        // SAFETY: made by `select`, with the GIL held.
+        Self(unsafe { imports::hide_loop() })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // SAFETY: as for `new`.
+        unsafe { imports::show_loop(self.0) }
     }
 }
 

@@ -115,6 +115,23 @@ def test_socket_timeout_ends_a_silent_connection(serve, protocol, start):
     assert client.is_closed()
 
 
+def test_socket_timeout_ends_a_connection_that_is_not_read(serve, protocol):
+    """A client that takes no response holds its green thread no longer than that."""
+    pool = eventlet.GreenPool()
+    server = serve(
+        answering(b"a" * 20_000_000),
+        protocol=protocol,
+        socket_timeout=0.1,
+        custom_pool=pool,
+    )
+    client = server.connect()
+    client.send(GET)
+    eventlet.sleep(0)
+    assert pool.running() == 1
+    pool.waitall()
+    assert client.head()[1]["content-length"] == "20000000"
+
+
 def test_header_timeout_ends_a_head_that_dribbles(serve, protocol):
     """Each byte comes in time, and yet the whole takes too long."""
 
