@@ -333,9 +333,11 @@ def databases(session: nox.Session) -> None:
     Run the tests of database drivers against real servers; arguments go to pytest.
 
     The servers are started from the programs of the system, on Debian those of the
-    packages postgresql and mariadb-server. Tests of what is missing are skipped.
+    packages postgresql and mariadb-server. Tests of what is missing are skipped; among it
+    is the driver mysqlclient, which is compiled with libmariadb-dev and pkg-config.
     """
-    session.install(*group("test", "databases"))
+    compiled = ["mysqlclient>=2.2"] if shutil.which("mariadb_config") else []
+    session.install(*group("test", "databases"), *compiled)
     python = interpreter(session)
     wheel = build_wheel(session, python, "--profile", "dev")
     session.install("--force-reinstall", "--no-deps", str(wheel))
