@@ -243,6 +243,49 @@ def test_number_of_a_socket_closed_elsewhere_serves_the_next_owner(pair):
         assert one.recv(3) == b"new"
 
 
+@pytest.mark.parametrize("call", ["recv", "recv_into", "send", "sendall"])
+def test_socket_closed_when_it_was_ready_never_touches_the_next_owner(pair, call):
+    """
+    Its waiter was told to go on, and had no turn before the number was another socket's.
+
+    Not a byte may go there or come from there.
+    """
+    one, two = pair
+    number, new = one.fileno(), []
+    if call.startswith("recv"):
+        argument = 100 if call == "recv" else bytearray(100)
+    else:
+        size = full(one)
+        argument = b"stray" * 1000
+    hub = eventlet.hubs.get_hub()
+    waiting = eventlet.spawn(getattr(one, call), argument)
+    eventlet.sleep(0)
+
+    def exchange(_fd=None):
+        # Called by the poll that finds both ready, this one first, since it was first.
+        hub.remove(listener)
+        one.close()
+        new.extend(socket.socketpair())
+        assert number in (sock.fileno() for sock in new)
+        for sock, content in zip(new, (b"first", b"second"), strict=True):
+            sock.send(content)
+
+    early, told = socket.socketpair()
+    listener = hub.add(hub.READ, early.fileno(), exchange, exchange)
+    told.send(b"x")
+    if call.startswith("recv"):
+        two.send(b"old")
+    else:
+        while size:
+            size -= len(two.recv(size))
+    with pytest.raises(OSError, match="descriptor") as failed:
+        waiting.wait()
+    assert failed.value.errno == errno.EBADF
+    assert [sock.recv(100) for sock in new] == [b"second", b"first"]
+    for sock in (*new, early, told):
+        sock.close()
+
+
 def test_two_duplicates_wait_each_for_itself(pair):
     """Closing one wakes nobody who waits on the other."""
     one, two = pair
