@@ -210,7 +210,7 @@ made = eventlet.import_patched({name!r})
 assert made.__name__ == {name!r}
 assert sys.modules[{name!r}] is standard
 assert {{n for n in before if sys.modules[n] is not before[n]}} == set()
-greens = {{id(sys.modules.get(n)) for n in GREEN_MODULES}}
+greens = {{id(sys.modules[n]) for n in GREEN_MODULES if n in sys.modules}}
 taken = [n for n, value in vars(made).items() if id(value) in greens]
 assert set(taken) <= {{"_thread", "__original_module__"}}, taken
 parent, _, child = {name!r}.rpartition(".")
