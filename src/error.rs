@@ -3,7 +3,7 @@
 //! Between stacks an exception travels as one normalised object with its traceback, the
 //! form CPython itself uses from 3.12 on.
 
-#[cfg(not(Py_3_12))]
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::ffi;
@@ -80,4 +80,15 @@ pub(crate) unsafe fn raise(error: *mut PyObject) {
             ffi::PyErr_Restore(kind, error, trace);
         }
     }
+}
+
+/// Raises a new exception of a class, with a message; returns NULL, as functions that raise do.
+///
+/// # Safety
+/// The GIL is held; `class` is an exception class.
+#[cold]
+pub(crate) unsafe fn raise_new(class: *mut PyObject, message: &CStr) -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe { ffi::PyErr_SetString(class, message.as_ptr()) };
+    ptr::null_mut()
 }

@@ -60,6 +60,17 @@ def test_mistakes_are_found(check):
     assert check(program) == expected
 
 
+def test_page_shows_what_is_refused(check, tmp_path):
+    """The example of the documentation has one mistake, and says where."""
+    page = (ROOT / "docs" / "howto" / "check-types.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    program = tmp_path / "shown.py"
+    program.write_text(block)
+    lines = block.splitlines()
+    (refused,) = (n for n, line in enumerate(lines, 1) if "refused" in line)
+    assert check(program) == [(refused, "arg-type")]
+
+
 def test_all_modules_and_names_are_known(check, tmp_path):
     """What upstream offers, and what we add, can be imported in checked code."""
     lines = []

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 
 use super::cycle;
 use super::names::{NAMES, asyncio};
+use crate::error::raise_new;
 use crate::greenlet::arguments::none;
 use crate::greenlet::define::{noargs, onearg};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, life, thread};
@@ -64,11 +65,10 @@ pub(super) unsafe fn work_of(g: *mut GreenThread) -> *mut PyObject {
 pub(super) fn set_hub_error() {
     // SAFETY: called with the GIL held.
     unsafe {
-        ffi::PyErr_SetString(
+        raise_new(
             ffi::PyExc_RuntimeError,
             c"this hub runs without asyncio: set EVENTLET_HUB=asyncio, or call \
-              eventlet.hubs.use_hub(\"asyncio\") before the first green call"
-                .as_ptr(),
+              eventlet.hubs.use_hub(\"asyncio\") before the first green call",
         );
     }
 }
@@ -377,10 +377,9 @@ unsafe fn may_wait(g: *mut Greenlet, waiter: *mut Greenlet) -> bool {
         {
             return true;
         }
-        ffi::PyErr_SetString(
+        raise_new(
             ffi::PyExc_RuntimeError,
-            c"a green thread cannot wait for a coroutine that awaits it: it would wait for ever"
-                .as_ptr(),
+            c"a green thread cannot wait for a coroutine that awaits it: it would wait for ever",
         );
         false
     }

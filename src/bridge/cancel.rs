@@ -22,6 +22,7 @@ use pyo3::ffi::PyObject;
 use super::future::{self, GreenFuture, State};
 use super::names::asyncio;
 use super::{awaiting, class};
+use crate::error::raise_new;
 use crate::greenlet::arguments::none;
 use crate::greenlet::define::noargs;
 use crate::greenlet::{self, Phase, errors, thread};
@@ -177,9 +178,9 @@ pub(super) unsafe fn outcome_for_awaiter(g: *mut GreenThread) -> (State, *mut Py
 unsafe fn without_stop_iteration(error: *mut PyObject) -> *mut PyObject {
     // SAFETY: `error` is live; both setters take over a reference.
     unsafe {
-        ffi::PyErr_SetString(
+        raise_new(
             ffi::PyExc_RuntimeError,
-            c"the awaited green thread raised StopIteration".as_ptr(),
+            c"the awaited green thread raised StopIteration",
         );
         let wrapper = errors::take_raised();
         ffi::PyException_SetCause(wrapper, ffi::Py_NewRef(error));

@@ -12,6 +12,7 @@ use super::future::{
     schedule, send,
 };
 use super::names::asyncio;
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, boolean, given, named, none, or_none};
 use crate::greenlet::define::{
     Definition, create, define, fast, free, noargs, onearg, property, slot,
@@ -98,11 +99,10 @@ unsafe extern "C" fn add_done_callback(
         let is_context =
             |name| ffi::PyUnicode_CompareWithASCIIString(name, c"context".as_ptr()) == 0;
         if count != 1 || named > 1 || named == 1 && !is_context(ffi::PyTuple_GET_ITEM(names, 0)) {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"add_done_callback() takes a function and, by name, a context".as_ptr(),
+                c"add_done_callback() takes a function and, by name, a context",
             );
-            return ptr::null_mut();
         }
         if (*f).event_loop.is_null() {
             no_loop();
@@ -278,10 +278,7 @@ unsafe extern "C" fn set_blocking(
     // SAFETY: called by CPython with the GIL held; NULL means deletion.
     unsafe {
         if value.is_null() {
-            ffi::PyErr_SetString(
-                ffi::PyExc_AttributeError,
-                c"cannot delete attribute".as_ptr(),
-            );
+            raise_new(ffi::PyExc_AttributeError, c"cannot delete attribute");
             return -1;
         }
         let truth = ffi::PyObject_IsTrue(value);

@@ -23,6 +23,7 @@ use pyo3::ffi::{PyObject, PySendResult};
 use super::names::NAMES;
 use super::stepper::{self, Job};
 use super::waking;
+use crate::error::raise_new;
 use crate::greenlet::arguments::none;
 use crate::greenlet::switch::visit;
 use crate::greenlet::{self, Greenlet, Inbound, errors, thread};
@@ -175,7 +176,7 @@ unsafe fn refuse(error: *mut PyObject, message: &std::ffi::CStr) -> PySendResult
     // SAFETY: contract of `advance`.
     unsafe {
         ffi::Py_XDECREF(error);
-        ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
+        raise_new(ffi::PyExc_RuntimeError, message);
     }
     PySendResult::PYGEN_ERROR
 }
@@ -324,11 +325,10 @@ unsafe fn make_blocker() -> *mut PyObject {
     unsafe {
         let event_loop = crate::imports::visible_loop();
         if event_loop.is_null() {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"a blocking green call in a coroutine needs a running event loop".as_ptr(),
+                c"a blocking green call in a coroutine needs a running event loop",
             );
-            return ptr::null_mut();
         }
         let blocker = ffi::PyObject_CallMethodNoArgs(event_loop, NAMES.create_future);
         ffi::Py_DECREF(event_loop);

@@ -11,6 +11,7 @@ use pyo3::ffi::{PyObject, PySendResult};
 use super::coroutine::{self, Coroutine, State};
 use super::future::as_method;
 use super::names::{NAMES, asyncio};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, none, or_none, up_to_three};
 use crate::greenlet::define::{
     Definition, create, define, fast, free, noargs, onearg, property, slot,
@@ -159,11 +160,10 @@ unsafe extern "C" fn throw(
     // SAFETY: called by CPython with the GIL held; `args` holds `count` objects.
     unsafe {
         if !(1..=3).contains(&count) {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"throw() takes an exception, or its type, value and traceback".as_ptr(),
+                c"throw() takes an exception, or its type, value and traceback",
             );
-            return ptr::null_mut();
         }
         let error = make_exception(up_to_three(args, count));
         if error.is_null() {

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use super::names::{NAMES, asyncio};
 use super::{cancel, class, cycle};
+use crate::error::raise_new;
 use crate::greenlet::define::onearg;
 use crate::greenlet::{self, Thread, errors, thread};
 use crate::greenthread::{self, Awaiter, Fate, GreenThread};
@@ -126,12 +127,10 @@ pub(super) unsafe extern "C" fn await_green_thread(op: *mut PyObject) -> *mut Py
         {
             drop_awaiter(g, f);
             ffi::Py_DECREF(f.cast());
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"a green thread cannot await itself through a coroutine: it would wait for ever"
-                    .as_ptr(),
+                c"a green thread cannot await itself through a coroutine: it would wait for ever",
             );
-            return ptr::null_mut();
         }
         f.cast()
     }
@@ -326,9 +325,9 @@ unsafe fn not_done() {
     // SAFETY: the GIL is held by the callers.
     unsafe {
         if let Some(asyncio) = asyncio() {
-            ffi::PyErr_SetString(
+            raise_new(
                 asyncio.invalid_state.as_ptr(),
-                c"the green thread has not ended".as_ptr(),
+                c"the green thread has not ended",
             );
         }
     }
@@ -337,10 +336,9 @@ unsafe fn not_done() {
 pub(super) unsafe fn no_loop() {
     // SAFETY: the GIL is held by the callers.
     unsafe {
-        ffi::PyErr_SetString(
+        raise_new(
             ffi::PyExc_RuntimeError,
-            c"no running event loop: await a green thread in a coroutine, wait() for it elsewhere"
-                .as_ptr(),
+            c"no running event loop: await a green thread in a coroutine, wait() for it elsewhere",
         );
     }
 }

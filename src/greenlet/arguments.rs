@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::Inbound;
+use crate::error::raise_new;
 
 /// The only argument of a constructor, by place or name; NULL if `format` makes it optional
 /// and it was left out. None with `TypeError` set.
@@ -292,9 +293,9 @@ pub(crate) unsafe fn seconds(object: *mut PyObject) -> Option<f64> {
             return None;
         }
         if seconds.is_nan() {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_ValueError,
-                c"a number of seconds must not be NaN".as_ptr(),
+                c"a number of seconds must not be NaN",
             );
             return None;
         }

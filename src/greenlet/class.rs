@@ -17,6 +17,7 @@ use super::properties::{
 use super::switch::{self, Inbound};
 use super::thread::{self, Thread};
 use super::{Greenlet, Kind, Phase, gc, incref};
+use crate::error::raise_new;
 use crate::pystate::{self, Bounds, StackState};
 
 static mut TYPE: *mut ffi::PyTypeObject = ptr::null_mut();
@@ -226,11 +227,10 @@ unsafe extern "C" fn throw_method(
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         if named(names) > 0 || count > 3 {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"throw() takes at most 3 positional arguments: type, value, traceback".as_ptr(),
+                c"throw() takes at most 3 positional arguments: type, value, traceback",
             );
-            return ptr::null_mut();
         }
         let thread = thread::this();
         if thread.is_null() {
@@ -308,11 +308,7 @@ pub(crate) unsafe extern "C" fn getcurrent(_: *mut PyObject, _: *mut PyObject) -
     // SAFETY: called by CPython with the GIL held.
     unsafe {
         if pystate::in_finalization() {
-            ffi::PyErr_SetString(
-                ffi::PyExc_RuntimeError,
-                c"greenlet is being finalized".as_ptr(),
-            );
-            return ptr::null_mut();
+            return raise_new(ffi::PyExc_RuntimeError, c"greenlet is being finalized");
         }
         let thread = thread::this();
         if thread.is_null() {

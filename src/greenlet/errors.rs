@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::arguments::given;
+use crate::error::raise_new;
 pub(crate) use crate::error::{join, raise, take_raised};
 
 /// `greenlet.GreenletExit`, created by [`init`].
@@ -46,7 +47,7 @@ pub(crate) unsafe fn init() -> Result<(), ()> {
 /// The GIL is held and [`init`] has run.
 pub(crate) unsafe fn set_error(message: &CStr) {
     // SAFETY: by contract.
-    unsafe { ffi::PyErr_SetString(GREENLET_ERROR, message.as_ptr()) }
+    unsafe { raise_new(GREENLET_ERROR, message) };
 }
 
 /// Tells whether `error` is an instance of the exception class `class`.
@@ -76,11 +77,10 @@ pub(crate) unsafe fn make_exception([kind, value, trace]: [*mut PyObject; 3]) ->
     // SAFETY: by contract; references are taken before they are handed on.
     unsafe {
         if given(trace) && ffi::PyTraceBack_Check(trace) == 0 {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"throw() third argument must be a traceback object".as_ptr(),
+                c"throw() third argument must be a traceback object",
             );
-            return ptr::null_mut();
         }
         if kind.is_null() {
             return new_exit();
@@ -101,11 +101,10 @@ pub(crate) unsafe fn make_exception([kind, value, trace]: [*mut PyObject; 3]) ->
         if ffi::PyExceptionInstance_Check(kind) != 0 {
             if given(value) {
                 ffi::Py_XDECREF(kept);
-                ffi::PyErr_SetString(
+                return raise_new(
                     ffi::PyExc_TypeError,
-                    c"instance exception may not have a separate value".as_ptr(),
+                    c"instance exception may not have a separate value",
                 );
-                return ptr::null_mut();
             }
             if !kept.is_null() {
                 ffi::PyException_SetTraceback(kind, kept);

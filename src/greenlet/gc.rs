@@ -29,27 +29,27 @@ pub(super) unsafe extern "C" fn is_gc(op: *mut PyObject) -> c_int {
 /// # Safety
 /// The pointers are owned by what is traversed; `visit` and `arg` are those of its
 /// `tp_traverse` slot.
+#[inline]
 pub(crate) unsafe fn visit_all(
     objects: impl IntoIterator<Item = *mut PyObject>,
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
-    for object in objects {
-        if !object.is_null() {
-            // SAFETY: by contract.
-            let stop = unsafe { visit(object, arg) };
-            if stop != 0 {
-                return stop;
-            }
-        }
-    }
-    0
+    // Not a `for` loop: over joined iterators that is slower, and a collection visits millions.
+    objects
+        .into_iter()
+        .filter(|object| !object.is_null())
+        // SAFETY: by contract.
+        .map(|object| unsafe { visit(object, arg) })
+        .find(|stop| *stop != 0)
+        .unwrap_or(0)
 }
 
 /// First steps of a `tp_dealloc` slot.
 ///
 /// # Safety
 /// The last reference to `op` is gone; `weakrefs` is its list of weak references, or NULL.
+#[inline]
 pub(crate) unsafe fn dying(op: *mut PyObject, weakrefs: *mut PyObject) {
     // SAFETY: by contract.
     unsafe {

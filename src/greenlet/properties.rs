@@ -10,6 +10,7 @@ use super::arguments::{boolean, none, or_none};
 use super::class::check;
 use super::thread;
 use super::{Greenlet, Phase, decref, incref, stack_of};
+use crate::error::raise_new;
 use crate::pystate;
 
 /// Started and not ended; a main greenlet ends with its thread.
@@ -78,7 +79,7 @@ pub(super) unsafe extern "C" fn get_parent(op: *mut PyObject, _: *mut c_void) ->
 
 unsafe fn attribute_error(message: &std::ffi::CStr) -> c_int {
     // SAFETY: the GIL is held by the callers, which are type slots.
-    unsafe { ffi::PyErr_SetString(ffi::PyExc_AttributeError, message.as_ptr()) };
+    unsafe { raise_new(ffi::PyExc_AttributeError, message) };
     -1
 }
 
@@ -108,7 +109,7 @@ pub(crate) unsafe extern "C" fn set_parent(
         let mut ancestor = parent;
         while !ancestor.is_null() {
             if ancestor == g {
-                ffi::PyErr_SetString(ffi::PyExc_ValueError, c"cyclic parent chain".as_ptr());
+                raise_new(ffi::PyExc_ValueError, c"cyclic parent chain");
                 return -1;
             }
             ancestor = (*ancestor).parent;
@@ -119,9 +120,9 @@ pub(crate) unsafe extern "C" fn set_parent(
         }
         // A greenlet that never ran takes over its parent's OS thread when it starts.
         if (*parent).thread != (*g).thread && (*g).phase != Phase::New {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_ValueError,
-                c"parent cannot be on a different thread".as_ptr(),
+                c"parent cannot be on a different thread",
             );
             return -1;
         }
@@ -179,12 +180,10 @@ pub(super) unsafe extern "C" fn get_context(op: *mut PyObject, _: *mut c_void) -
             Phase::New | Phase::Dead => (*g).context,
             Phase::Active if (*(*g).thread).current == g => {
                 if thread::existing() != (*g).thread {
-                    ffi::PyErr_SetString(
+                    return raise_new(
                         ffi::PyExc_ValueError,
-                        c"cannot get context of a greenlet that is running in a different thread"
-                            .as_ptr(),
+                        c"cannot get context of a greenlet that is running in a different thread",
                     );
-                    return ptr::null_mut();
                 }
                 pystate::current_context((*(*g).thread).tstate)
             }
@@ -211,9 +210,9 @@ pub(super) unsafe extern "C" fn set_context(
         } else if ffi::PyObject_TypeCheck(value, &raw mut ffi::PyContext_Type) != 0 {
             value
         } else {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_TypeError,
-                c"greenlet context must be a contextvars.Context or None".as_ptr(),
+                c"greenlet context must be a contextvars.Context or None",
             );
             return -1;
         };
@@ -222,10 +221,9 @@ pub(super) unsafe extern "C" fn set_context(
             Phase::Active if (*(*g).thread).current == g => {
                 if thread::existing() != (*g).thread {
                     ffi::Py_XDECREF(owned);
-                    ffi::PyErr_SetString(
+                    raise_new(
                         ffi::PyExc_ValueError,
-                        c"cannot set context of a greenlet that is running in a different thread"
-                            .as_ptr(),
+                        c"cannot set context of a greenlet that is running in a different thread",
                     );
                     return -1;
                 }

@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, collect, none, one_argument, or_none};
 use crate::greenlet::define::{Definition, create, define, fast, noargs, slot};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, call, class, gc, replace, thread};
@@ -278,11 +279,10 @@ pub(super) unsafe fn call_main(
             if kwargs.is_null() || ffi::PyDict_Size(kwargs) == 0 {
                 return call_given(args);
             }
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"a GreenThread made by hand takes switch(function, args, kwargs)".as_ptr(),
+                c"a GreenThread made by hand takes switch(function, args, kwargs)",
             );
-            return ptr::null_mut();
         }
         let main = ffi::PyObject_GetAttrString(me.cast(), c"main".as_ptr());
         if main.is_null() {
@@ -322,10 +322,9 @@ unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
             dict = ffi::PyDict_New();
             if dict.is_null() || ffi::PyDict_Update(dict, named) < 0 {
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) != 0 {
-                    ffi::PyErr_SetString(
+                    raise_new(
                         ffi::PyExc_TypeError,
-                        c"the named arguments of a green thread's function must be a dict or None"
-                            .as_ptr(),
+                        c"the named arguments of a green thread's function must be a dict or None",
                     );
                 }
                 ffi::Py_DECREF(tuple);
@@ -402,7 +401,7 @@ unsafe fn split_link(
     // SAFETY: arguments as CPython passes them to a fast method.
     unsafe {
         if count < 1 {
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, c"a link needs a function".as_ptr());
+            raise_new(ffi::PyExc_TypeError, c"a link needs a function");
             return None;
         }
         match collect(args.add(1), count - 1, names)? {

@@ -1,11 +1,13 @@
 //! `kill()` and `cancel()`: raising an exception in somebody else's green thread.
 
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{GreenThread, class};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{none, up_to_three};
 use crate::greenlet::errors::make_exception;
 use crate::greenlet::{Greenlet, Inbound, Kind, Outcome, Phase, errors, switch_to, thread};
@@ -30,11 +32,10 @@ pub(crate) unsafe fn kill(
     // SAFETY: by contract.
     unsafe {
         if count > 3 {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"kill() takes at most an exception's type, value and traceback".as_ptr(),
+                c"kill() takes at most an exception's type, value and traceback",
             );
-            return ptr::null_mut();
         }
         let error = make_exception(up_to_three(args, count));
         if error.is_null() {
@@ -97,12 +98,10 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
         }
         if g == (*core).runner && (*core).in_turn {
             ffi::Py_DECREF(error);
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"the greenlet that runs the event loop cannot be killed: stop the loop instead"
-                    .as_ptr(),
+                c"the greenlet that runs the event loop cannot be killed: stop the loop instead",
             );
-            return ptr::null_mut();
         }
         // All that runs Python code comes first, then what it has changed is looked at.
         let visit = Visit::new(core);
@@ -280,14 +279,7 @@ pub(super) unsafe extern "C" fn kill_function(
     _names: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        let g = target(args, count, c"kill");
-        if g.is_null() {
-            ptr::null_mut()
-        } else {
-            kill(g, args.add(1), count - 1)
-        }
-    }
+    unsafe { on_first(c"kill", kill, args, count) }
 }
 
 /// See [`kill_function`].
@@ -298,21 +290,16 @@ pub(super) unsafe extern "C" fn cancel_function(
     _names: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
-    unsafe {
-        let g = target(args, count, c"cancel");
-        if g.is_null() {
-            ptr::null_mut()
-        } else {
-            cancel(g, args.add(1), count - 1)
-        }
-    }
+    unsafe { on_first(c"cancel", cancel, args, count) }
 }
 
-unsafe fn target(
+/// Calls `act` for the first argument, a greenlet, with the others.
+unsafe fn on_first(
+    name: &CStr,
+    act: unsafe fn(*mut Greenlet, *const *mut PyObject, ffi::Py_ssize_t) -> *mut PyObject,
     args: *const *mut PyObject,
     count: ffi::Py_ssize_t,
-    name: &std::ffi::CStr,
-) -> *mut Greenlet {
+) -> *mut PyObject {
     // SAFETY: arguments as CPython passes them to a fast function.
     unsafe {
         if thread::this().is_null() {
@@ -326,6 +313,6 @@ unsafe fn target(
             );
             return ptr::null_mut();
         }
-        (*args).cast()
+        act((*args).cast(), args.add(1), count - 1)
     }
 }

@@ -14,6 +14,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
+use crate::error::raise_new;
 use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, life};
 use crate::hub::{Core, Parked, control, registry, run, step, successor, turn};
@@ -100,11 +101,10 @@ unsafe fn run_body(g: *mut Greenlet, inbound: Inbound) -> Outcome {
             other => {
                 other.discard();
                 if (*me).function.is_null() {
-                    ffi::PyErr_SetString(
+                    raise_new(
                         ffi::PyExc_TypeError,
-                        c"a GreenThread made by hand needs switch(function, args, kwargs)".as_ptr(),
-                    );
-                    ptr::null_mut()
+                        c"a GreenThread made by hand needs switch(function, args, kwargs)",
+                    )
                 } else if class::overrides_main(me) {
                     class::call_overridden_main(me)
                 } else {
@@ -356,9 +356,9 @@ unsafe fn run_plain(g: *mut Greenlet, inbound: Inbound) -> Outcome {
         let run = std::mem::replace(&mut (*g).run, ptr::null_mut());
         if run.is_null() && !matches!(inbound, Inbound::Error(_)) {
             inbound.discard();
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_AttributeError,
-                c"run: it was deleted before the green thread started".as_ptr(),
+                c"run: it was deleted before the green thread started",
             );
             return life::outcome(ptr::null_mut());
         }
@@ -439,11 +439,10 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
         }
         let waiter = greenlet::known_identity((*core).thread);
         if waiter == me.cast() {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"a green thread cannot wait for itself: it would wait for ever".as_ptr(),
+                c"a green thread cannot wait for itself: it would wait for ever",
             );
-            return ptr::null_mut();
         }
         if !((*(*me).base.hooks).may_wait)(me.cast(), waiter) {
             return ptr::null_mut();

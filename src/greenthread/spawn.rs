@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{GreenThread, SPAWNED, class};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, collect, named, seconds};
 use crate::greenlet::define::{Fast, fast};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class, thread};
@@ -113,11 +114,10 @@ unsafe fn by_name(
         for parameter in &wanted[given..] {
             let place = (0..named).find(|&at| is_named(names, at, parameter));
             let Some(place) = place else {
-                ffi::PyErr_SetString(
+                return raise_new(
                     ffi::PyExc_TypeError,
-                    c"missing argument: the function to run in the green thread".as_ptr(),
+                    c"missing argument: the function to run in the green thread",
                 );
-                return ptr::null_mut();
             };
             values.push(*args.add(given + place));
         }

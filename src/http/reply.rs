@@ -5,6 +5,8 @@
 //! closing the connection. What an application says cannot break out of its header: see
 //! [`Fault`].
 
+use std::ops::Range;
+
 use super::date;
 
 /// What is asked of a response beyond what the application says.
@@ -82,6 +84,8 @@ pub struct Reply<'o> {
     dated: bool,
     /// The application sets Connection itself.
     connection: bool,
+    /// Where it promises to keep the connection, which is not its to promise.
+    promise: Option<Range<usize>>,
     /// The application frames the body itself.
     encoded: bool,
     close: bool,
@@ -121,6 +125,7 @@ impl<'o> Reply<'o> {
             length: None,
             dated: false,
             connection: false,
+            promise: None,
             encoded: false,
             close: terms.close,
         })
@@ -179,6 +184,12 @@ impl<'o> Reply<'o> {
             capitalize(&mut self.out[start..]);
         }
         self.out.extend_from_slice(b": ");
+        if name.len() == 10
+            && name.eq_ignore_ascii_case(b"connection")
+            && value.trim_ascii().eq_ignore_ascii_case(b"keep-alive")
+        {
+            self.promise = Some(self.out.len()..self.out.len() + value.len());
+        }
         self.out.extend_from_slice(value);
         self.out.extend_from_slice(b"\r\n");
         Ok(())
@@ -227,6 +238,9 @@ impl<'o> Reply<'o> {
         };
         if terms.minor == 0 && !terms.keep_alive {
             close = true;
+        }
+        if let (true, Some(promise)) = (close, self.promise) {
+            out.splice(promise, *b"close");
         }
         if !self.connection {
             if close {

@@ -156,3 +156,17 @@ fn names_are_capitalized_by_parts() {
     capitalize(&mut name);
     assert_eq!(&name, b"Some-Weird-1x");
 }
+
+#[test]
+fn a_promise_to_keep_a_connection_that_ends_is_not_passed_on() {
+    let fields = [("Connection", "Keep-Alive"), ("A", "b")];
+    let head = |terms, known| make(terms, "200 OK", &fields, known).map(|made| made.0);
+    assert_eq!(
+        head(NEW, Some(1)),
+        Ok("HTTP/1.1 200 OK\r\nConnection: Keep-Alive\r\nA: b\r\nContent-Length: 1\r\n\r\n".into())
+    );
+    let ending =
+        Ok("HTTP/1.1 200 OK\r\nConnection: close\r\nA: b\r\nContent-Length: 1\r\n\r\n".to_string());
+    assert_eq!(head(Terms { close: true, ..NEW }, Some(1)), ending);
+    assert_eq!(head(Terms { minor: 0, ..NEW }, Some(1)), ending);
+}

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Core, Parked, Ready, Visit, Watcher, park, registry};
+use super::{Core, Driver, Parked, Ready, Visit, Watcher, park, registry};
 use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
@@ -51,7 +51,7 @@ pub(super) unsafe fn poll_before_leaving(core: *mut Core) -> bool {
             return false;
         }
         (*core).polled = (*core).ready.is_empty();
-        (*core).quiet = (*core).polled && (*core).looping.selector.is_some();
+        (*core).quiet = (*core).polled && (*core).driver == Driver::Asyncio;
         !(*core).polled
     }
 }

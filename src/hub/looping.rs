@@ -174,7 +174,6 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             let former = former.bind(py);
             if let Some(installed) = (*core).looping.selector.take() {
                 selector::uninstall(former, installed.bind(py));
-                (*core).quiet = false;
             }
             let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
             if !closed.unwrap_or(true) {
@@ -193,6 +192,18 @@ pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
         }
         slow::ask(py, core)?;
         on_loop(py, core, |core| turn::turn(core))
+    }
+}
+
+/// A turn where the loop sleeps, hidden already.
+pub(super) unsafe fn turn_in_sleep(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: called by the loop in the hub's OS thread; the core is held while Python code
+    // runs.
+    unsafe {
+        let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        slow::ask(py, core)?;
+        let fine = turn::turn(core);
+        after(py, core, fine)
     }
 }
 
@@ -231,6 +242,14 @@ unsafe fn on_loop(
         let hidden = crate::imports::hide_loop();
         let fine = turn(core);
         crate::imports::show_loop(hidden);
+        after(py, core, fine)
+    }
+}
+
+/// What follows a turn, which has raised something unless it was `fine`. The core is held.
+unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
+    // SAFETY: contract of `on_loop`.
+    unsafe {
         if !fine {
             let error = PyErr::fetch(py);
             // asyncio lets these two through its callbacks; for others the loop is
@@ -330,6 +349,7 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 pub(super) unsafe fn idle(core: *mut Core, instant: u64) {
     // SAFETY: contract of `asyncio_turn`.
     unsafe {
+        (*core).rested = instant;
         if instant.saturating_sub((*core).looping.last_trim) > 1_000_000_000 {
             (*core).looping.last_trim = instant;
             crate::stack::trim(1024);

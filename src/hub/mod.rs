@@ -154,9 +154,11 @@ pub(crate) struct Core {
     fetched: usize,
     /// A green thread has polled just now and found nothing: the runner need not.
     pub(crate) polled: bool,
-    /// Polls of green threads that leave have found nothing lately: that is left to the loop's
-    /// sleep, which sees as much.
+    /// Polls of green threads that leave have found nothing lately: that is left to the loop,
+    /// which sees as much when it sleeps.
     pub(crate) quiet: bool,
+    /// When the last turn ended.
+    pub(crate) rested: u64,
     /// Reused by each turn.
     pub(crate) events: Vec<(Watcher, Readiness)>,
     pub(crate) messages: Vec<Message>,
@@ -204,6 +206,7 @@ impl Core {
             fetched: 0,
             polled: false,
             quiet: false,
+            rested: 0,
             events: Vec::new(),
             messages: Vec::new(),
             looping: looping::Looping::default(),

@@ -18,6 +18,7 @@ use pyo3::types::PyAny;
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
 use super::{Core, Driver, Due, turn};
+use crate::error::raise_new;
 use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, life};
 use crate::reactor::now;
 use crate::sched::TimerKey;
@@ -103,16 +104,15 @@ pub(super) unsafe fn on_the_loop(core: *mut Core) -> bool {
 pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
-        ffi::PyErr_SetString(
-                    ffi::PyExc_RuntimeError,
+        raise_new(
+            ffi::PyExc_RuntimeError,
             c"a blocking green call would stop the asyncio event loop that runs this code: run the \
               program with eventlet.asyncio.run(main()), in whose tasks such calls may block; or await \
               a green thread that makes the call (await eventlet.spawn(function, ...)); or await \
-              asyncio.to_thread(function, ...)"
-                .as_ptr(),
-                );
+              asyncio.to_thread(function, ...)",
+        )
+        .cast()
     }
-    ptr::null_mut()
 }
 
 /// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
@@ -148,10 +148,9 @@ pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
 fn hub_has_gone() {
     // SAFETY: called with the GIL held.
     unsafe {
-        ffi::PyErr_SetString(
+        raise_new(
             ffi::PyExc_RuntimeError,
-            c"the hub of this OS thread was closed while a green thread began to wait: wait again"
-                .as_ptr(),
+            c"the hub of this OS thread was closed while a green thread began to wait: wait again",
         );
     }
 }
@@ -162,13 +161,12 @@ unsafe fn find_runner(core: *mut Core) -> *mut Greenlet {
     unsafe {
         let me = (*(*core).thread).current;
         if (*core).in_turn {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
                 c"Cannot switch to MAINLOOP from MAINLOOP: a callback of the hub must not block; \
-                  let it spawn a green thread that does"
-                    .as_ptr(),
-            );
-            return ptr::null_mut();
+                  let it spawn a green thread that does",
+            )
+            .cast();
         }
         if (*core).driver == Driver::Asyncio {
             let running = crate::imports::visible_loop();
@@ -186,11 +184,11 @@ unsafe fn find_runner(core: *mut Core) -> *mut Greenlet {
         }
         let hub_greenlet = (*core).greenlet;
         if hub_greenlet == me {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"Cannot switch to MAINLOOP from MAINLOOP".as_ptr(),
-            );
-            return ptr::null_mut();
+                c"Cannot switch to MAINLOOP from MAINLOOP",
+            )
+            .cast();
         }
         if (*hub_greenlet).phase == Phase::New
             && let Err(error) = life::start(hub_greenlet)

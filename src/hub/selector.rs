@@ -10,9 +10,11 @@
 //! The reader that other loops use stays in place: it is what ends the sleep.
 
 use std::ffi::c_int;
+use std::io;
 use std::os::fd::AsRawFd;
 
 use pyo3::exceptions::PyOSError;
+use pyo3::ffi::PyObject;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
@@ -20,14 +22,12 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::looping::{self, NEVER};
 use super::{Core, registry};
+use crate::imports;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
 
 /// Descriptors asked of the kernel at once; more of them wait there for the next pass.
 const EVENTS: usize = 256;
-
-/// A sleep that was over sooner, in nanoseconds, was none: something was ready already.
-const INSTANT: u64 = 4_000;
 
 /// `selectors.EVENT_READ` and `EVENT_WRITE`.
 const READ: c_int = 1;
@@ -244,6 +244,7 @@ unsafe fn select<'py>(
         };
         let event_loop = event_loop.into_bound(py);
         let timers = timers_of(&event_loop)?;
+        let mut hidden = None;
         loop {
             let idle = deadline != 0 && !has_work(core);
             let until = match (*core).timers.next_deadline() {
@@ -251,20 +252,19 @@ unsafe fn select<'py>(
                 _ if idle => deadline,
                 _ => 0,
             };
-            let count = sleep(py, core, epoll, &mut buffer, until);
-            let interrupted = count < 0;
-            if interrupted {
-                let error = std::io::Error::last_os_error();
-                if error.raw_os_error() != Some(libc::EINTR) {
-                    return Err(error.into());
+            let count = match sleep(py, epoll, &mut buffer, until) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    py.check_signals()?;
+                    core = registry::existing();
+                    if !serves(core, slf) {
+                        return Ok(PyList::empty(py));
+                    }
+                    0
                 }
-                py.check_signals()?;
-                core = registry::existing();
-                if !serves(core, slf) {
-                    return Ok(PyList::empty(py));
-                }
-            }
-            let events = &mut buffer[..usize::try_from(count).unwrap_or(0)];
+                Err(error) => return Err(error.into()),
+            };
+            let events = &mut buffer[..count];
             let reactor = (*core).reactor.as_raw_fd();
             let due = (*core).timers.next_deadline();
             let wanted = has_work(core) || due.is_some_and(|due| due <= now());
@@ -274,7 +274,9 @@ unsafe fn select<'py>(
             }
             let (called, others) = set_apart(reactor, events);
             if called || wanted {
-                looping::asyncio_turn(py, core)?;
+                // From the first turn on, since each look costs 3.11 a system call.
+                hidden.get_or_insert_with(Hidden::new);
+                looping::turn_in_sleep(py, core)?;
                 core = registry::existing();
             }
             if !others.is_empty() {
@@ -287,49 +289,51 @@ unsafe fn select<'py>(
     }
 }
 
+/// The running loop, hidden from green code as long as this lives.
+struct Hidden(*mut PyObject);
+
+impl Hidden {
+    fn new() -> Self {
+        // SAFETY: made by `select`, with the GIL held.
+        Self(unsafe { imports::hide_loop() })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // SAFETY: as for `new`.
+        unsafe { imports::show_loop(self.0) }
+    }
+}
+
 /// Something is to be done at once.
 unsafe fn has_work(core: *mut Core) -> bool {
     // SAFETY: contract of `select`.
     unsafe { (*core).turn_requested || !(*core).ready.is_empty() || !(*core).inbox.is_empty() }
 }
 
-/// Asks the kernel, and sleeps, without the GIL, until `until`; 0 does not sleep. -1 with errno set
-/// for an error.
-unsafe fn sleep(
+/// Asks the kernel, and sleeps, without the GIL, until `until`; 0 does not sleep.
+fn sleep(
     py: Python<'_>,
-    core: *mut Core,
     epoll: c_int,
     buffer: &mut [libc::epoll_event; EVENTS],
     until: u64,
-) -> c_int {
-    let wait = |buffer: &mut [libc::epoll_event; EVENTS], milliseconds| {
+) -> io::Result<usize> {
+    let mut wait = |milliseconds| {
         // SAFETY: the buffer is as long as is said.
-        unsafe { libc::epoll_wait(epoll, buffer.as_mut_ptr(), EVENTS as c_int, milliseconds) }
+        let count =
+            unsafe { libc::epoll_wait(epoll, buffer.as_mut_ptr(), EVENTS as c_int, milliseconds) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     };
-    let begun = if until == 0 { 0 } else { now() };
-    if until <= begun {
-        return wait(buffer, 0);
+    if until == 0 {
+        return wait(0);
     }
-    let milliseconds = if until == NEVER {
-        -1
-    } else {
-        // Rounded up, or the loop would come back too early and spin.
-        c_int::try_from((until - begun).div_ceil(1_000_000)).unwrap_or(c_int::MAX)
-    };
-    let (count, errno) = py.detach(|| {
-        let count = wait(buffer, milliseconds);
-        // SAFETY: errno is this OS thread's.
-        (count, unsafe { *libc::__errno_location() })
-    });
-    // SAFETY: the GIL is held again, and the hub is this OS thread's. Nothing else has been run
-    // in it meanwhile.
-    unsafe {
-        *libc::__errno_location() = errno;
-        if now() - begun < INSTANT {
-            (*core).quiet = false;
-        }
+    if until == NEVER {
+        return py.detach(|| wait(-1));
     }
-    count
+    // Rounded up, or the loop would come back too early and spin.
+    let milliseconds = until.saturating_sub(now()).div_ceil(1_000_000);
+    py.detach(|| wait(c_int::try_from(milliseconds).unwrap_or(c_int::MAX)))
 }
 
 /// Takes our reactor's own event out of `events`: whether there was one, and the others.

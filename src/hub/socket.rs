@@ -12,6 +12,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::{Parked, Visit, Watcher, io, park, registry};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{given, none, seconds};
 use crate::greenlet::define::fast;
 use crate::greenlet::{self, Inbound, errors};
@@ -140,7 +141,7 @@ unsafe fn settle(inbound: Inbound) -> bool {
     unsafe {
         match inbound {
             Inbound::Nothing => {
-                ffi::PyErr_SetString(ffi::PyExc_TimeoutError, c"timed out".as_ptr());
+                raise_new(ffi::PyExc_TimeoutError, c"timed out");
                 false
             }
             Inbound::Error(error) => {
@@ -265,7 +266,7 @@ unsafe fn int(value: *mut PyObject) -> Option<c_int> {
         if let Ok(number) = c_int::try_from(number) {
             return Some(number);
         }
-        ffi::PyErr_SetString(ffi::PyExc_OverflowError, c"number out of range".as_ptr());
+        raise_new(ffi::PyExc_OverflowError, c"number out of range");
         None
     }
 }
@@ -288,9 +289,9 @@ unsafe fn arguments<const N: usize>(
     // SAFETY: `args` holds `count` live objects, as CPython passes them.
     unsafe {
         if count as usize != N {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_TypeError,
-                c"wrong number of arguments: see the signature".as_ptr(),
+                c"wrong number of arguments: see the signature",
             );
             return None;
         }
@@ -316,11 +317,7 @@ unsafe extern "C" fn recv(
             return ptr::null_mut();
         };
         if bufsize < 0 {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"negative buffersize in recv".as_ptr(),
-            );
-            return ptr::null_mut();
+            return raise_new(ffi::PyExc_ValueError, c"negative buffersize in recv");
         }
         let Some(mut patience) = Patience::new(timeout) else {
             return ptr::null_mut();
@@ -397,15 +394,12 @@ unsafe extern "C" fn recv_into(
             return ptr::null_mut();
         };
         if nbytes < 0 || nbytes as usize > view.len() {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                if nbytes < 0 {
-                    c"negative buffersize in recv_into".as_ptr()
-                } else {
-                    c"buffer too small for requested bytes".as_ptr()
-                },
-            );
-            return ptr::null_mut();
+            let wrong = if nbytes < 0 {
+                c"negative buffersize in recv_into"
+            } else {
+                c"buffer too small for requested bytes"
+            };
+            return raise_new(ffi::PyExc_ValueError, wrong);
         }
         let room = if nbytes == 0 {
             view.len()

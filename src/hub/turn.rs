@@ -7,6 +7,9 @@ use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow,
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, life, switch_to};
 use crate::reactor::now;
 
+/// A loop that comes back for the next turn sooner, in nanoseconds, has not slept.
+const INSTANT: u64 = 5_000;
+
 /// Runs one turn on the running greenlet's stack, which becomes the runner.
 ///
 /// Returns false with an exception set if one has to end the runner's loop: one that was
@@ -24,9 +27,10 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
         become_runner(core);
         (*core).in_turn = true;
         (*core).turn_requested = false;
-        (*core).budget.start(now());
+        let begun = now();
+        (*core).budget.start(begun);
         let outer = step::suspend((*core).thread);
-        let fine = passes(core);
+        let fine = passes(core, begun.saturating_sub((*core).rested) < INSTANT);
         step::resume((*core).thread, outer);
         (*core).in_turn = false;
         fine
@@ -77,7 +81,8 @@ unsafe fn perform_ready(core: *mut Core) -> bool {
     }
 }
 
-unsafe fn passes(core: *mut Core) -> bool {
+/// What a turn does; `early` if it follows another one at once.
+unsafe fn passes(core: *mut Core, early: bool) -> bool {
     // SAFETY: contract of `turn`.
     unsafe {
         loop {
@@ -87,8 +92,12 @@ unsafe fn passes(core: *mut Core) -> bool {
                 return false;
             }
             let polled = std::mem::replace(&mut (*core).polled, false);
-            if !polled && !io::poll_now(core) {
-                return false;
+            if !polled {
+                if !io::poll_now(core) {
+                    return false;
+                }
+                // Something was ready that a poll by the last one to leave would have found.
+                (*core).quiet &= !early || (*core).ready.is_empty();
             }
             if (*core).ready.is_empty() || !(*core).budget.spend(now) {
                 break;

@@ -4,6 +4,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::class;
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, given, seconds, truth};
 
 /// What the platform's own locks take for a timeout at most: `threading.TIMEOUT_MAX`, in seconds.
@@ -67,7 +68,7 @@ unsafe fn deadline(blocking: bool, timeout: *mut PyObject, longest: f64) -> Opti
         } else {
             return Some(Some(class::after(seconds)));
         };
-        ffi::PyErr_SetString(kind, wrong.as_ptr());
+        raise_new(kind, wrong);
         None
     }
 }

@@ -11,11 +11,13 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::class::{self, Head};
+use super::wait_in;
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, boolean, given, named, no_argument, none, or_none};
 use crate::greenlet::define::{Definition, create, fast, free, noargs, property, slot};
 use crate::greenlet::errors::make_exception;
 use crate::greenlet::{Inbound, errors, replace};
-use crate::hub::{Parked, park, registry};
+use crate::hub::{Parked, registry};
 use crate::sched::WaiterList;
 
 #[repr(C)]
@@ -176,11 +178,10 @@ unsafe extern "C" fn send_exception(
     // SAFETY: called by CPython on an Event.
     unsafe {
         if named(names) > 0 {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_TypeError,
-                c"send_exception() takes no keyword arguments".as_ptr(),
+                c"send_exception() takes no keyword arguments",
             );
-            return ptr::null_mut();
         }
         let error = ffi::PyTuple_New(count);
         if error.is_null() {
@@ -201,11 +202,10 @@ unsafe fn deliver(me: *mut Event, result: *mut PyObject, error: *mut PyObject) -
     unsafe {
         if !(*me).result.is_null() {
             ffi::Py_XDECREF(error);
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_AssertionError,
-                c"this event was sent already: reset() it, or use a new one".as_ptr(),
+                c"this event was sent already: reset() it, or use a new one",
             );
-            return ptr::null_mut();
         }
         if !error.is_null() && !may_be_raised(error) {
             ffi::Py_DECREF(error);
@@ -283,16 +283,13 @@ unsafe extern "C" fn wait(
             return outcome(me);
         }
         ffi::Py_INCREF(op);
-        let key = (*me).waiters.push_back(Parked::current((*core).thread));
-        let inbound = park::park_until(core, deadline);
-        let result = match (*me).waiters.remove(key) {
-            Some(parked) => {
-                parked.release();
-                inbound.into_result()
-            }
+        let (inbound, served) = wait_in(&raw mut (*me).waiters, core, deadline);
+        let late = served && matches!(inbound, Inbound::Nothing) && !(*me).result.is_null();
+        let result = if late {
             // The time ran out and something was sent before the green thread ran: it counts.
-            None if matches!(inbound, Inbound::Nothing) && !(*me).result.is_null() => outcome(me),
-            None => inbound.into_result(),
+            outcome(me)
+        } else {
+            inbound.into_result()
         };
         ffi::Py_DECREF(op);
         result
@@ -371,11 +368,10 @@ unsafe extern "C" fn reset(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject
     // SAFETY: called by CPython on an Event.
     unsafe {
         if (*me).result.is_null() {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_AssertionError,
-                c"nothing was sent through this event, so there is nothing to reset".as_ptr(),
+                c"nothing was sent through this event, so there is nothing to reset",
             );
-            return ptr::null_mut();
         }
         forget(me);
         none()

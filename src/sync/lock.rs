@@ -12,6 +12,7 @@ use pyo3::ffi::PyObject;
 
 use super::asking::{TIMEOUT_MAX, asked, asks_release};
 use super::semaphore::{Semaphore, acquire_until, forget_waiters, give, life};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, no_argument, none};
 use crate::greenlet::define::{Definition, create, define, fast, noargs, slot};
 
@@ -122,7 +123,7 @@ unsafe fn unlock(me: *mut Semaphore) -> bool {
     // SAFETY: contract of `give`.
     unsafe {
         if (*me).counter > 0 {
-            ffi::PyErr_SetString(ffi::PyExc_RuntimeError, c"release unlocked lock".as_ptr());
+            raise_new(ffi::PyExc_RuntimeError, c"release unlocked lock");
             return false;
         }
         give(me);

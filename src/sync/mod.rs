@@ -26,7 +26,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::greenlet::Inbound;
-use crate::hub::{Core, Parked, Ready, registry};
+use crate::hub::{Core, Parked, Ready, park, registry};
+use crate::sched::WaiterList;
 
 /// Adds the classes of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -62,6 +63,34 @@ unsafe fn add(
     // SAFETY: by contract.
     let class: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, made.cast()) };
     module.add(name, class)
+}
+
+/// Waits in a list, and tells what it was woken with and whether it was served: taken off the
+/// list by somebody else.
+///
+/// # Safety
+/// `core` is the hub of this OS thread; the GIL is held. The caller holds what the list is
+/// part of.
+///
+/// # Switches
+/// Always.
+#[inline]
+unsafe fn wait_in(
+    list: *mut WaiterList<Parked>,
+    core: *mut Core,
+    deadline: Option<u64>,
+) -> (Inbound, bool) {
+    // SAFETY: by contract; one borrow per statement, none across the switch.
+    unsafe {
+        let key = (*list).push_back(Parked::current((*core).thread));
+        let inbound = park::park_until(core, deadline);
+        let left = (*list).remove(key);
+        let served = left.is_none();
+        if let Some(parked) = left {
+            parked.release();
+        }
+        (inbound, served)
+    }
 }
 
 /// Wakes a waiter that was taken off its list. False if its OS thread has ended, so that it

@@ -13,6 +13,7 @@ use pyo3::ffi::PyObject;
 use super::asking::{TIMEOUT_MAX, asked};
 use super::class;
 use super::semaphore::{Semaphore, forget_waiters, give, life, take};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, boolean, none};
 use crate::greenlet::define::{Definition, create, fast, noargs, slot};
 use crate::greenlet::{self, thread};
@@ -169,10 +170,7 @@ unsafe fn check_owned(lock: *mut RLock) -> bool {
         if (*lock).owner == me {
             return true;
         }
-        ffi::PyErr_SetString(
-            ffi::PyExc_RuntimeError,
-            c"cannot release un-acquired lock".as_ptr(),
-        );
+        raise_new(ffi::PyExc_RuntimeError, c"cannot release un-acquired lock");
         false
     }
 }

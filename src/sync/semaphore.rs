@@ -13,11 +13,12 @@ use pyo3::ffi::PyObject;
 
 use super::asking::{asked, asks_release};
 use super::class::{self, Head};
-use super::wake;
+use super::{wait_in, wake};
+use crate::error::raise_new;
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::{boolean, none, one_argument};
 use crate::greenlet::define::{Definition, create, define, fast, free, noargs, property, slot};
-use crate::hub::{Parked, park, registry};
+use crate::hub::{Parked, registry};
 use crate::sched::WaiterList;
 
 static mut SEMAPHORE: *mut ffi::PyTypeObject = ptr::null_mut();
@@ -145,9 +146,9 @@ unsafe extern "C" fn initialize(
             units = number;
         }
         if units < 0 {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_ValueError,
-                c"a semaphore cannot begin with a negative number of units".as_ptr(),
+                c"a semaphore cannot begin with a negative number of units",
             );
             return -1;
         }
@@ -222,13 +223,7 @@ unsafe fn take_later(me: *mut Semaphore, deadline: Option<u64>) -> c_int {
                 // Other OS threads ran while the hub was made: look again.
                 return take(me, true, deadline);
             }
-            let key = (*me).waiters.push_back(Parked::current((*core).thread));
-            let inbound = park::park_until(core, deadline);
-            let left = (*me).waiters.remove(key);
-            let served = left.is_none();
-            if let Some(parked) = left {
-                parked.release();
-            }
+            let (inbound, served) = wait_in(&raw mut (*me).waiters, core, deadline);
             if matches!(inbound, Inbound::Error(_)) {
                 if served {
                     give(me);
@@ -341,10 +336,7 @@ unsafe fn give_bounded(me: *mut Semaphore) -> bool {
     // SAFETY: contract of `give`.
     unsafe {
         if (*me).counter >= (*me).original {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"Semaphore released too many times".as_ptr(),
-            );
+            raise_new(ffi::PyExc_ValueError, c"Semaphore released too many times");
             return false;
         }
         give(me);
@@ -420,9 +412,9 @@ unsafe extern "C" fn set_counter(op: *mut PyObject, value: *mut PyObject, _: *mu
     // SAFETY: called by CPython on a Semaphore.
     unsafe {
         if value.is_null() {
-            ffi::PyErr_SetString(
+            raise_new(
                 ffi::PyExc_AttributeError,
-                c"the counter of a semaphore cannot be deleted".as_ptr(),
+                c"the counter of a semaphore cannot be deleted",
             );
             return -1;
         }

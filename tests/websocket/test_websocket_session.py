@@ -104,7 +104,8 @@ def test_ping_is_answered_with_its_payload():
 
 def test_close_is_answered_with_its_code():
     """A close frame is answered with its own code; one without a code with 1000."""
-    for code in sorted({*VALID_CLOSE_STATUS} & {1000, 1001, 1014, 3000, 4999}):
+    for code in (1000, 1001, 1014, 3000, 4999):
+        assert code in VALID_CLOSE_STATUS
         client, server = pair()
         (reaction,) = heard(server, client.close_frame((code, "reason")))
         assert reaction == Reaction(close=(code, ""))

@@ -38,6 +38,27 @@ def test_requests_may_arrive_byte_by_byte(serve, protocol):
     assert client.response()[2] == b"/:"
 
 
+def test_pipeline_may_be_split_anywhere(serve, protocol):
+    """Wherever packets end, each request is answered as if it had come alone."""
+    pipeline = (
+        b"PUT /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
+        b"PUT /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2;x=y\r\nde\r\n1\r\nf\r\n0\r\nTrailer: x\r\n\r\n"
+        b"\r\nPUT /c HTTP/1.0\r\nContent-Length: 1\r\n\r\ng"
+    )
+    server = serve(echo, protocol=protocol, log_output=False)
+    for position in range(1, len(pipeline)):
+        client = server.connect()
+        client.send(pipeline[:position])
+        eventlet.sleep(0)  # the server reads
+        eventlet.sleep(0)
+        client.send(pipeline[position:])
+        bodies = [client.response()[2] for _ in range(3)]
+        assert bodies == [b"/a:abc", b"/b:def", b"/c:g"], position
+        assert client.is_closed()
+        client.close()
+
+
 def test_what_the_application_leaves_of_a_body_is_skipped(serve, protocol):
     client = serve(hello, protocol=protocol).connect()
     client.send(b"PUT / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + b"GET " * 25000)
@@ -92,6 +113,23 @@ def test_socket_timeout_ends_a_silent_connection(serve, protocol, start):
     client = serve(hello, protocol=protocol, socket_timeout=0.1).connect()
     client.send(start)
     assert client.is_closed()
+
+
+def test_socket_timeout_ends_a_connection_that_is_not_read(serve, protocol):
+    """A client that takes no response holds its green thread no longer than that."""
+    pool = eventlet.GreenPool()
+    server = serve(
+        answering(b"a" * 20_000_000),
+        protocol=protocol,
+        socket_timeout=0.1,
+        custom_pool=pool,
+    )
+    client = server.connect()
+    client.send(GET)
+    eventlet.sleep(0)
+    assert pool.running() == 1
+    pool.waitall()
+    assert client.head()[1]["content-length"] == "20000000"
 
 
 def test_header_timeout_ends_a_head_that_dribbles(serve, protocol):

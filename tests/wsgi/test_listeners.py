@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from tests.wsgi.applications import GET, hello
+from tests.wsgi.applications import GET, answering, hello
 
 import eventlet
 from eventlet import wsgi
@@ -33,6 +33,26 @@ def test_unix_sockets_are_served(serve, protocol, tmp_path):
     assert all(client.is_closed() for client in clients)
 
 
+def test_ipv6_is_served(serve, protocol):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [f"{environ['SERVER_NAME']} {environ['REMOTE_ADDR']}".encode()]
+
+    try:
+        server = serve(
+            application,
+            protocol=protocol,
+            family=socket.AF_INET6,
+            address=("::1", 0),
+        )
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    assert server.ask(GET)[2] == b"::1 ::1"
+    lines = server.log.getvalue().splitlines()
+    assert lines[0].endswith(f"starting up on http://[::1]:{server.address[1]}")
+    assert lines[-1].startswith("::1 - - [")
+
+
 def test_tls_is_served(serve, protocol):
     def application(environ, start_response):
         start_response("200 OK", [])
@@ -56,6 +76,26 @@ def test_tls_is_served(serve, protocol):
     plain.rest()
     assert client.ask(GET)[2] == b"httpson"
     assert silent.sock.fileno() >= 0
+
+
+def test_end_over_tls_is_announced_and_loses_nothing(serve, protocol):
+    """A client that is still sending gets its response, and then the end, not a reset."""
+    body = b"a" * 300_000
+    listener = eventlet.wrap_ssl(
+        eventlet.listen(("127.0.0.1", 0)),
+        certfile=f"{DATA}/localhost.crt",
+        keyfile=f"{DATA}/localhost.key",
+        server_side=True,
+    )
+    server = serve(answering(body), protocol=protocol, sock=listener)
+    context = ssl.create_default_context(cafile=f"{DATA}/localhost.crt")
+    client = server.connect()
+    client.sock = context.wrap_socket(
+        client.sock, server_hostname="localhost", suppress_ragged_eofs=False
+    )
+    client.send(b"GET / HTTP/1.0\r\n\r\n" + b"more" * 10_000)
+    assert client.response()[2] == body
+    assert client.is_closed()
 
 
 def test_several_servers_share_a_listener(serve):
@@ -107,7 +147,10 @@ def test_server_event_gets_the_server(serve):
 def test_failing_accept_does_not_end_the_server(serve):
     """A client that gives up, and a process out of descriptors, are no reason to stop."""
     listener = eventlet.listen(("127.0.0.1", 0))
-    errors = [errno.ECONNABORTED, errno.EMFILE, errno.EPIPE]
+    errors = [
+        errno.ECONNABORTED, errno.ECONNRESET, errno.EMFILE, errno.ENOTCONN,
+        errno.EPIPE, errno.EPROTO, errno.ESHUTDOWN,
+    ]  # fmt: skip
     accept = listener.accept
 
     def failing():
@@ -119,7 +162,17 @@ def test_failing_accept_does_not_end_the_server(serve):
     listener.accept = failing
     server = serve(hello, sock=listener)
     assert server.ask(GET)[2] == b"hello"
-    assert "no connection can be accepted" in server.log.getvalue()
+    assert errors == []
+    assert server.log.getvalue().count("no connection can be accepted") == 1
+
+
+def test_accept_that_fails_for_good_ends_the_server(serve):
+    """Whoever started it gets the error: a socket that does not listen is a mistake."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    server = serve(hello, sock=sock)
+    with pytest.raises(OSError, match="Invalid argument"):
+        server.thread.wait()
 
 
 # The end

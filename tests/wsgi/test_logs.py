@@ -53,6 +53,30 @@ def test_log_may_be_a_logger(serve, protocol, caplog):
     assert "GET /100%25 HTTP/1.1" in caplog.text
 
 
+def test_log_is_standard_error_by_default(serve, protocol, capsys):
+    serve(hello, protocol=protocol, log=None).ask(GET)
+    assert '"GET / HTTP/1.1" 200' in capsys.readouterr().err
+
+
+def test_debug_false_leaves_out_details(serve, protocol):
+    for debug in (True, False):
+        server = serve(hello, protocol=protocol, debug=debug)
+        server.ask(GET)
+        assert ("accepted (" in server.log.getvalue()) == debug
+        assert '"GET / HTTP/1.1" 200' in server.log.getvalue()
+
+
+def test_proxies_may_be_left_out(serve, protocol):
+    server = serve(
+        hello,
+        protocol=protocol,
+        log_x_forwarded_for=False,
+        log_format="%(client_ip)s",
+    )
+    server.ask(b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+    assert server.log.getvalue().splitlines()[-1] == "127.0.0.1"
+
+
 def test_log_output_false_writes_nothing(serve, protocol):
     server = serve(hello, protocol=protocol, log_output=False)
     server.ask(GET)

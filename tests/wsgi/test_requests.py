@@ -18,6 +18,31 @@ def test_100_continue_is_sent_when_the_body_is_read(serve, protocol):
         assert client.ask(b"ab")[2] == b"/a:ab"
 
 
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "length"])
+def test_100_continue_may_have_headers_and_come_again(serve, protocol, chunked):
+    """Each asks for a further part; with chunks that is a further series of them."""
+
+    def application(environ, start_response):
+        body = environ["wsgi.input"]
+        body.set_hundred_continue_response_headers([("x-part", "1")])
+        one = body.read(None if chunked else 3)
+        body.set_hundred_continue_response_headers([("x-part", "2")])
+        body.send_hundred_continue_response()
+        two = body.read()
+        start_response("200 OK", [])
+        return [one, b"+", two]
+
+    client = serve(application, protocol=protocol).connect()
+    size = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 6"
+    head = b"PUT / HTTP/1.1\r\n%b\r\nExpect: 100-continue\r\n\r\n" % size
+    parts = [b"3\r\n%b\r\n0\r\n\r\n" % p if chunked else p for p in (b"abc", b"def")]
+    assert client.ask(head)[:2] == ("HTTP/1.1 100 Continue", {"x-part": "1"})
+    assert client.ask(parts[0])[:2] == ("HTTP/1.1 100 Continue", {"x-part": "2"})
+    assert client.ask(parts[1])[2] == b"abc+def"
+    # Whoever does not wait for it gets none.
+    assert client.ask(GET)[::2] == ("HTTP/1.1 200 OK", b"+")
+
+
 def test_connection_ends_where_a_body_may_or_may_not_come(serve, protocol):
     client = serve(hello, protocol=protocol).connect()
     _, headers, _ = client.ask(

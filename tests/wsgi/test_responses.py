@@ -75,6 +75,15 @@ def test_write_sends_at_once(serve, protocol):
     assert client._exactly(23) == b"3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"[:23]
 
 
+def test_promise_to_keep_a_connection_that_ends_is_not_passed_on(serve, protocol):
+    """An application cannot know that the server will close it."""
+    application = answering(b"a", headers=[("Connection", "keep-alive")])
+    client = serve(application, protocol=protocol).connect()
+    assert client.ask(GET)[1]["connection"] == "keep-alive"
+    assert client.ask(b"GET / HTTP/1.0\r\n\r\n")[1]["connection"] == "close"
+    assert client.is_closed()
+
+
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_responses_without_body_have_none(serve, protocol, status):
     client = serve(answering(b"ignored", status=status), protocol=protocol).connect()

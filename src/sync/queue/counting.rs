@@ -8,12 +8,12 @@ use pyo3::ffi::PyObject;
 
 use super::Queue;
 use super::class::{life, limit_of, new};
+use crate::error::{raise_new, take_raised};
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::{arguments, none};
 use crate::greenlet::define::{Definition, create, define, fast, noargs, property};
-use crate::greenlet::errors;
-use crate::hub::{Parked, park, registry};
-use crate::sync::wake;
+use crate::hub::{Parked, registry};
+use crate::sync::{wait_in, wake};
 
 /// Creates the class; NULL with an exception set on failure.
 ///
@@ -102,7 +102,7 @@ unsafe fn raise_in(parked: Parked, error: *mut PyObject) -> bool {
             return false;
         }
         ffi::PyErr_SetNone(error);
-        parked.wake(Inbound::Error(errors::take_raised()));
+        parked.wake(Inbound::Error(take_raised()));
         true
     }
 }
@@ -126,11 +126,7 @@ unsafe extern "C" fn task_done(op: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     // SAFETY: called by CPython on a queue; one borrow per statement.
     unsafe {
         if (*me).unfinished <= 0 {
-            ffi::PyErr_SetString(
-                ffi::PyExc_ValueError,
-                c"task_done() called too many times".as_ptr(),
-            );
-            return ptr::null_mut();
+            return raise_new(ffi::PyExc_ValueError, c"task_done() called too many times");
         }
         (*me).unfinished -= 1;
         if (*me).unfinished == 0 {
@@ -168,13 +164,7 @@ unsafe fn wait_for_tasks(me: *mut Queue) -> bool {
                 // Other OS threads ran while the hub was made: look again.
                 continue;
             }
-            let key = (*me).joiners.push_back(Parked::current((*core).thread));
-            let inbound = park::park(core);
-            let left = (*me).joiners.remove(key);
-            let done = left.is_none();
-            if let Some(parked) = left {
-                parked.release();
-            }
+            let (inbound, done) = wait_in(&raw mut (*me).joiners, core, None);
             if let Inbound::Error(_) = inbound {
                 inbound.into_result();
                 return false;

@@ -28,7 +28,8 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::class::{Head, passed};
-use super::{wake, wake_soon};
+use super::{wait_in, wake, wake_soon};
+use crate::error::raise_new;
 use crate::greenlet::Inbound;
 use crate::hub::{Parked, park, registry};
 use crate::sched::WaiterList;
@@ -233,11 +234,10 @@ unsafe fn take_from_putter(me: *mut Queue) -> *mut PyObject {
     // SAFETY: contract of `take`; a putter's stack stays as it is while it is on the list.
     unsafe {
         let Some(putter) = (*me).putters.pop_front() else {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_RuntimeError,
-                c"_qsize() of this queue promises items that are not there".as_ptr(),
+                c"_qsize() of this queue promises items that are not there",
             );
-            return ptr::null_mut();
         };
         let item = std::mem::replace(&mut *putter.item, ptr::null_mut());
         counting::add(me);
@@ -286,19 +286,12 @@ unsafe fn get_later(me: *mut Queue, deadline: Option<u64>) -> Result<*mut PyObje
                 // Other OS threads ran while the hub was made: look again.
                 return get(me, true, deadline);
             }
-            let parked = Parked::current((*core).thread);
             let list = if again {
                 &raw mut (*me).first
             } else {
                 &raw mut (*me).getters
             };
-            let key = (*list).push_back(parked);
-            let inbound = park::park_until(core, deadline);
-            let left = (*list).remove(key);
-            let notified = left.is_none();
-            if let Some(parked) = left {
-                parked.release();
-            }
+            let (inbound, notified) = wait_in(list, core, deadline);
             if notified {
                 (*me).notified -= 1;
             }

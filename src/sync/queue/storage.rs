@@ -11,6 +11,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::Queue;
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, none};
 use crate::greenlet::replace;
 use crate::sync::class;
@@ -229,11 +230,7 @@ pub(super) unsafe extern "C" fn storage_get(op: *mut PyObject, _: *mut PyObject)
             return if let Some(item) = (*me).items.pop_front() {
                 item
             } else {
-                ffi::PyErr_SetString(
-                    ffi::PyExc_IndexError,
-                    c"nothing is stored in this queue".as_ptr(),
-                );
-                ptr::null_mut()
+                raise_new(ffi::PyExc_IndexError, c"nothing is stored in this queue")
             };
         }
         let container = ffi::Py_NewRef((*me).container);

@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Timeout, begin, end, expire};
+use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, boolean, given, none, or_none};
 use crate::greenlet::define::{
     Definition, create, define, fast, free, noargs, object_member, property, slot,
@@ -61,12 +62,12 @@ pub(in crate::sync) unsafe fn init() -> *mut ffi::PyTypeObject {
         let base: *mut ffi::PyTypeObject = ffi::PyExc_BaseException.cast();
         let expected = std::mem::size_of::<ffi::PyBaseExceptionObject>() as ffi::Py_ssize_t;
         if (*base).tp_basicsize != expected {
-            ffi::PyErr_SetString(
+            return raise_new(
                 ffi::PyExc_ImportError,
-                c"this interpreter's BaseException is not laid out as that of the version this was built for"
-                    .as_ptr(),
-            );
-            return ptr::null_mut();
+                c"this interpreter's BaseException is not laid out as that of the version this was \
+                  built for",
+            )
+            .cast();
         }
         let made = create(Definition { base, ..class });
         if made.is_null()

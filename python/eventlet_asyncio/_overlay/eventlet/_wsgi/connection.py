@@ -10,6 +10,7 @@ the same native parser, and share `Exchange` for the rest. The steps are in `ste
 
 from __future__ import annotations
 
+import _socket as _kernel
 import socket as _socket
 import time
 from contextlib import suppress
@@ -164,13 +165,23 @@ class HttpProtocol(Steps, _Handler):
         there already is read.
         """
         sock = self.connection
-        if not isinstance(sock, GreenSocket) or sock.fileno() < 0:
+        if sock.fileno() < 0:
             return
+        if isinstance(sock, GreenSocket):
+            sock = sock.fd
+        elif not isinstance(sock, _kernel.socket):
+            return
+        session = getattr(sock, "_sslobj", None)
+        if session is not None:
+            # Without TLS's own announcement this could be the work of an attacker.
+            with suppress(OSError):
+                session.shutdown()
         try:
-            sock.shutdown(_socket.SHUT_WR)
+            # Beneath TLS, which may have bytes left to read, and no use for them.
+            _kernel.socket.shutdown(sock, _socket.SHUT_WR)
             rest = _LINGER
             while rest > 0:
-                data = sock.fd.recv(min(rest, 65536))
+                data = _kernel.socket.recv(sock, min(rest, 65536))
                 if not data:
                     break
                 rest -= len(data)

@@ -45,7 +45,14 @@ DEFAULT_LOG_FORMAT = (
 
 # Of accept(): the client gave up while it waited.
 _CLIENT_LEFT = frozenset(
-    {errno.ECONNABORTED, errno.ECONNRESET, errno.EPIPE, errno.EPROTO}
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.ENOTCONN,
+        errno.EPIPE,
+        errno.EPROTO,
+        errno.ESHUTDOWN,
+    }
 )
 # Of accept(): as long as others hold them there are no resources for one more connection.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
