@@ -74,3 +74,13 @@ def test_second_reader_is_refused(pair):
     assert first.wait() == "for the first"
     peer.sendall(masked("for the next"))
     assert ws.wait() == "for the next"
+
+
+def test_flood_of_messages_leaves_others_their_turn(pair):
+    """A peer that has sent a thousand messages at once is not served alone."""
+    ws, peer = pair
+    order = []
+    peer.sendall(b"".join(masked("flood") for _ in range(1000)))
+    eventlet.spawn(order.append, "other")
+    order.extend(ws.wait() for _ in range(1000))
+    assert order.index("other") < 500
