@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import nox
@@ -322,7 +323,12 @@ def conformance(session: nox.Session) -> None:
     session.run(
         "python", driver, *(session.posargs or ["A", "B", "C"]),
         "--hub", "asyncio", "--require", "ours", "--json", str(results),
-        env={"OURS_PYTHON": str(home / "bin" / "python")},
+        # Not the session's: servers' sockets lie there, whose paths must be short, and it
+        # must be open to their accounts.
+        env={
+            "OURS_PYTHON": str(home / "bin" / "python"),
+            "TMPDIR": tempfile.gettempdir(),
+        },
     )  # fmt: skip
     session.run("python", "tests/conformance/check.py", str(results))
 
@@ -333,9 +339,11 @@ def databases(session: nox.Session) -> None:
     Run the tests of database drivers against real servers; arguments go to pytest.
 
     The servers are started from the programs of the system, on Debian those of the
-    packages postgresql and mariadb-server. Tests of what is missing are skipped.
+    packages postgresql and mariadb-server. Tests of what is missing are skipped; among it
+    is the driver mysqlclient, which is compiled with libmariadb-dev and pkg-config.
     """
-    session.install(*group("test", "databases"))
+    compiled = ["mysqlclient>=2.2"] if shutil.which("mariadb_config") else []
+    session.install(*group("test", "databases"), *compiled)
     python = interpreter(session)
     wheel = build_wheel(session, python, "--profile", "dev")
     session.install("--force-reinstall", "--no-deps", str(wheel))

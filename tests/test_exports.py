@@ -137,3 +137,21 @@ def test_names_left_out_are_upstreams_and_missing():
         if left_out not in NAMES[name]
         or (hasattr(load(name), left_out) and not in_twin(name, left_out))
     } == set()
+
+
+def test_submodules_are_attributes_without_an_import_of_their_own(run_isolated):
+    """`import eventlet` is enough to write `eventlet.wsgi.server`."""
+    names = sorted(
+        path.stem
+        for path in [
+            *OVERLAY.glob("*.py"),
+            *(p.parent for p in OVERLAY.glob("*/__init__.py")),
+        ]
+        if not path.stem.startswith("_")
+    )
+    assert "wsgi" in names
+    program = "import eventlet, sys\nassert 'eventlet.wsgi' not in sys.modules\n"
+    program += "".join(f"eventlet.{name}\n" for name in names)
+    program += "print(callable(eventlet.wsgi.server))\n"
+    done = run_isolated(program, {"EVENTLET_HUB": "asyncio"})
+    assert done.stdout == "True\n"

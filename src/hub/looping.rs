@@ -191,7 +191,7 @@ pub(super) unsafe fn asyncio_turn(py: Python<'_>, core: *mut Core) -> PyResult<(
             return Ok(());
         }
         slow::ask(py, core)?;
-        on_loop(py, core, |core| turn::turn(core))
+        on_loop(py, core, |core| heeding_signals(core))
     }
 }
 
@@ -202,9 +202,16 @@ pub(super) unsafe fn turn_in_sleep(py: Python<'_>, core: *mut Core) -> PyResult<
     unsafe {
         let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         slow::ask(py, core)?;
-        let fine = turn::turn(core);
+        let fine = heeding_signals(core);
         after(py, core, fine)
     }
+}
+
+/// Has signal handlers called that are due, and takes a turn. What they raise is for main, but
+/// CPython would call them in whatever green thread the turn enters first.
+unsafe fn heeding_signals(core: *mut Core) -> bool {
+    // SAFETY: contract of `asyncio_turn`; the core is held by the callers.
+    unsafe { ffi::PyErr_CheckSignals() == 0 && ((*core).closed || turn::turn(core)) }
 }
 
 /// Something that a callback of the loop makes ready: runs it and what became ready.
@@ -252,6 +259,11 @@ unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
     unsafe {
         if !fine {
             let error = PyErr::fetch(py);
+            if !(*core).closed {
+                // The loop may go on, or run again: it comes back for what is left.
+                (*core).turn_requested = true;
+                (*core).waker.wake();
+            }
             // asyncio lets these two through its callbacks; for others the loop is
             // stopped, and the hub greenlet raises them.
             if turn::is_system(error.value(py).as_ptr()) {

@@ -173,6 +173,8 @@ pub(crate) struct Core {
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
+    /// In a forked child: main is suspended in what only the parent goes on with.
+    pub(crate) main_is_parents: bool,
     pub(crate) debug_exceptions: bool,
     /// A second reader or writer of one descriptor is refused.
     pub(crate) one_reader: bool,
@@ -216,6 +218,7 @@ impl Core {
             running: false,
             stopping: false,
             closed: false,
+            main_is_parents: false,
             debug_exceptions: true,
             one_reader: true,
         })

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Core, Driver, looping, run, step};
+use super::{Core, Driver, Due, Parked, Ready, Watcher, looping, make_ready, run, step};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
@@ -251,7 +251,7 @@ unsafe fn end_greenlet(core: *mut Core) {
     }
 }
 
-/// Releases what is ready, due or waiting.
+/// Releases what is ready, due or waiting, but for main's part in it: see [`hand_on`].
 unsafe fn forget_all(core: *mut Core) {
     // SAFETY: contract of `close`; releasing may run Python code, so nothing is borrowed then.
     unsafe {
@@ -261,12 +261,13 @@ unsafe fn forget_all(core: *mut Core) {
         (*core).inbox.drain_into(&mut messages);
         items.extend(messages.into_iter().map(|message| message.0));
         let releasing = (*core).looping.releasing.take();
-        let due = (*core).timers.drain();
+        let mut due = (*core).timers.drain();
         let fds: Vec<_> = (*core).reactor.iter().map(|(fd, ..)| fd).collect();
         let mut watchers = Vec::new();
         for fd in fds {
             watchers.append(&mut (*core).reactor.close_fd(fd));
         }
+        hand_on(core, &mut items, &mut due, &watchers);
         for item in items {
             super::discard(item);
         }
@@ -278,6 +279,49 @@ unsafe fn forget_all(core: *mut Core) {
         }
         if let Some(parked) = releasing {
             parked.release();
+        }
+    }
+}
+
+/// Main, if it waits on a hub that green code replaces, waits on under the next one: nobody
+/// else would ever wake it, and the process with it. What it waits for at a descriptor may have
+/// gone by meanwhile, so then it is told.
+unsafe fn hand_on(
+    core: *mut Core,
+    items: &mut Vec<Ready>,
+    due: &mut Vec<(u64, Due)>,
+    watchers: &[Watcher],
+) {
+    // SAFETY: contract of `close`. No code of the application runs: the next hub only notes
+    // that it is to take a turn.
+    unsafe {
+        let heir: *mut Core = (*(*core).thread).hub.cast();
+        if heir.is_null() || heir == core || (*core).main_is_parents {
+            return;
+        }
+        let main = (*(*core).thread).main;
+        let is_mains = |parked: &Parked| parked.greenlet() == main && parked.is_current();
+        for index in (0..items.len()).rev() {
+            if matches!(&items[index], Ready::Resume(parked, _) if is_mains(parked)) {
+                make_ready(heir, items.remove(index));
+            }
+        }
+        for index in (0..due.len()).rev() {
+            if matches!(&due[index].1, Due::Resume(parked) if is_mains(parked)) {
+                let (deadline, due) = due.remove(index);
+                run::add_timer(heir, deadline, due);
+            }
+        }
+        let told = |watcher: &Watcher| matches!(watcher, Watcher::Parked(it) if is_mains(it));
+        if watchers.iter().any(told) {
+            ffi::PyErr_SetString(
+                ffi::PyExc_RuntimeError,
+                c"the hub was replaced by a green thread while main waited for a descriptor: wait \
+                  again, or replace the hub in main"
+                    .as_ptr(),
+            );
+            greenlet::incref(main);
+            make_ready(heir, Ready::Raise(main, errors::take_raised()));
         }
     }
 }
@@ -320,6 +364,7 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         {
             keep_for_ever(event_loop);
         }
+        (*core).main_is_parents = (*(*core).thread).current != (*(*core).thread).main;
         // The coroutine that forked, if one did, is not run by a loop any more.
         (*(*(*core).thread).current).in_loop = false;
         (*(*core).thread).step = ptr::null_mut();

@@ -118,10 +118,18 @@ unsafe fn until_ready(fd: c_int, direction: Direction, patience: &mut Patience) 
         };
         let visit = Visit::new(core);
         let inbound = park::park_until(core, deadline);
-        if visit.lasts()
-            && let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key)
-        {
-            parked.release();
+        let mut closed = false;
+        if visit.lasts() {
+            if let Some(Watcher::Parked(parked)) = (*core).reactor.unwatch(key) {
+                parked.release();
+            }
+            closed = !(*core).reactor.lives(handle);
+        }
+        if closed && matches!(inbound, Inbound::Value(_)) {
+            // Found ready, and closed before its turn came: the number may be another file's.
+            inbound.discard();
+            io::set_os_error(libc::EBADF);
+            return false;
         }
         settle(inbound)
     }

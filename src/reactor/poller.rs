@@ -98,6 +98,13 @@ impl<W> Reactor<W> {
         })
     }
 
+    /// Whether the file a handle was given for is still open under its number.
+    #[inline]
+    pub fn lives(&self, handle: Handle) -> bool {
+        let entry = self.table.get(handle.fd);
+        entry.is_some_and(|entry| entry.owned && entry.generation == handle.generation)
+    }
+
     /// Records that a system call answered EAGAIN, so that the next [`Reactor::wait`] waits.
     ///
     /// Call it after the system call and before anything that may poll: an edge that comes

@@ -93,6 +93,58 @@ def test_datagram_is_waited_for_and_arrives_with_its_sender(
     assert address == (None if receive in NAMELESS else two.getsockname())
 
 
+WHOLE = {
+    "recv": lambda sock: sock.recv(6, socket.MSG_WAITALL),
+    "recv_into": lambda sock: into_six(sock, 0),
+    "recv_into a number": lambda sock: into_six(sock, 6),
+}
+
+
+def into_six(sock, number):
+    buffer = bytearray(6 if number == 0 else 10)
+    size = sock.recv_into(buffer, number, socket.MSG_WAITALL)
+    return bytes(buffer[:size])
+
+
+@pytest.mark.parametrize("receive", WHOLE)
+def test_reading_of_all_waits_until_all_is_there(pair, receive):
+    one, two = pair
+    reading = eventlet.spawn(WHOLE[receive], one)
+    for part in (b"one", b"two and more"):
+        eventlet.sleep(0)
+        assert not reading.dead
+        two.sendall(part)
+    assert reading.wait() == b"onetwo"
+    assert one.recv(100) == b" and more"
+
+
+@pytest.mark.parametrize("receive", WHOLE)
+def test_reading_of_all_ends_with_the_stream_or_with_a_limit(pair, receive):
+    """As the standard socket, one with a timeout gives what has come at once."""
+    one, two = pair
+    one.settimeout(0.02)
+    with pytest.raises(TimeoutError):
+        WHOLE[receive](one)
+    two.sendall(b"abc")
+    one.settimeout(20)
+    assert WHOLE[receive](one) == b"abc"
+    one.settimeout(None)
+    two.sendall(b"def")
+    two.close()
+    assert WHOLE[receive](one) == b"def"
+    assert WHOLE[receive](one) == b""
+
+
+@pytest.mark.parametrize("buffer", [b"xx", "text", 5])
+def test_buffers_that_cannot_be_written_are_type_errors(pair, buffer):
+    """They are found before anything is read."""
+    pair[1].sendall(b"x")
+    for flags in (0, socket.MSG_WAITALL):
+        with pytest.raises(TypeError):
+            pair[0].recv_into(buffer, 1, flags)
+    assert pair[0].recv(5) == b"x"
+
+
 def test_sendmsg_waits_for_room(pair, in_order):
     one, two = pair
     size = full(one)
@@ -189,6 +241,49 @@ def test_number_of_a_socket_closed_elsewhere_serves_the_next_owner(pair):
         os.dup2(new.fileno(), number)
         peer.send(b"new")
         assert one.recv(3) == b"new"
+
+
+@pytest.mark.parametrize("call", ["recv", "recv_into", "send", "sendall"])
+def test_socket_closed_when_it_was_ready_never_touches_the_next_owner(pair, call):
+    """
+    Its waiter was told to go on, and had no turn before the number was another socket's.
+
+    Not a byte may go there or come from there.
+    """
+    one, two = pair
+    number, new = one.fileno(), []
+    if call.startswith("recv"):
+        argument = 100 if call == "recv" else bytearray(100)
+    else:
+        size = full(one)
+        argument = b"stray" * 1000
+    hub = eventlet.hubs.get_hub()
+    waiting = eventlet.spawn(getattr(one, call), argument)
+    eventlet.sleep(0)
+
+    def exchange(_fd=None):
+        # Called by the poll that finds both ready, this one first, since it was first.
+        hub.remove(listener)
+        one.close()
+        new.extend(socket.socketpair())
+        assert number in (sock.fileno() for sock in new)
+        for sock, content in zip(new, (b"first", b"second"), strict=True):
+            sock.send(content)
+
+    early, told = socket.socketpair()
+    listener = hub.add(hub.READ, early.fileno(), exchange, exchange)
+    told.send(b"x")
+    if call.startswith("recv"):
+        two.send(b"old")
+    else:
+        while size:
+            size -= len(two.recv(size))
+    with pytest.raises(OSError, match="descriptor") as failed:
+        waiting.wait()
+    assert failed.value.errno == errno.EBADF
+    assert [sock.recv(100) for sock in new] == [b"second", b"first"]
+    for sock in (*new, early, told):
+        sock.close()
 
 
 def test_two_duplicates_wait_each_for_itself(pair):

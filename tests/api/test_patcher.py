@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import queue
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 import eventlet
 from eventlet import patcher
+from eventlet._patch import plan
 
 PATCHABLE = (
     *("_thread", "os", "queue", "select", "selectors", "socket", "ssl"),
@@ -141,6 +143,7 @@ import threading
 import eventlet_asyncio
 eventlet_asyncio.activate()
 from eventlet import patcher
+from eventlet._patch import plan
 
 made = []
 asking = threading.Thread(target=lambda: made.append(patcher.original("threading")))
@@ -193,6 +196,44 @@ def test_import_patched_twice_gives_the_same_module(module):
     assert eventlet.import_patched("client_d") is eventlet.import_patched("client_d")
 
 
+@pytest.mark.parametrize("name", sorted(plan.GREEN_MODULES))
+def test_import_patched_takes_modules_that_have_a_green_twin(name, run_isolated):
+    """One more copy is made of the standard module, whose own imports are green."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip("this Python has no such module")
+    code = f"""
+import eventlet, importlib, sys
+from eventlet._patch.plan import GREEN_MODULES
+standard = importlib.import_module({name!r})
+before = dict(sys.modules)
+made = eventlet.import_patched({name!r})
+assert made.__name__ == {name!r}
+assert sys.modules[{name!r}] is standard
+assert {{n for n in before if sys.modules[n] is not before[n]}} == set()
+greens = {{id(sys.modules[n]) for n in GREEN_MODULES if n in sys.modules}}
+taken = [n for n, value in vars(made).items() if id(value) in greens]
+assert set(taken) <= {{"_thread", "__original_module__"}}, taken
+parent, _, child = {name!r}.rpartition(".")
+if parent:
+    assert getattr(sys.modules[parent], child) is standard
+"""
+    options = ("-W", "ignore::DeprecationWarning")
+    assert run_isolated(code, {"EVENTLET_HUB": "asyncio"}, options=options).stderr == ""
+
+
+def test_parts_of_a_package_imported_patched_use_green_parts(run_isolated):
+    """`http.server` refers to `http.client` through the package of both."""
+    code = """
+import eventlet
+server = eventlet.import_patched("http.server")
+from eventlet.green.http import client
+assert server.http.client is client
+request = eventlet.import_patched("urllib.request")
+assert request.http.client is client
+"""
+    run_isolated(code, {"EVENTLET_HUB": "asyncio"})
+
+
 def test_import_patched_covers_the_parts_of_a_package(module):
     module("package_a.__init__", "from .part import socket\n")
     module("package_a.part", "import socket\n")
@@ -205,12 +246,12 @@ def test_import_patched_covers_the_parts_of_a_package(module):
 
 
 def test_import_that_fails_leaves_no_trace(module):
-    module("client_e", "import socket\nraise LookupError('why')\n")
+    module("fails_at_import", "import socket\nraise LookupError('why')\n")
     standard = sys.modules["socket"]
     with pytest.raises(LookupError, match="why"):
-        eventlet.import_patched("client_e")
+        eventlet.import_patched("fails_at_import")
     assert sys.modules["socket"] is standard
-    assert not any("client_e" in name for name in sys.modules)
+    assert not any("fails_at_import" in name for name in sys.modules)
 
 
 def test_inject_copies_names_into_the_given_namespace(module):
@@ -327,6 +368,7 @@ def test_monkey_patch_changes_what_its_arguments_say(run_isolated, arguments, pa
     code = f"""
 import eventlet
 from eventlet import patcher
+from eventlet._patch import plan
 eventlet.monkey_patch({arguments})
 import builtins, os, select, socket, subprocess, threading, time
 green = {{

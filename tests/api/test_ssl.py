@@ -15,6 +15,8 @@ import pytest
 import eventlet
 from eventlet.green import socket, ssl
 
+# More than the buffers of both ends hold.
+LARGE = bytes(20_000_000)
 DATA = Path(__file__).parents[1] / "data"
 CERTIFICATE, KEY = DATA / "localhost.crt", DATA / "localhost.key"
 
@@ -196,6 +198,58 @@ def test_shutdown_ends_the_wait_of_a_reader(connection):
     with eventlet.Timeout(10):
         assert reader.wait() == b""
     del server
+
+
+@pytest.mark.parametrize("call", ["recv", "sendall"])
+def test_socket_closed_when_it_was_ready_never_touches_the_next_owner(connection, call):
+    """The number is another socket's by then: not a byte may go there or come from there."""
+    client, server = connection
+    number, new = client.fileno(), []
+    hub = eventlet.hubs.get_hub()
+    calls = {"recv": lambda: client.recv(10), "sendall": lambda: client.sendall(LARGE)}
+    waiting = eventlet.spawn(calls[call])
+    eventlet.sleep(0)
+
+    def exchange(_fd=None):
+        # Called by the poll that finds both ready, this one first, since it was first.
+        hub.remove(listener)
+        client.close()
+        new.extend(socket.socketpair())
+        assert number in (sock.fileno() for sock in new)
+        for sock in new:
+            sock.send(b"content")
+
+    early, told = socket.socketpair()
+    listener = hub.add(hub.READ, early.fileno(), exchange, exchange)
+    told.send(b"x")
+    if call == "recv":
+        server.send(b"old")
+    else:
+        raw = standard.socket.recv
+        while True:
+            try:
+                raw(server, 1_000_000)
+            except BlockingIOError:
+                break
+    with pytest.raises(OSError, match="descriptor") as failed:
+        waiting.wait()
+    assert failed.value.errno == errno.EBADF
+    assert [sock.recv(100) for sock in new] == [b"content"] * 2
+    for sock in (*new, early, told):
+        sock.close()
+
+
+@pytest.mark.parametrize("end", ["close", "shutdown"])
+def test_writers_in_line_get_an_error_when_the_socket_ends(connection, end):
+    """Only one writes at a time; the others find no protocol any more when it is their turn."""
+    client, _server = connection
+    writers = [eventlet.spawn(client.sendall, LARGE) for _ in range(3)]
+    eventlet.sleep(0)
+    client.close() if end == "close" else client.shutdown(socket.SHUT_RDWR)
+    with eventlet.Timeout(20):
+        for writer in writers:
+            with pytest.raises(OSError):
+                writer.wait()
 
 
 def test_sendfile_goes_through_the_protocol(connection):

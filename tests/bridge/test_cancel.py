@@ -1,4 +1,4 @@
-"""What becomes of green threads, tasks and their awaiters when one of them is cancelled."""
+"""What becomes of green threads and their awaiters when one of these is cancelled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import eventlet
-from eventlet.asyncio import await_, greenlet_to_future, spawn_for_awaitable
+from eventlet.asyncio import greenlet_to_future, spawn_for_awaitable
 from eventlet.event import Event
 from greenlet import GreenletExit
 
@@ -25,9 +25,6 @@ async def cancelled(task):
     except asyncio.CancelledError:
         return True
     return False
-
-
-# Cancelling a task that awaits a green thread.
 
 
 def test_unstarted_green_thread_never_runs_when_its_awaiter_is_cancelled():
@@ -326,206 +323,77 @@ def test_cancelling_across_os_threads_kills_in_the_green_threads_own():
     assert seen == [threading.get_ident(), "awaiter"]
 
 
-# Killing a green thread that stands for an awaitable.
+# Where asyncio cancels its own wrapper of an awaitable before that has begun.
 
 
-def test_kill_ends_at_once_and_the_coroutine_cleans_up_later(gate):
+@pytest.mark.parametrize("started", [False, True])
+def test_wait_for_without_time_kills_the_green_thread_of_a_future(started):
     log = []
 
-    async def work():
-        try:
-            await gate
-        except asyncio.CancelledError:
-            log.append("cancelled")
-            await asyncio.sleep(0)
-            log.append("cleaned up")
-            raise
-
-    green = spawn_for_awaitable(work())
-    eventlet.sleep(0)
-    green.link(lambda _: log.append("link"))
-    green.kill()
-    with pytest.raises(GreenletExit):
-        green.wait()
-    log.append("waited")
-    for _ in range(5):
-        eventlet.sleep(0)
-    assert log == ["link", "waited", "cancelled", "cleaned up"]
-
-
-@pytest.mark.parametrize(
-    "args", [(ValueError,), (ValueError("x"),), (ValueError, ValueError("x"), None)]
-)
-def test_kill_with_an_exception_is_what_wait_raises(gate, args, capsys):
-    async def work():
-        await gate
-
-    green = spawn_for_awaitable(work())
-    eventlet.sleep(0)
-    green.kill(*args)
-    with pytest.raises(ValueError):
-        green.wait()
-    for _ in range(3):
-        eventlet.sleep(0)
-    assert capsys.readouterr().err == ""
-
-
-def test_kill_before_the_start_closes_the_coroutine(recwarn):
-    log = []
-
-    async def work():
+    def body():
         log.append("ran")
+        eventlet.sleep(60)
 
-    coro = work()
-    green = spawn_for_awaitable(coro)
-    green.kill()
+    async def main():
+        green = eventlet.spawn(body)
+        if started:
+            await eventlet.spawn(eventlet.sleep, 0)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(greenlet_to_future(green), 0)
+        return green
+
+    green = run(main())
+    assert green.dead
     with pytest.raises(GreenletExit):
         green.wait()
-    for _ in range(3):
-        eventlet.sleep(0)
-    assert log == []
-    assert coro.cr_frame is None
-    del coro
-    assert [str(w.message) for w in recwarn] == []
+    assert log == (["ran"] if started else [])
 
 
-def test_kill_cancels_the_future_or_task_it_stands_for():
-    async def forever():
-        await asyncio.get_running_loop().create_future()
+def test_wait_for_without_time_takes_the_value_that_is_there():
+    async def main():
+        green = eventlet.spawn(lambda: 3)
+        await green
+        return await asyncio.wait_for(greenlet_to_future(green), 0)
 
-    task = asyncio.ensure_future(forever())
-    future = eventlet.hubs.get_hub().loop.create_future()
-    for work in (task, future):
-        green = spawn_for_awaitable(work)
-        green.kill()
-        with pytest.raises(GreenletExit):
-            green.wait()
-        for _ in range(3):
-            eventlet.sleep(0)
-        assert work.cancelled()
+    assert run(main()) == 3
 
 
-def test_kill_of_a_finished_one_has_no_effect():
-    async def work():
-        return 3
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="timeout() is new in Python 3.11"
+)
+@pytest.mark.parametrize("started", [False, True])
+def test_asyncio_timeout_without_time_kills_the_green_thread(started):
+    async def main():
+        green = eventlet.spawn(eventlet.sleep, 60)
+        if started:
+            await eventlet.spawn(eventlet.sleep, 0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await green
+        return green
 
-    green = spawn_for_awaitable(work())
-    assert green.wait() == 3
-    green.kill()
-    assert green.wait() == 3
-
-
-def test_coroutine_that_kills_its_own_green_thread_is_cancelled_at_its_next_await():
-    log = []
-
-    async def work():
-        log.append(1)
-        green.kill()
-        log.append(2)
-        await asyncio.sleep(60)
-        log.append(3)
-
-    green = spawn_for_awaitable(work())
-    with pytest.raises(GreenletExit):
-        green.wait()
-    for _ in range(3):
-        eventlet.sleep(0)
-    assert log == [1, 2]
-
-
-def test_task_cancelled_by_others_raises_cancelled_error_at_wait(capsys):
-    async def forever():
-        await asyncio.get_running_loop().create_future()
-
-    task = asyncio.ensure_future(forever())
-    green = spawn_for_awaitable(task)
-    eventlet.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        green.wait()
-    assert capsys.readouterr().err == ""
-
-
-def test_cancelled_awaiter_of_a_task_goes_on_when_the_task_has_cleaned_up(gate):
-    log = []
-
-    async def inner():
-        try:
-            await gate
-        finally:
-            await asyncio.sleep(0)
-            log.append("inner")
-
-    async def outer(green):
-        try:
-            await green
-        finally:
-            log.append("outer")
-
-    green = spawn_for_awaitable(inner())
-    task = asyncio.ensure_future(outer(green))
-    for _ in range(3):
-        eventlet.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await_(task)
-    assert log == ["inner", "outer"]
+    green = run(main())
+    assert green.dead
     with pytest.raises(GreenletExit):
         green.wait()
 
 
-def test_eventlet_timeout_around_wait_leaves_the_work_running(gate):
-    async def work():
-        return await gate
-
-    green = spawn_for_awaitable(work())
-    with pytest.raises(eventlet.Timeout), eventlet.Timeout(0.01):
-        green.wait()
-    assert not green.dead
-    gate.open("went on")
-    assert green.wait() == "went on"
-
-
-def test_timeout_of_await_cancels_the_work():
+def test_cancelled_wrapper_that_never_began_leaves_the_green_thread_to_itself():
+    """As asyncio does with every awaitable that is neither a future nor a coroutine."""
     log = []
 
-    async def work():
-        try:
-            await asyncio.sleep(60)
-        finally:
-            log.append("cancelled")
+    async def main():
+        event = Event()
+        green = eventlet.spawn(event.wait)
+        green.link(lambda green: log.append(green.wait()))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(green, 0)
+        task = asyncio.ensure_future(green)
+        task.cancel()
+        assert await cancelled(task)
+        assert not green.dead
+        event.send("went on")
+        return await green
 
-    with pytest.raises(asyncio.TimeoutError):
-        await_(work(), timeout=0.01)
-    assert log == ["cancelled"]
-
-
-def test_kill_of_a_green_thread_in_await_cancels_the_work():
-    log = []
-
-    async def work():
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            log.append("cancelled")
-            raise
-
-    green = eventlet.spawn(await_, work())
-    for _ in range(3):
-        eventlet.sleep(0)
-    green.kill()
-    for _ in range(3):
-        eventlet.sleep(0)
-    assert log == ["cancelled"]
-
-
-def test_cancel_leaves_alone_what_has_begun_and_ends_what_has_not(gate):
-    async def work():
-        return await gate
-
-    begun = spawn_for_awaitable(work())
-    eventlet.sleep(0)
-    begun.cancel()
-    assert not begun.dead
-    gate.open(1)
-    assert begun.wait() == 1
+    assert run(main()) == "went on"
+    assert log == ["went on"]

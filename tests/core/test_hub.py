@@ -14,7 +14,7 @@ import weakref
 import pytest
 
 import eventlet
-from eventlet import hubs
+from eventlet import debug, hubs
 from eventlet.hubs import trampoline
 
 DRIVERS = ("asyncio", "epolls", "poll", "selects")
@@ -419,31 +419,33 @@ def test_listener_that_was_called_is_released():
     right.close()
 
 
-def test_second_reader_is_refused_unless_allowed():
+@pytest.mark.parametrize("driver", ["asyncio", "poll"])
+def test_second_reader_is_refused_unless_allowed(driver):
     """Two readers of one descriptor are an error, or are served in order of arrival."""
+    hubs.use_hub(driver)
     left, right = socket.socketpair()
-    hub = hubs.get_hub()
     log = []
 
     def read(name):
         trampoline(left, read=True)
         log.append((name, left.recv(1)))
 
-    first = eventlet.spawn(read, "first")
+    names = ["first", "second", "third"]
+    first = eventlet.spawn(read, names[0])
     eventlet.sleep(0)
     with pytest.raises(RuntimeError, match="Second simultaneous read"):
         trampoline(left, read=True)
-    hub._one_reader = False
+    debug.hub_prevent_multiple_readers(False)
     try:
-        second = eventlet.spawn(read, "second")
+        greens = [first, *(eventlet.spawn(read, name) for name in names[1:])]
         eventlet.sleep(0)
-        right.send(b"a")
-        first.wait()
-        right.send(b"b")
-        second.wait()
+        for green, letter in zip(greens, "abc", strict=True):
+            right.send(letter.encode())
+            green.wait()
     finally:
-        hub._one_reader = True
-    assert log == [("first", b"a"), ("second", b"b")]
+        debug.hub_prevent_multiple_readers()
+        hubs.use_hub("asyncio")
+    assert log == [("first", b"a"), ("second", b"b"), ("third", b"c")]
     left.close()
     right.close()
 

@@ -178,6 +178,47 @@ def test_contexts_are_copies_made_at_the_spawn():
     variable.reset(token)
 
 
+@pytest.mark.parametrize("how", ["spawn", "spawn_n", "starmap", "pile"])
+def test_pools_copy_the_context_of_their_caller(how):
+    """A job sees the variables of who gave it to the pool, not of who made the pool."""
+    variable = contextvars.ContextVar("variable", default="unset")
+    pool, seen = eventlet.GreenPool(2), []
+
+    def look():
+        seen.append(variable.get())
+        variable.set("the job's")
+        eventlet.sleep(0)
+
+    def give():
+        variable.set("the caller's")
+        if how == "starmap":
+            list(pool.starmap(look, [(), (), ()]))
+        elif how == "pile":
+            pile = eventlet.GreenPile(pool)
+            for _ in range(3):
+                pile.spawn(look)
+            list(pile)
+        else:
+            for _ in range(3):
+                getattr(pool, how)(look)
+        pool.waitall()
+        return variable.get()
+
+    assert eventlet.spawn(give).wait() == "the caller's"
+    assert seen == ["the caller's"] * 3
+    assert variable.get() == "unset"
+
+
+def test_raw_greenlet_starts_in_an_empty_context_or_in_the_one_it_is_given():
+    """As greenlet has it: nothing is copied unless somebody says so."""
+    variable = contextvars.ContextVar("variable", default="unset")
+    token = variable.set("main's")
+    plain, given = greenlet.greenlet(variable.get), greenlet.greenlet(variable.get)
+    given.gr_context = contextvars.copy_context()
+    assert (plain.switch(), given.switch()) == ("unset", "main's")
+    variable.reset(token)
+
+
 def test_token_is_bound_to_its_context():
     """A token of one green thread cannot be used in another."""
     variable = contextvars.ContextVar("variable")

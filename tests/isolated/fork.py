@@ -81,6 +81,22 @@ def from_green_thread():
     return eventlet.spawn(in_child, works).wait()
 
 
+def replaces_while_main_sleeps():
+    """Main, which sleeps in the parent, does not go on in a child that has another hub."""
+
+    def check():
+        hubs.use_hub()
+        works()
+        eventlet.sleep(0.05)
+
+    here = os.getpid()
+    green = eventlet.spawn(in_child, check)
+    eventlet.sleep(0.01)
+    if os.getpid() != here:
+        os._exit(9)
+    return green.wait()
+
+
 def with_other_threads():
     """Another OS thread has a hub that sleeps, another is in the middle of a green thread."""
     ready = threading.Semaphore(0)
@@ -123,6 +139,7 @@ assert from_green_thread() == 0
 works()
 pending_everywhere()
 assert in_child(replace_hub) == 0
+assert replaces_while_main_sleeps() == 0
 assert in_child(grandchild) == 0
 assert with_other_threads() == [0, 0, 0]
 assert from_green_thread() == 0

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import types
 
 import eventlet
 from eventlet import hubs
@@ -67,7 +68,10 @@ def one_round():
 
 def state():
     gc.collect()
-    kinds = (_core.GreenThread, _core.GreenFuture, asyncio.Future, Boom)
+    kinds = (
+        *(_core.GreenThread, _core.GreenFuture, _core.GreenCoroutine, asyncio.Future),
+        *(Boom, types.CoroutineType, types.TracebackType, types.FrameType),
+    )
     return (
         sum(isinstance(it, kinds) for it in gc.get_objects()),
         len(asyncio.all_tasks(hubs.get_hub().loop)),

@@ -1,13 +1,18 @@
 """
 A hub is replaced while green threads wait: they wait on under the next one, what was known to
 the former one is not mistaken for something of the next, and a greenlet of its own that has
-died is replaced once, whatever happens meanwhile.
+died is replaced once, whatever happens meanwhile. Main waits on, too, or is told.
 """
 
+# loops: uvloop
+
 import gc
+import socket
 
 import eventlet
 from eventlet import hubs
+from eventlet.event import Event
+from eventlet.hubs import trampoline
 from eventlet.queue import LightQueue, Queue
 from eventlet.semaphore import Semaphore
 
@@ -84,6 +89,49 @@ def greenlet_made_twice():
     hubs.use_hub("asyncio")
 
 
+def main_waits(name):
+    """Green code replaces the hub on which main waits."""
+    log = []
+
+    def replace(event=None):
+        former = hubs.get_hub()
+        hubs.use_hub(name)
+        assert hubs.get_hub() is not former
+        log.append("replaced")
+        if event is not None:
+            eventlet.sleep(0.001)
+            event.send("sent")
+
+    def waits(wait, *args):
+        log.clear()
+        eventlet.spawn(replace, *args)
+        return wait()
+
+    waits(lambda: eventlet.sleep(0.01))
+    assert log == ["replaced"]
+    waits(lambda: eventlet.sleep(0))
+    assert log == ["replaced"]
+    event = Event()
+    assert waits(event.wait, event) == "sent"
+    event = Event()
+    assert waits(lambda: event.wait(60), event) == "sent"
+    assert waits(lambda: Event().wait(0.01)) is None
+    left, right = socket.socketpair()
+    for timeout in (None, 60):
+        try:
+            waits(lambda timeout=timeout: trampoline(left, read=True, timeout=timeout))
+        except RuntimeError as error:
+            assert "replaced by a green thread" in str(error), error
+        else:
+            raise AssertionError
+    right.send(b"x")
+    trampoline(left, read=True)
+    left.close()
+    right.close()
+
+
+for name in ("asyncio", "poll", "asyncio"):
+    main_waits(name)
 waits_go_on()
 timers_of_the_former_hub()
 greenlet_made_twice()

@@ -1,20 +1,28 @@
 """
 Signals while everything sleeps: handlers run in main at once, whatever loop runs, those of
 ``add_signal_handler`` on their own loop, and Ctrl-C ends a loop that main runs.
+What a handler raises is raised in main's wait, whatever that is for; the hub goes on.
 """
 
 # loops: uvloop
 
 import asyncio
 import importlib.util
+import itertools
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 
 import eventlet
 from eventlet import hubs
+from eventlet.asyncio import await_
 from eventlet.event import Event
+from eventlet.hubs import trampoline
+from eventlet.queue import LightQueue
+from eventlet.semaphore import Semaphore
 
 RUNNERS = [asyncio.run]
 if importlib.util.find_spec("uvloop") is not None:
@@ -41,11 +49,11 @@ class Sender:
         os.kill(os.getpid(), self.number)
 
 
-def promptly(wait):
+def promptly(wait, number=signal.SIGUSR1):
     """Call wait(go), which a signal ends; at the best of some attempts that is at once."""
     pauses = []
     for _ in range(5):
-        sender = Sender(signal.SIGUSR1)
+        sender = Sender(number)
         with eventlet.Timeout(20):
             wait(sender.go)
         pauses.append(time.monotonic() - sender.sent)
@@ -127,7 +135,68 @@ def loops_of_green_code(run):
     assert eventlet.spawn(len, "abc").wait() == 3
 
 
+def raised_in_waits():
+    """What a handler raises ends main's wait and no other, and its cleanup may wait."""
+    log = []
+
+    def count():
+        # Seldom: a signal that comes while it runs is its own.
+        for number in itertools.count():
+            log.append(number)
+            eventlet.sleep(0.005)
+
+    def leave(*_):
+        sys.exit(3)
+
+    def interrupted(go, wait, error):
+        cleaned = []
+        go()
+        try:
+            try:
+                wait()
+            finally:
+                eventlet.sleep(0.002)
+                cleaned.append(1)
+        except error:
+            assert cleaned
+        else:
+            raise AssertionError(wait)
+
+    left, right = socket.socketpair()
+    sleeper = eventlet.spawn(eventlet.sleep, 100)
+    counter = eventlet.spawn(count)
+    waits = [
+        lambda: eventlet.sleep(20),
+        lambda: trampoline(left, read=True),
+        lambda: await_(asyncio.sleep(20)),
+        Event().wait,
+        LightQueue().get,
+        Semaphore(0).acquire,
+        sleeper.wait,
+    ]
+    signal.signal(signal.SIGTERM, leave)
+    for number, error in [
+        (signal.SIGINT, KeyboardInterrupt),
+        (signal.SIGTERM, SystemExit),
+    ]:
+        for wait in waits:
+            promptly(
+                lambda go, wait=wait, error=error: interrupted(go, wait, error), number
+            )
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    seen = len(log)
+    while len(log) < seen + 3:
+        eventlet.sleep(0.001)
+    assert log == list(range(len(log)))
+    assert not sleeper.dead
+    for green in (sleeper, counter):
+        green.kill()
+    left.close()
+    right.close()
+
+
 plain_handler()
+raised_in_waits()
 handler_of_the_hubs_loop()
 for run in RUNNERS:
     loops_of_green_code(run)

@@ -8,11 +8,11 @@ use pyo3::ffi::PyObject;
 
 use super::Queue;
 use super::class::{life, limit_of, new};
-use crate::error::raise_new;
+use crate::error::{raise_new, take_raised};
 use crate::greenlet::Inbound;
-use crate::greenlet::arguments::none;
-use crate::greenlet::define::{Definition, create, define, noargs, property};
-use crate::hub::registry;
+use crate::greenlet::arguments::{arguments, none};
+use crate::greenlet::define::{Definition, create, define, fast, noargs, property};
+use crate::hub::{Parked, registry};
 use crate::sync::{wait_in, wake};
 
 /// Creates the class; NULL with an exception set on failure.
@@ -25,6 +25,7 @@ pub(super) unsafe fn create_class(base: *mut ffi::PyTypeObject) -> *mut ffi::PyT
         slots: life(new_counting),
         methods: vec![
             noargs(c"task_done", task_done, c"task_done($self, /)\n--\n\nSay that an item taken has been dealt with; see `join`.\n\nRaises:\n    ValueError: If called more often than items were put."),
+            fast(c"_interrupt", interrupt, c"_interrupt($self, error, /)\n--\n\nRaise an exception, given by its class, in all who wait to put or to get."),
             noargs(c"join", join, c"join($self, /)\n--\n\nWait until `task_done` was called for each item put.\n\nA switch point unless that is so already."),
         ],
         properties: vec![property(
@@ -55,6 +56,54 @@ unsafe extern "C" fn new_counting(
             (*op.cast::<Queue>()).counting = true;
         }
         op
+    }
+}
+
+unsafe extern "C" fn interrupt(
+    op: *mut PyObject,
+    args: *const *mut PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    let me = op.cast::<Queue>();
+    // SAFETY: called by CPython on a queue; one borrow per statement. Each who is woken is
+    // counted as served, and gives its claim up when it runs.
+    unsafe {
+        let Some([error]) = arguments(c"_interrupt", [c"error"], 1, args, count, names) else {
+            return ptr::null_mut();
+        };
+        loop {
+            let front = (*me).first.pop_front();
+            let Some(parked) = front.or_else(|| (*me).getters.pop_front()) else {
+                break;
+            };
+            (*me).notified += 1;
+            if !raise_in(parked, error) {
+                (*me).notified -= 1;
+            }
+        }
+        while let Some(putter) = (*me).putters.pop_front() {
+            (*me).granted += 1;
+            if !raise_in(putter.parked, error) {
+                (*me).granted -= 1;
+            }
+        }
+        none()
+    }
+}
+
+/// Wakes with an exception of the class `error`, each with its own. False: the waiter's OS
+/// thread has ended.
+unsafe fn raise_in(parked: Parked, error: *mut PyObject) -> bool {
+    // SAFETY: contract of `interrupt`; a greenlet holds the record of its OS thread.
+    unsafe {
+        if (*(*parked.greenlet()).thread).hub.is_null() {
+            parked.release();
+            return false;
+        }
+        ffi::PyErr_SetNone(error);
+        parked.wake(Inbound::Error(take_raised()));
+        true
     }
 }
 

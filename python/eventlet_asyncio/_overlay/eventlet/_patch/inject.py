@@ -127,7 +127,9 @@ def _import_green(
     try:
         for name, replacement in replacements.items():
             if replacement is not None:
-                sys.modules[name] = replacement
+                package = module_name.startswith(name + ".")
+                found = _finding_standard(name, replacement) if package else replacement
+                sys.modules[name] = found
         for name in own:
             del sys.modules[name]
         importlib.import_module(module_name)
@@ -140,6 +142,19 @@ def _import_green(
     sys.modules[alias] = module
     _given[alias] = given
     return module
+
+
+def _finding_standard(name: str, green: ModuleType) -> ModuleType:
+    """
+    Return a package that shows what `green` does, and finds standard submodules.
+
+    The green package would find its own, which are made of the standard ones.
+    """
+    shown: Any = type(sys)(name, green.__doc__)
+    vars(shown).update(vars(green))
+    shown.__name__ = name
+    shown.__path__ = importlib.import_module(name).__path__
+    return shown
 
 
 def _all_green() -> dict[str, ModuleType]:

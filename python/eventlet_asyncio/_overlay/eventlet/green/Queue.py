@@ -7,6 +7,7 @@ size of zero or less means no limit.
 
 from __future__ import annotations
 
+import sys as _sys
 from typing import Any
 
 from eventlet import queue
@@ -24,21 +25,77 @@ def _limit(maxsize: int | None) -> int | None:
     return maxsize if maxsize is not None and maxsize > 0 else None
 
 
-class Queue(queue.Queue):
+class _ShutDown:
+    """
+    What a queue becomes when it is shut down: it gives out what is left, and no more.
+
+    A class of its own, so that no queue pays for it before.
+    """
+
+    __slots__ = ()
+    is_shutdown = True
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        raise globals()["ShutDown"]
+
+    def put_nowait(self, item: Any) -> None:
+        raise globals()["ShutDown"]
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return super().get(False)
+        except Empty:
+            raise globals()["ShutDown"] from None
+
+    def get_nowait(self) -> Any:
+        return self.get()
+
+
+class _CanBeShutDown:
+    """`shutdown`, which the standard queues have since Python 3.13."""
+
+    if _sys.version_info >= (3, 13):
+        is_shutdown = False
+
+        def shutdown(self: Any, immediate: bool = False) -> None:
+            """
+            Have `put` raise `ShutDown` from now on, and `get` when nothing is left.
+
+            Whoever waits for either is woken with it.
+
+            Args:
+                immediate: Drop what is left, as done for `join`.
+            """
+            kind = type(self)
+            if not self.is_shutdown:
+                made = type(kind.__name__, (_ShutDown, kind), {"__slots__": ()})
+                made.__module__, made.__qualname__ = kind.__module__, kind.__qualname__
+                self.__class__ = made
+            self._interrupt(globals()["ShutDown"])
+            while immediate:
+                try:
+                    self.get()
+                except globals()["ShutDown"]:
+                    break
+                if self.unfinished_tasks:
+                    self.task_done()
+
+
+class Queue(_CanBeShutDown, queue.Queue):
     """A queue that gives items out in the order they came in."""
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(_limit(maxsize))
 
 
-class PriorityQueue(queue.PriorityQueue):
+class PriorityQueue(_CanBeShutDown, queue.PriorityQueue):
     """A queue that gives the smallest item out first."""
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(_limit(maxsize))
 
 
-class LifoQueue(queue.LifoQueue):
+class LifoQueue(_CanBeShutDown, queue.LifoQueue):
     """A queue that gives the newest item out first."""
 
     def __init__(self, maxsize: int = 0) -> None:

@@ -218,6 +218,10 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
             timeout=None if end is None else max(end - _time.monotonic(), 0),
             timeout_exc=timeout_exc(f"The {what} operation timed out"),
         )
+        if self.fileno() != fd:
+            # Found ready, and closed before its turn came. The protocol goes by the
+            # number, which may be another file's by now.
+            raise OSError(errno.EBADF, _os.strerror(errno.EBADF))
 
     def settimeout(self, timeout: float | None) -> None:
         """
@@ -266,8 +270,15 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
         """
         if self._sslobj is None or self.act_non_blocking:
             return super().write(data)
+        return self._write_in_turn(data)
+
+    def _write_in_turn(self, data: Any) -> int:
         with self._turn:
-            return self._call_trampolining(_WRITE, self._sslobj.write, data)
+            protocol = self._sslobj
+            if protocol is None:  # closed or shut down while another one wrote
+                number = errno.EBADF if self.fileno() < 0 else errno.EPIPE
+                raise OSError(number, _os.strerror(number))
+            return self._call_trampolining(_WRITE, protocol.write, data)
 
     def unwrap(self) -> Any:
         """
@@ -297,8 +308,7 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
         _refuse_flags("send", flags)
         if self.act_non_blocking:
             return self._sslobj.write(data)
-        with self._turn:
-            return self._call_trampolining(_WRITE, self._sslobj.write, data)
+        return self._write_in_turn(data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """

@@ -43,6 +43,7 @@ from eventlet.greenio.real import (
 )
 from eventlet.greenio.sendfile import Sendfile
 from eventlet.greenio.timeouts import Timeouts
+from eventlet.greenio.whole import MSG_PEEK, MSG_WAITALL, Whole
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
@@ -65,11 +66,10 @@ __all__ = [
 
 _SHUT_WR = socket_module.SHUT_WR
 _AF_UNIX = getattr(socket_module, "AF_UNIX", None)
-_MSG_PEEK = int(socket_module.MSG_PEEK)
 _MSG_DONTWAIT = int(getattr(socket_module, "MSG_DONTWAIT", 0))
 
 
-class GreenSocket(Timeouts, Sendfile):
+class GreenSocket(Timeouts, Sendfile, Whole):
     """
     A socket on which waiting lets other green threads run.
 
@@ -252,6 +252,9 @@ class GreenSocket(Timeouts, Sendfile):
         if bufsize == 0:
             self._await_byte(flags)
             return self.fd.recv(0, flags)
+        if flags & MSG_WAITALL and bufsize > 0 and self._waits_for_all(flags):
+            buffer = bytearray(bufsize)
+            return bytes(buffer[: self.recv_into(buffer, bufsize, flags)])
         try:
             return _sock_recv(self._fileno(), bufsize, flags, self._timeout)
         except ConnectionResetError:
@@ -270,10 +273,14 @@ class GreenSocket(Timeouts, Sendfile):
         if nbytes == 0 and not len(buffer):
             self._await_byte(flags)
             return self.fd.recv_into(buffer, nbytes, flags)
+        if flags & MSG_WAITALL and self._waits_for_all(flags):
+            return self._fill(buffer, nbytes, flags & ~MSG_WAITALL)
         try:
             return _sock_recv_into(self._fileno(), buffer, nbytes, flags, self._timeout)
         except ConnectionResetError:
             return 0
+        except BufferError as error:
+            raise TypeError(f"recv_into() needs a writable buffer: {error}") from None
 
     def _await_byte(self, flags: int) -> None:
         """
@@ -282,7 +289,7 @@ class GreenSocket(Timeouts, Sendfile):
         Reading zero bytes succeeds on a non-blocking stream whatever its state, and
         waits on a blocking one.
         """
-        _sock_recv(self._fileno(), 1, flags | _MSG_PEEK, self._timeout)
+        _sock_recv(self._fileno(), 1, flags | MSG_PEEK, self._timeout)
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """

@@ -64,13 +64,18 @@ class GreenConnection(greenio.GreenSocket):
                 write = False
             except WantWriteError:
                 write = True
+            fd = self.fileno()
             trampoline(
-                self.fileno(),
+                fd,
                 read=not write,
                 write=write,
                 timeout=self.gettimeout(),
                 timeout_exc=greenio.socket_timeout("timed out"),
             )
+            if self.fileno() != fd:
+                # Closed before its turn came: the protocol goes by a number that may
+                # be another file's by now.
+                raise OSError(errno.EBADF, "the socket was closed meanwhile")
 
     def accept(self) -> tuple[GreenConnection, Any]:
         """
