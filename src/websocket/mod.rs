@@ -29,6 +29,8 @@ pub(crate) struct WebSocketReader {
     failed: bool,
     /// Green threads that wait in `receive`.
     waiting: usize,
+    /// How often that was called.
+    asked: u32,
 }
 
 #[pymethods]
@@ -47,6 +49,7 @@ impl WebSocketReader {
             done: 0,
             failed: false,
             waiting: 0,
+            asked: 0,
         }
     }
 

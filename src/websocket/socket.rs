@@ -9,12 +9,17 @@ use pyo3::types::{PyBytes, PyString};
 use super::{WebSocketReader, write_frame};
 use crate::frames::opcode;
 use crate::hub::io::set_os_error;
+use crate::hub::park::sleep;
 use crate::hub::socket::{Patience, note_read, persist};
 use crate::reactor::{Direction, now};
 use crate::sched::nanos_from_seconds;
 
 /// What is received or sent at once; more goes in several steps.
 const SIZE: usize = 64 * 1024;
+
+/// A peer that sends faster than it is served never makes us wait: so many events are read
+/// before others get a turn.
+const BURST: u32 = 128;
 
 /// Where bytes are on their way between kernel and message. One for all connections: it is
 /// used with the GIL held, and neither across a switch nor while Python code may run.
@@ -48,6 +53,15 @@ pub(super) fn receive<'py>(
     timeout: Option<f64>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = slf.py();
+    let due = {
+        let mut reader = slf.borrow_mut();
+        reader.asked = reader.asked.wrapping_add(1);
+        reader.asked.is_multiple_of(BURST)
+    };
+    if due {
+        // SAFETY: the GIL is held; nothing is borrowed.
+        unsafe { Bound::from_owned_ptr_or_err(py, sleep(0.0)) }?;
+    }
     loop {
         if let Some(event) = slf.borrow_mut().next(py)? {
             return Ok(Some(event));

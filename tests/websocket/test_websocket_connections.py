@@ -41,6 +41,62 @@ def test_messages_in_one_packet_come_one_by_one(pair):
     assert [ws.wait() for _ in range(100)] == [str(n) for n in range(100)]
 
 
+def test_messages_wait_for_room(pair):
+    """A peer that reads later gets every message whole, of whatever size."""
+    ws, peer = pair
+    sizes = [10, 60_000, 65_521, 65_522, 65_523, 70_000, 0] * 20
+    green = eventlet.spawn(
+        lambda: [ws.send(bytes([n]) * size) for n, size in enumerate(sizes)]
+    )
+    eventlet.sleep(0)
+    assert not green.dead
+    client = websocket.RFC6455WebSocket(peer, {}, client=True)
+    for n, size in enumerate(sizes):
+        assert client.wait() == bytes([n]) * size
+    green.wait()
+
+
+def test_message_that_cannot_be_sent_leaves_the_connection(pair):
+    """Neither text with surrogates nor an object is a message, and the next one goes out."""
+    ws, peer = pair
+    with pytest.raises(UnicodeEncodeError):
+        ws.send("\ud800")
+    with pytest.raises(TypeError, match="convert it"):
+        ws.send(5)
+    ws.send("next")
+    assert peer.recv(100) == b"\x81\x04next"
+
+
+@pytest.mark.parametrize("size", [60_000, 16 << 20])
+def test_timeout_of_the_socket_holds(pair, size):
+    """Who waits for longer than the socket may gets TimeoutError, and can wait again."""
+    ws, peer = pair
+    ws.socket.settimeout(0.02)
+    frame = masked("in two halves")
+    peer.sendall(frame[:9])
+    with pytest.raises(TimeoutError):
+        ws.wait()
+    peer.sendall(frame[9:])
+    assert ws.wait() == "in two halves"
+    with pytest.raises(TimeoutError):
+        while True:
+            ws.send(b"x" * size)
+    with pytest.raises(BrokenPipeError):
+        ws.send("behind half a frame")
+
+
+def test_socket_that_does_not_wait_is_let_be(pair):
+    """A program that polls by itself gets EAGAIN, and no wait."""
+    ws, peer = pair
+    ws.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        ws.wait()
+    peer.sendall(masked("there"))
+    assert ws.wait() == "there"
+    ws.send("back")
+    assert peer.recv(100) == b"\x81\x04back"
+
+
 def test_frames_behind_the_request_are_not_lost(serve):
     """A client may send its first messages together with the request."""
     server = serve(echo)

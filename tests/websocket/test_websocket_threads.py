@@ -61,3 +61,26 @@ def test_interrupted_wait_can_be_repeated(pair):
         ws.wait()
     peer.sendall(frame[9:])
     assert ws.wait() == "in two halves"
+
+
+def test_second_reader_is_refused(pair):
+    """Two green threads cannot share the messages of a connection; the first goes on."""
+    ws, peer = pair
+    first = eventlet.spawn(ws.wait)
+    eventlet.sleep(0)
+    with pytest.raises(RuntimeError, match="Second simultaneous read"):
+        ws.wait()
+    peer.sendall(masked("for the first"))
+    assert first.wait() == "for the first"
+    peer.sendall(masked("for the next"))
+    assert ws.wait() == "for the next"
+
+
+def test_flood_of_messages_leaves_others_their_turn(pair):
+    """A peer that has sent a thousand messages at once is not served alone."""
+    ws, peer = pair
+    order = []
+    peer.sendall(b"".join(masked("flood") for _ in range(1000)))
+    eventlet.spawn(order.append, "other")
+    order.extend(ws.wait() for _ in range(1000))
+    assert order.index("other") < 500

@@ -29,6 +29,36 @@ def test_pipelined_requests_are_answered_in_order(serve, protocol):
         assert client.response()[2] == b"/%d:%b" % (n, b"ab" if n % 2 else b"c")
 
 
+def test_pipeline_leaves_others_their_turn(serve, protocol):
+    """A client that has sent hundreds of requests at once is not served alone."""
+    order = []
+
+    def application(environ, start_response):
+        order.append(environ["PATH_INFO"])
+        return hello(environ, start_response)
+
+    server = serve(application, protocol=protocol, log_output=False)
+    greedy, other = server.connect(), server.connect()
+    eventlet.sleep(0.01)  # both are accepted
+    greedy.send(b"GET /greedy HTTP/1.1\r\n\r\n" * 400)
+    other.send(b"GET /other HTTP/1.1\r\n\r\n")
+    other.response()
+    for _ in range(400):
+        greedy.response()
+    assert order.index("/other") < 200
+
+
+def test_responses_are_not_held_back_by_the_kernel(serve, protocol):
+    """A small piece leaves without waiting for the client's word on the one before."""
+
+    def application(environ, start_response):
+        sock = environ["wsgi.input"].get_socket()
+        start_response("200 OK", [])
+        return [b"%d" % sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)]
+
+    assert serve(application, protocol=protocol).ask(GET)[2] == b"1"
+
+
 def test_requests_may_arrive_byte_by_byte(serve, protocol):
     client = serve(echo, protocol=protocol).connect()
     for byte in b"\r\nPUT /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nab" + GET:
@@ -44,7 +74,7 @@ def test_pipeline_may_be_split_anywhere(serve, protocol):
         b"PUT /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
         b"PUT /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2;x=y\r\nde\r\n1\r\nf\r\n0\r\nTrailer: x\r\n\r\n"
-        b"\r\nPUT /c HTTP/1.0\r\nContent-Length: 1\r\n\r\ng"
+        b"\r\n\r\nPUT /c HTTP/1.0\r\nContent-Length: 1\r\n\r\ng"
     )
     server = serve(echo, protocol=protocol, log_output=False)
     for position in range(1, len(pipeline)):

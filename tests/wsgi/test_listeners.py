@@ -166,6 +166,21 @@ def test_failing_accept_does_not_end_the_server(serve):
     assert server.log.getvalue().count("no connection can be accepted") == 1
 
 
+def test_process_out_of_descriptors_does_not_spin(serve):
+    """Until others close theirs there is nothing to do, and others need the processor."""
+    listener = eventlet.listen(("127.0.0.1", 0))
+    calls = []
+
+    def failing():
+        calls.append(None)
+        raise OSError(errno.EMFILE, "on purpose")
+
+    listener.accept = failing
+    serve(hello, sock=listener)
+    eventlet.sleep(0.15)
+    assert 1 <= len(calls) <= 3
+
+
 def test_accept_that_fails_for_good_ends_the_server(serve):
     """Whoever started it gets the error: a socket that does not listen is a mistake."""
     sock = socket.socket()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.wsgi.applications import GET, echo, hello
 
+import eventlet
 from eventlet import wsgi
 from eventlet.event import Event
 from eventlet.green import socket
@@ -111,6 +112,41 @@ def test_already_handled_leaves_the_connection_to_the_application(serve, protoco
         client.send(GET)
         assert client.rest() == b"mine"
     assert not wsgi.WSGI_LOCAL.already_handled
+
+
+def test_already_handled_holds_for_one_connection(serve):
+    """A program that serves one connection after the other in a green thread."""
+    paths = []
+
+    def application(environ, start_response):
+        paths.append(environ["PATH_INFO"])
+        if environ["PATH_INFO"] == "/mine":
+            wsgi.WSGI_LOCAL.already_handled = True
+            return []
+        return hello(environ, start_response)
+
+    def run():
+        for _ in range(2):
+            sock, address = listener.accept()
+            server.process_request([address, sock, wsgi.STATE_IDLE])
+
+    listener = eventlet.listen(("127.0.0.1", 0))
+    server = wsgi.Server(
+        listener, listener.getsockname(), application, log_output=False
+    )
+    eventlet.spawn(run)
+    with eventlet.Timeout(5):
+        for path, expected in [(b"/mine", b""), (b"/", b"hello")]:
+            client = eventlet.connect(listener.getsockname())
+            client.sendall(b"GET %b HTTP/1.0\r\n\r\n" % path)
+            answer = b""
+            while data := client.recv(1000):
+                answer += data
+            assert answer.endswith(expected)
+            assert bool(answer) == bool(expected)
+            client.close()
+    listener.close()
+    assert paths == ["/mine", "/"]
 
 
 def test_already_handled_belongs_to_one_green_thread(serve, protocol):

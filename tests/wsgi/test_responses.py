@@ -75,6 +75,20 @@ def test_write_sends_at_once(serve, protocol):
     assert client._exactly(23) == b"3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"[:23]
 
 
+def test_empty_write_does_not_end_the_body(serve, protocol):
+    """A chunk of no bytes would."""
+
+    def application(environ, start_response):
+        write = start_response("200 OK", [])
+        for data in (b"", b"a", b"", b"b"):
+            write(data)
+        return iter([b"", b"c"])
+
+    client = serve(application, protocol=protocol).connect()
+    for _ in range(2):
+        assert client.ask(GET)[2] == b"abc"
+
+
 def test_promise_to_keep_a_connection_that_ends_is_not_passed_on(serve, protocol):
     """An application cannot know that the server will close it."""
     application = answering(b"a", headers=[("Connection", "keep-alive")])

@@ -1,5 +1,6 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet._wsgi.native import (
+    BURST as BURST,
     Exchange as Exchange,
     GreenSocket as GreenSocket,
     HttpProtocol as HttpProtocol,

@@ -11,6 +11,7 @@ from typing import Any
 from eventlet.event import Event
 from eventlet.green import socket
 from eventlet.greenio import GreenSocket
+from eventlet.greenthread import sleep
 from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
 
@@ -24,6 +25,9 @@ __all__ = ["RFC6455WebSocket"]
 
 _REPLACEABLE = {"recv", "recv_into", "send", "sendall", "_trampoline"}
 _urandom = os.urandom
+# A peer that sends faster than it is served never makes us wait: so many events are read
+# before others get a turn.
+_BURST = 128
 
 
 class RFC6455WebSocket(WebSocket):
@@ -71,6 +75,8 @@ class RFC6455WebSocket(WebSocket):
         self._plain: Any = sock if _is_plain(sock) else None
         # Whether nothing more is to be heard from the peer.
         self._ended = False
+        # Events that were asked for, without native code.
+        self._asked = 0
         # Green threads that wait for bytes.
         self._receiving = 0
         # There while the peer is heard out; sent when it has nothing more to say.
@@ -229,6 +235,12 @@ class RFC6455WebSocket(WebSocket):
                 self._note_end()
                 return None
         else:
+            # As the native way does.
+            self._asked += 1
+            if self._asked % _BURST == 0 and not getattr(
+                sock, "act_non_blocking", False
+            ):
+                sleep(0)
             event = reader.next()
         while True:
             if event is not None:

@@ -11,6 +11,7 @@ the same native parser, and share `Exchange` for the rest. The steps are in `ste
 from __future__ import annotations
 
 import _socket as _kernel
+import itertools
 import socket as _socket
 import time
 from contextlib import suppress
@@ -29,6 +30,7 @@ from eventlet._wsgi.steps import Steps
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
 from eventlet.greenio import GreenSocket
+from eventlet.greenthread import sleep
 from eventlet_asyncio import _core
 
 __all__ = [
@@ -197,12 +199,14 @@ class HttpProtocol(Steps, _Handler):
         if self.is_native:
             native.serve(self)
             return
-        while True:
+        for served in itertools.count(1):
             self.handle_one_request()
             if self.conn_state[2] is STATE_CLOSE:
                 self.close_connection = True
             if self.close_connection:
                 break
+            if served % native.BURST == 0:
+                sleep(0)
 
     def _prepare(self) -> None:
         """Find out what is the same for all requests of the connection."""

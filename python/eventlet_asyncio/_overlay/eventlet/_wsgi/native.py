@@ -19,7 +19,7 @@ from eventlet_asyncio import _core
 if TYPE_CHECKING:
     from eventlet._wsgi.connection import HttpProtocol
 
-__all__ = ["SocketWriter", "remember", "serve", "suits"]
+__all__ = ["BURST", "SocketWriter", "remember", "serve", "suits"]
 
 # What takes part in a request: a subclass that overrides one of these is asked, step by
 # step, and so is one that a program has patched.
@@ -32,8 +32,8 @@ _original: dict[str, Any] = {}
 
 _REPLACEABLE = {"makefile", "recv", "recv_into", "send", "sendall", "_trampoline"}
 
-# Requests that have arrived already are served so many at a time before others get a turn.
-_BURST = 32
+#: Requests that have arrived already are served so many at a time before others get a turn.
+BURST = 32
 
 
 def remember(cls: type[HttpProtocol]) -> None:
@@ -127,5 +127,5 @@ def serve(protocol: HttpProtocol) -> None:
         request = environ = body = exchange = None  # type: ignore[assignment]
         if reader.pending:
             waiting += 1
-            if waiting % _BURST == 0:
+            if waiting % BURST == 0:
                 sleep(0)
