@@ -60,6 +60,12 @@ impl<T> ReadyQueue<T> {
         self.items.is_empty()
     }
 
+    /// Takes one of the first `depth` out of its place.
+    pub fn take(&mut self, depth: usize, mut wanted: impl FnMut(&T) -> bool) -> Option<T> {
+        let at = self.items.iter().take(depth).position(&mut wanted)?;
+        self.items.remove(at)
+    }
+
     /// Drops those for which `keep` is false; the others stay in order.
     pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
         self.items.retain(keep);
@@ -158,6 +164,18 @@ mod tests {
         assert_eq!(queue.peek(5), None);
         let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn one_near_the_front_can_be_taken_out() {
+        let mut queue = ReadyQueue::new();
+        for item in 0..5 {
+            queue.push(item);
+        }
+        assert_eq!(queue.take(2, |item| *item == 3), None);
+        assert_eq!(queue.take(4, |item| *item == 3), Some(3));
+        let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 1, 2, 4]);
         assert!(queue.is_empty());
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -326,3 +327,19 @@ def test_wrap_is_timeout_marks_what_a_function_returns():
 
     assert is_timeout(slow())
     assert slow.__name__ == "slow"
+
+
+def test_timeout_left_in_the_moment_it_is_due_is_let_go_at_once():
+    """Also where sleep and timeout are late together, since the process was busy."""
+    error = Special()
+    alive = weakref.ref(error)
+    busy = eventlet.spawn(time.sleep, 0.03)
+    with Timeout(0.01, error):
+        eventlet.sleep(0.005)
+    assert busy.dead
+    del error
+    assert alive() is None
+    with Timeout(0, Special()) as none_left:
+        pass
+    eventlet.sleep(0)
+    assert not none_left.pending

@@ -37,6 +37,10 @@ struct Timeout {
     key: Option<TimerKey>,
 }
 
+/// How far from the front of the ready queue a timeout is looked for that is withdrawn when it is
+/// due: those that became due in the same turn as what has just been woken.
+const NEAR: usize = 64;
+
 /// When a timeout is tried again whose coroutine has to raise something else first.
 const POSTPONED_NANOS: u64 = 50_000;
 
@@ -115,22 +119,41 @@ unsafe fn end(me: *mut Timeout) -> bool {
         }
         track(me);
         let core = (*(*g).thread).hub.cast::<Core>();
-        if let Some(key) = (*me).key
-            && !core.is_null()
-            // The hub may have been replaced, and the key name somebody else's timer there.
-            && matches!((*core).timers.get(key), Some(Due::Expire(op)) if *op == me.cast())
-        {
-            // Not forgotten, handed on: the heap's reference is released here.
-            if let Some(Due::Expire(op)) = (*core).timers.cancel(key) {
-                ffi::Py_DECREF(op);
-            }
+        if let Some(op) = withdraw(core, me) {
+            // Not forgotten, handed on: the hub's reference is released here.
+            ffi::Py_DECREF(op);
         }
         greenlet::decref(g);
         true
     }
 }
 
-/// Asked by the hub when a timer is due. One that was cancelled after it had come to the ready
+/// Takes a timeout, with the reference that the hub has, out of the timers; or, if it was due in
+/// this very moment, out of the beginning of the ready queue.
+unsafe fn withdraw(core: *mut Core, me: *mut Timeout) -> Option<*mut PyObject> {
+    // SAFETY: contract of `end`; the hub is that of the timeout's OS thread.
+    unsafe {
+        if core.is_null() {
+            return None;
+        }
+        // The hub may have been replaced, and the key name somebody else's timer there.
+        if let Some(key) = (*me).key
+            && matches!((*core).timers.get(key), Some(Due::Expire(op)) if *op == me.cast())
+        {
+            return match (*core).timers.cancel(key) {
+                Some(Due::Expire(op)) => Some(op),
+                _ => None,
+            };
+        }
+        let mine = |ready: &Ready| matches!(ready, Ready::Expire(op) if *op == me.cast());
+        match (*core).ready.take(NEAR, mine) {
+            Some(Ready::Expire(op)) => Some(op),
+            _ => None,
+        }
+    }
+}
+
+/// Asked by the hub when a timer is due. One that was cancelled deep in the ready
 /// queue is told by its state, one that was also started again by its deadline.
 unsafe extern "C" fn expire(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     let me = op.cast::<Timeout>();
