@@ -211,6 +211,7 @@ unsafe fn unpark(w: *mut Coroutine, error: *mut PyObject) -> *mut Greenlet {
         let g = std::mem::replace(&mut (*w).parked, ptr::null_mut());
         (*g).stepping = false;
         (*g).step = ptr::null_mut();
+        greenlet::replace(&raw mut (*g).keeps, ptr::null_mut());
         let inbound = (*w).inbound.take();
         let inbound = if error.is_null() {
             inbound
@@ -287,12 +288,11 @@ unsafe fn park(
         } else {
             left.parked
         };
-        greenlet::incref(parked);
         (*parked).stepping = true;
         (*parked).step = w.cast();
-        (*w).parked = parked;
         (*w).woken = false;
         (*w).state = State::Parked;
+        wait_in(w, parked);
         if let Inbound::Error(error) = inbound {
             // Meant for whoever runs the loop: an interrupt of the program.
             errors::raise(error);
@@ -310,12 +310,32 @@ unsafe fn park(
             return once(w, ffi::Py_None(), error, out);
         }
         (*w).blocker = blocker;
+        wait_in(w, parked);
         *out = ffi::Py_NewRef(blocker);
         let core = registry::existing();
         if !core.is_null() {
             step::settle(core);
         }
         PySendResult::PYGEN_NEXT
+    }
+}
+
+/// Has the next step enter `g`, which keeps the blocker, and so the task, from now on.
+///
+/// # Safety
+/// Both are live; the GIL is held.
+pub(super) unsafe fn wait_in(w: *mut Coroutine, g: *mut Greenlet) {
+    // SAFETY: by contract; what is released is not named any more.
+    unsafe {
+        greenlet::incref(g);
+        greenlet::replace(&raw mut (*g).keeps, ffi::Py_XNewRef((*w).blocker));
+        let former = std::mem::replace(&mut (*w).parked, g);
+        if !former.is_null() {
+            if former != g {
+                greenlet::replace(&raw mut (*former).keeps, ptr::null_mut());
+            }
+            greenlet::decref(former);
+        }
     }
 }
 

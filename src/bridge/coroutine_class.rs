@@ -300,6 +300,7 @@ unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
             (*parked).stepping = false;
             (*parked).step = ptr::null_mut();
             (*w).state = State::Done;
+            replace(&raw mut (*parked).keeps, ptr::null_mut());
             greenlet::decref(parked);
         }
         let stepper = std::mem::replace(&mut (*w).stepper, ptr::null_mut());

@@ -12,9 +12,9 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::coroutine::{Coroutine, State};
+use super::coroutine::{self, Coroutine, State};
 use super::names::{NAMES, asyncio};
-use crate::greenlet::{self, Greenlet, Inbound, errors};
+use crate::greenlet::{Greenlet, Inbound, errors};
 
 /// Before CPython 3.11 a task does not count.
 const UNCOUNTED: c_longlong = -1;
@@ -47,8 +47,7 @@ pub(super) unsafe fn wake(owner: *mut PyObject, g: *mut Greenlet, inbound: Inbou
         (*g).resumes = (*g).resumes.wrapping_add(1);
         (*w).inbound = inbound;
         if g != (*w).parked {
-            greenlet::incref(g);
-            greenlet::decref(std::mem::replace(&mut (*w).parked, g));
+            coroutine::wait_in(w, g);
         }
         if blocker.is_null() {
             return true;

@@ -80,6 +80,7 @@ pub(crate) unsafe extern "C" fn traverse(
             (*g).run,
             (*g).callee,
             (*g).context,
+            (*g).keeps,
             sent[0],
             sent[1],
         ];
@@ -102,6 +103,7 @@ pub(crate) unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
         super::replace(&raw mut (*g).run, ptr::null_mut());
         super::replace(&raw mut (*g).callee, ptr::null_mut());
         super::replace(&raw mut (*g).context, ptr::null_mut());
+        super::replace(&raw mut (*g).keeps, ptr::null_mut());
         (*g).inbound.take().discard();
         super::replace(&raw mut (*g).dict, ptr::null_mut());
     }

@@ -146,6 +146,9 @@ pub(crate) struct Greenlet {
     pub(crate) hooks: *const Hooks,
     /// While `stepping`: the coroutine whose step it is (borrowed: that one owns us).
     pub(crate) step: *mut PyObject,
+    /// Owned or NULL: what the task waits for while it waits here. Whoever will wake us keeps us,
+    /// and so the task that goes on then, which nobody else may refer to.
+    pub(crate) keeps: *mut PyObject,
     /// Owned; NULL once started, or if it was never given.
     pub(crate) run: *mut PyObject,
     /// Owned or NULL: what the attribute `run` gave when the greenlet was started. A subclass

@@ -37,14 +37,18 @@ class Sender:
 
     def __init__(self, number):
         self.number = number
+        self.asked = threading.Event()
+        self.thread = threading.Thread(target=self.send)
+        self.thread.start()
 
     def go(self):
         """Have the signal sent; the handler is there and main is about to sleep."""
-        self.timer = threading.Timer(0.01, self.send)
-        self.timer.start()
+        self.asked.set()
 
     def send(self):
         """Send it, and note when."""
+        self.asked.wait()
+        time.sleep(0.01)
         self.sent = time.monotonic()
         os.kill(os.getpid(), self.number)
 
@@ -57,7 +61,7 @@ def promptly(wait, number=signal.SIGUSR1):
         with eventlet.Timeout(20):
             wait(sender.go)
         pauses.append(time.monotonic() - sender.sent)
-        sender.timer.join()
+        sender.thread.join()
         if pauses[-1] < PROMPT:
             return
     raise AssertionError(pauses)
@@ -150,9 +154,9 @@ def raised_in_waits():
 
     def interrupted(go, wait, error):
         cleaned = []
-        go()
         try:
             try:
+                go()
                 wait()
             finally:
                 eventlet.sleep(0.002)

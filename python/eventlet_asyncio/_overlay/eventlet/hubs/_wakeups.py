@@ -9,6 +9,9 @@ Those of green threads begin and end in any order, and the hub's runs beneath th
 each would take the signals away from the others, or leave a closed descriptor behind.
 So while such loops run, a pipe of ours is in place,
 and what arrives there is handed on to all of them.
+
+There is no way to ask what is in place but to put something else there.
+That is the pipe, too, or a signal that arrives just then would reach nobody.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ os: Any = original("os")
 _shares: list[Share] = []
 #: What was in place without them: the hub's, mostly.
 _outer = -1
+#: Opened when it is first needed, and kept.
 _pipe: tuple[int, int] | None = None
 #: The hub that reads the pipe, and its registration.
 _reader: tuple[Any, Any] | None = None
@@ -54,16 +58,17 @@ class Share:
         """Prepare for the loop to begin."""
         if not _in_main_thread():
             return
-        self._before = _exchange(-1)
         if self._always:
             # It restores -1 at its end.
+            self._before = _exchange(-1)
             self._join()
-        elif self._has_handlers():
+            return
+        self._before = _exchange(_ours())
+        if self._has_handlers():
             self.own = self._event_loop._csock.fileno()
             self._join()
-            _exchange(_ours())
         else:
-            _exchange(self._before)
+            _put_back(self._before)
 
     def leave(self) -> None:
         """Make way: the loop begins to wait, and others run."""
@@ -86,7 +91,7 @@ class Share:
             _shares.remove(self)
             _exchange(_ours() if _shares else _outer)
             if not _shares:
-                _close()
+                _stop_listening()
 
     def forked(self) -> None:
         """Forget a descriptor that is shared with the parent process."""
@@ -107,9 +112,8 @@ class Share:
 def clear() -> None:
     """See to it that a loop which the hub begins to run does not find ours."""
     if _shares and _in_main_thread():
-        found = _exchange(-1)
-        if found != _ours():
-            _exchange(found)
+        found = _exchange(_ours())
+        _put_back(-1 if found == _ours() else found)
 
 
 def renew() -> None:
@@ -138,12 +142,17 @@ def _in_main_thread() -> bool:
 
 
 def _ours() -> int:
-    return -1 if _pipe is None else _pipe[1]
+    global _pipe  # noqa: PLW0603 - the process's
+    if _pipe is None:
+        _pipe = os.pipe()
+        for end in _pipe:
+            os.set_blocking(end, False)
+    return _pipe[1]
 
 
 def _note_outer(descriptor: int) -> None:
     global _outer  # noqa: PLW0603 - the process's
-    if _pipe is None or descriptor != _pipe[1]:
+    if descriptor != _ours():
         _outer = descriptor
 
 
@@ -156,38 +165,44 @@ def _exchange(descriptor: int) -> int:
         return signal.set_wakeup_fd(-1)
 
 
+def _put_back(descriptor: int) -> None:
+    """Have signals written to a descriptor again that ours stood in for."""
+    _exchange(descriptor)
+    if not _shares:
+        _hand_on({descriptor})
+
+
 def _listen() -> None:
     """Have the hub in use read the pipe."""
-    global _pipe, _reader  # noqa: PLW0603 - the process's
+    global _reader  # noqa: PLW0603 - the process's
     hub: Any = _core._existing_hub()
-    if _reader is not None and _reader[0] is hub:
-        return
-    if _pipe is None:
-        _pipe = os.pipe()
-        for end in _pipe:
-            os.set_blocking(end, False)
-    _reader = hub, hub._listen(_pipe[0], False, _hand_on)
+    if _reader is None or _reader[0] is not hub:
+        _ours()
+        assert _pipe is not None
+        _reader = hub, hub._listen(_pipe[0], False, _hear)
 
 
-def _hand_on() -> None:
+def _hear() -> None:
+    _hand_on({_outer, *(share.own for share in _shares)})
+
+
+def _hand_on(descriptors: set[int]) -> None:
     """Write what has arrived to whoever waits for it."""
     if _pipe is None:
         return
     with contextlib.suppress(BlockingIOError):
         numbers = os.read(_pipe[0], 4096)
-        for descriptor in {_outer, *(share.own for share in _shares)} - {-1}:
+        for descriptor in descriptors - {-1, _ours()}:
             with contextlib.suppress(OSError):
                 os.write(descriptor, numbers)
 
 
-def _close() -> None:
-    global _pipe, _reader  # noqa: PLW0603 - the process's
-    _hand_on()
+def _stop_listening() -> None:
+    global _reader  # noqa: PLW0603 - the process's
+    _hear()
     if _reader is not None:
         hub, registration = _reader
         # A hub that was replaced has forgotten it.
         with contextlib.suppress(RuntimeError):
             hub._unlisten(registration)
-    for end in _pipe or ():
-        os.close(end)
-    _pipe = _reader = None
+    _reader = None
