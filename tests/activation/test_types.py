@@ -21,10 +21,11 @@ def test_type_checker_finds_the_stubs(environment, request, tmp_path):
     options = ["--config-file=", "--strict", "--cache-dir", str(tmp_path / "cache")]
     options += ["--python-executable", str(installed.python)]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, str(program)],
+        [sys.executable, "-m", "mypy", *options, program.name],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.stdout.count("error") == 2, done.stdout + done.stderr
-    assert f'{program}:3: error: Argument 1 to "sleep"' in done.stdout
+    assert f'{program.name}:3: error: Argument 1 to "sleep"' in done.stdout
