@@ -255,6 +255,8 @@ unsafe fn select<'py>(
             let count = match sleep(py, epoll, &mut buffer, until) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    // Handlers find the loop that they interrupt.
+                    hidden = None;
                     py.check_signals()?;
                     core = registry::existing();
                     if !serves(core, slf) {

@@ -277,7 +277,12 @@ async def main():
     event_loop = asyncio.get_running_loop()
     await eventlet.spawn(int)
     done = event_loop.create_future()
-    signal.signal(signal.SIGUSR1, lambda *_: event_loop.call_soon(done.set_result, "woken"))
+    def wake(*_):
+        found = asyncio.get_running_loop()
+        found.call_soon(done.set_result, found is event_loop)
+    signal.signal(signal.SIGUSR1, wake)
+    # A turn before the signal, in the same sleep.
+    eventlet.spawn_after(0.01, int)
     threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGUSR1]).start()
     print(await asyncio.wait_for(done, 20))
     def fail(*_):
@@ -291,7 +296,7 @@ except KeyboardInterrupt as error:
     print("raised", error)
 """
     done = run_isolated(program, {"EVENTLET_HUB": "asyncio"})
-    assert (done.stdout.splitlines(), done.stderr) == (["woken", "raised here"], "")
+    assert (done.stdout.splitlines(), done.stderr) == (["True", "raised here"], "")
 
 
 def test_loop_that_carried_a_hub_is_collected():
