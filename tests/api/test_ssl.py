@@ -199,7 +199,12 @@ def test_shutdown_ends_the_wait_of_a_reader(connection):
     eventlet.sleep(0)
     client.shutdown(socket.SHUT_RDWR)
     with eventlet.Timeout(10):
-        assert reader.wait() == b""
+        try:
+            assert reader.wait() == b""
+        except BrokenPipeError:
+            # Later versions answer a stream cut short with an alert, and the standard
+            # module tells readers that this could not be sent.
+            assert standard.OPENSSL_VERSION_INFO >= (3, 5)
     del server
 
 
