@@ -6,7 +6,8 @@
 //! One way to ask for a turn, from a callback, a signal handler or another OS thread:
 //! wake the reactor. Its descriptor is a reader of the event loop, so the loop calls
 //! `looping::asyncio_turn` wherever it sleeps; `call_soon` would not wake a loop from a signal
-//! handler.
+//! handler. A loop that sleeps in a `selector` of ours looks at the hub before it does: in its own
+//! OS thread nothing has to be woken.
 
 use std::ptr;
 
