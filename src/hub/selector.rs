@@ -12,8 +12,8 @@
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use pyo3::exceptions::PyOSError;
 use pyo3::ffi::PyObject;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -34,13 +34,14 @@ const READ: c_int = 1;
 const WRITE: c_int = 2;
 
 /// The selector of a loop that carries a hub.
-#[pyclass(name = "_LoopSelector", module = "eventlet_asyncio._core")]
+#[pyclass(frozen, name = "_LoopSelector", module = "eventlet_asyncio._core")]
 pub(crate) struct LoopSelector {
-    /// asyncio's own; None after the collector has cleared this.
-    selector: Option<Py<PyAny>>,
+    /// asyncio's own.
+    selector: Py<PyAny>,
     /// What that knows of each descriptor.
-    keys: Option<Py<PyDict>>,
-    epoll: c_int,
+    keys: Py<PyDict>,
+    /// Its descriptor; -1 once it is closed.
+    epoll: AtomicI32,
 }
 
 #[pymethods]
@@ -64,46 +65,30 @@ impl LoopSelector {
                     .map(Py::into_any);
             }
         }
-        slf.borrow()
-            .own(py)?
-            .call_method1(intern!(py, "select"), (timeout,))
-            .map(Bound::unbind)
+        let own = &slf.get().selector;
+        own.call_method1(py, intern!(py, "select"), (timeout,))
     }
 
-    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let own = {
-            let mut me = slf.borrow_mut();
-            me.epoll = -1;
-            me.own(py)?
-        };
-        own.call_method0(intern!(py, "close")).map(drop)
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.epoll.store(-1, Ordering::Relaxed);
+        self.selector
+            .call_method0(py, intern!(py, "close"))
+            .map(drop)
     }
 
     /// Everything else is the own selector's.
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        self.own(name.py())?.getattr(name)
+        self.selector.bind(name.py()).getattr(name)
     }
 
+    // Cycles are broken elsewhere: the loop and its handlers can be cleared.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.selector)?;
         visit.call(&self.keys)
     }
-
-    fn __clear__(&mut self) {
-        self.selector = None;
-        self.keys = None;
-    }
 }
 
 impl LoopSelector {
-    fn own<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match &self.selector {
-            Some(selector) => Ok(selector.bind(py).clone()),
-            None => Err(PyOSError::new_err("this event loop has been collected")),
-        }
-    }
-
     /// What asyncio is to be told of events, as `EpollSelector.select` would, and that `called` can
     /// be read.
     fn found<'py>(
@@ -113,10 +98,7 @@ impl LoopSelector {
         called: Option<c_int>,
     ) -> PyResult<Bound<'py, PyList>> {
         let found = PyList::empty(py);
-        let Some(keys) = &self.keys else {
-            return Ok(found);
-        };
-        let keys = keys.bind(py);
+        let keys = self.keys.bind(py);
         let tell = |fd: c_int, mask: c_int| {
             let Some(key) = keys.get_item(fd)? else {
                 return Ok(());
@@ -182,9 +164,9 @@ pub(super) unsafe fn install(core: *mut Core, event_loop: &Bound<'_, PyAny>) -> 
     };
     let epoll = selector.call_method0("fileno")?.extract()?;
     let own = LoopSelector {
-        selector: Some(selector.unbind()),
-        keys: Some(keys.unbind()),
-        epoll,
+        selector: selector.unbind(),
+        keys: keys.unbind(),
+        epoll: AtomicI32::new(epoll),
     };
     let own = Bound::new(py, own)?;
     event_loop.setattr("_selector", &own)?;
@@ -205,11 +187,9 @@ unsafe fn take_over(core: *mut Core, selector: &Bound<'_, LoopSelector>) {
 /// Gives a loop its own selector back.
 pub(super) fn uninstall(event_loop: &Bound<'_, PyAny>, installed: &Bound<'_, LoopSelector>) {
     let current = event_loop.getattr("_selector");
-    if current.is_ok_and(|current| current.is(installed))
-        && let Ok(own) = installed.borrow().own(event_loop.py())
-    {
+    if current.is_ok_and(|current| current.is(installed)) {
         // A loop of asyncio's takes any attribute.
-        let _ = event_loop.setattr("_selector", own);
+        let _ = event_loop.setattr("_selector", &installed.get().selector);
     }
 }
 
@@ -236,7 +216,6 @@ unsafe fn select<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let py = slf.py();
     let mut buffer = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
-    let epoll = slf.borrow().epoll;
     // SAFETY: the GIL is held; `core` is looked up anew after whatever may have replaced it.
     unsafe {
         let Some(event_loop) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
@@ -252,6 +231,7 @@ unsafe fn select<'py>(
                 _ if idle => deadline,
                 _ => 0,
             };
+            let epoll = slf.get().epoll.load(Ordering::Relaxed);
             let count = match sleep(py, epoll, &mut buffer, until) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -272,7 +252,7 @@ unsafe fn select<'py>(
             let wanted = has_work(core) || due.is_some_and(|due| due <= now());
             if deadline == 0 {
                 // The loop has callbacks that were there first: the turn is one more.
-                return slf.borrow().found(py, events, wanted.then_some(reactor));
+                return slf.get().found(py, events, wanted.then_some(reactor));
             }
             let (called, others) = set_apart(reactor, events);
             if called || wanted {
@@ -282,7 +262,7 @@ unsafe fn select<'py>(
                 core = registry::existing();
             }
             if !others.is_empty() {
-                return slf.borrow().found(py, others, None);
+                return slf.get().found(py, others, None);
             }
             if !serves(core, slf) || deadline <= now() || wants_to_go_on(&event_loop, timers)? {
                 return Ok(PyList::empty(py));
