@@ -2,7 +2,8 @@
 Measure what programs of asyncio alone cost where Eventlet runs their loop.
 
 Question: does a program that makes no green call pay more than 5 % for the hub beneath it?
-Each program is a server and its clients in one process. It runs
+And a task that only takes steps, on a loop in whose tasks green calls may block, 15 %?
+Each program is a server and its clients in one process, or tasks that do nothing else. It runs
 
 - by ``asyncio.run()`` in a process that has not loaded Eventlet: the base;
 - by ``asyncio.run()`` as the program, with green threads attached to its loop, which wait;
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 LOOPS = ("asyncio", "uvloop")
 WAYS = ("plain", "attached", "nested", "spawned", "awaited")
-TARGET = 1.05
+TARGETS = {"streams": 1.05, "aiohttp": 1.05, "steps": 1.15}
 REPETITIONS = 7
 
 
@@ -104,7 +105,20 @@ async def aiohttp() -> float:
     return best
 
 
-PROGRAMS = {"streams": streams, "aiohttp": aiohttp}
+async def steps() -> float:
+    """Have tasks take steps, and nothing else; see :func:`streams`."""
+
+    async def walk() -> None:
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+    async def part() -> None:
+        await asyncio.gather(*[walk() for _ in range(100)])
+
+    return await best_of(part)
+
+
+PROGRAMS = {"streams": streams, "aiohttp": aiohttp, "steps": steps}
 
 
 async def best_of(part: Callable[[], Awaitable[None]]) -> float:
@@ -197,13 +211,15 @@ def main() -> int:
         return 0
     print_heading()
     ways = ["plain", *(options.way or WAYS[1:])]
-    worst = max(
-        compare(program, loop, ways, options.rounds)
-        for program in options.program or PROGRAMS
-        for loop in options.loop or LOOPS
-    )
-    print(f"worst {worst:.3f}, at most {TARGET}")
-    return 0 if worst <= TARGET else 1
+    fine = True
+    for program in options.program or PROGRAMS:
+        worst = max(
+            compare(program, loop, ways, options.rounds)
+            for loop in options.loop or LOOPS
+        )
+        print(f"{program:8} worst {worst:.3f}, at most {TARGETS[program]}")
+        fine = fine and worst <= TARGETS[program]
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":
