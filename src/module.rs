@@ -203,7 +203,19 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_layout, module)?)?;
     module.add_function(wrap_pyfunction!(_stack_statistics, module)?)?;
     module.add_function(wrap_pyfunction!(_set_copy_context, module)?)?;
-    module.add("_greenlet", greenlet::bookkeeping::module(py)?)?;
+    let private = greenlet::bookkeeping::module(py)?;
+    // Profilers ask greenlet's extension module, not its package, for these.
+    for name in [
+        "GreenletExit",
+        "error",
+        "getcurrent",
+        "gettrace",
+        "greenlet",
+        "settrace",
+    ] {
+        private.add(name, module.getattr(name)?)?;
+    }
+    module.add("_greenlet", private)?;
     sync::register(module)?;
     offload::register(module)?;
     websocket::register(module)?;

@@ -1,5 +1,6 @@
-//! The module `greenlet._greenlet`: bookkeeping that greenlet's own test suite asks its
-//! extension module for. Not part of greenlet's public API.
+//! The module `greenlet._greenlet`, greenlet's extension module: no part of greenlet's public
+//! API, but profilers look there for what is public (see `module.rs`), and greenlet's own
+//! test suite for bookkeeping.
 //!
 //! Native, so that its dictionary is in no cycle and goes with the module at shutdown.
 
@@ -71,5 +72,15 @@ pub(crate) fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     module.add_function(wrap_pyfunction!(get_tstate_trash_delete_nesting, &module)?)?;
     module.add_function(wrap_pyfunction!(set_thread_local, &module)?)?;
     module.add("CLOCKS_PER_SEC", 1_000_000)?;
+    // No capsule: an extension that needs greenlet's C API says so.
+    module.add("_C_API", module.py().None())?;
+    for built_with in [
+        "GREENLET_USE_CONTEXT_VARS",
+        "GREENLET_USE_GC",
+        "GREENLET_USE_STANDARD_THREADING",
+        "GREENLET_USE_TRACING",
+    ] {
+        module.add(built_with, true)?;
+    }
     Ok(module)
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 
 import pytest
@@ -137,3 +138,20 @@ def test_a_long_chain_of_parents_is_freed():
     # Those that are too deep in the chain are given up in the next turns.
     eventlet.spawn(lambda: None).wait()
     assert [it for it in references if it() is not None] == []
+
+
+def test_the_extension_module_has_what_the_package_has():
+    """Profilers take greenlet's functions from its extension module, as memray does."""
+    private = sys.modules["greenlet._greenlet"]
+    for name in greenlet.__all__:
+        if name != "__version__":
+            assert getattr(private, name) is getattr(greenlet, name), name
+    seen = []
+    former = private.settrace(lambda *args: seen.append(args))
+    try:
+        child = greenlet.greenlet(int)
+        child.switch()
+    finally:
+        private.settrace(former)
+    main = greenlet.getcurrent()
+    assert seen == [("switch", (main, child)), ("switch", (child, main))]
