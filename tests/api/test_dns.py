@@ -129,6 +129,60 @@ def test_getnameinfo_equals_that_of_socket(address, flags):
     assert outcome(_resolver.getnameinfo, address, flags) == expected
 
 
+NOT_ASKED = [
+    *("localhost", "LocalHost", b"localhost", "127.1", "1", "0x7f.1", "0177.1"),
+    *("::1", "127.0.0.1", "::ffff:1.2.3.4", "fe80::1%lo", "", None, 5, 1.5),
+    *("a..b", "x" * 64 + ".y", "lo calhost", "[::1]", "127.0.0.1 ", "\udc80"),
+]
+
+
+def differences(module, calls):
+    """Return those calls that `module` answers otherwise than `socket`."""
+    return [
+        (name, args, ours, expected)
+        for name, args in calls
+        if (ours := outcome(getattr(module, name), *args))
+        != (expected := outcome(getattr(socket, name), *args))
+    ]
+
+
+@pytest.mark.parametrize("module", ["greendns", "_resolver"])
+def test_what_needs_no_name_server_is_what_socket_answers(module):
+    """Names of the hosts file, numbers, and what is no name: with dnspython as well."""
+    if module == "greendns":
+        pytest.importorskip("dns")
+        from eventlet.support import greendns as module
+    else:
+        module = _resolver
+    flags = [0, *(getattr(socket, name) for name in FLAGS)]
+    flags += [
+        socket.AI_CANONNAME | socket.AI_ADDRCONFIG,
+        socket.AI_V4MAPPED | socket.AI_ALL,
+    ]
+    kind = socket.SOCK_STREAM
+    calls = [
+        ("getaddrinfo", (host, 80, family, kind, 0, flag))
+        for host in NOT_ASKED
+        for family in (0, socket.AF_INET, 99)
+        for flag in flags
+    ]
+    calls += [("getaddrinfo", ("localhost", port, socket.AF_INET)) for port in PORTS]
+    calls += [
+        (name, (host,))
+        for host in NOT_ASKED
+        for name in ("gethostbyname", "gethostbyname_ex")
+        # What socket raises for it is what an earlier call has left.
+        if (name, host) != ("gethostbyname_ex", "")
+    ]
+    calls += [
+        ("getnameinfo", (address, flag))
+        for address in (("127.0.0.1", 80), ("127.0.0.1", 70_000), ("127.0.0.1", "x"))
+        for flag in (0, 1, 2, 3, 4, 8, 9, 16)
+    ]
+    assert len(calls) > 200
+    assert differences(module, calls) == []
+
+
 def test_addresses_in_digits_are_no_switch_point():
     """What needs no lookup is answered at once."""
     others = []

@@ -108,6 +108,22 @@ def test_lookup_lets_other_green_threads_run(server):
     assert looking.wait() == "192.0.2.3"
 
 
+@pytest.mark.parametrize("name", ["listed.test", "Nickname.test"])
+def test_canonical_name_of_a_listed_host_is_the_first_of_its_line(server, name):
+    """No name server is asked for what the hosts file says."""
+    flags = socket.AI_CANONNAME
+    (info,) = greendns.getaddrinfo(name, 80, type=standard.SOCK_STREAM, flags=flags)
+    assert info[3:] == ("listed.test", ("192.0.2.9", 80))
+    assert server.asked == []
+
+
+def test_canonical_name_comes_from_the_server_otherwise(server):
+    flags = socket.AI_CANONNAME
+    found = greendns.getaddrinfo("there.test", 80, socket.AF_INET, 1, 0, flags)
+    assert found[0][3] == "there.test"
+    assert ("there.test.", "CNAME") in server.asked
+
+
 def test_hosts_file_comes_first(server):
     assert greendns.gethostbyname("listed.test") == "192.0.2.9"
     assert addresses(greendns.getaddrinfo("listed.test", 1)) == ["192.0.2.9"]

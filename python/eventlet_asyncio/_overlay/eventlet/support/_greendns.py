@@ -130,6 +130,7 @@ class HostsResolver:
         self._v4: dict[str, str] = {}
         self._v6: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
+        self._addresses: set[str] = set()
         self._last_stat = 0.0
         self._seen: Any = None
         self._load()
@@ -149,11 +150,12 @@ class HostsResolver:
         """Read the file."""
         self._last_stat = _time.time()
         self._seen = self._state()
-        self._v4, self._v6, self._aliases = {}, {}, {}
+        self._v4, self._v6, self._aliases, self._addresses = {}, {}, {}, set()
         for line in self._readlines():
             address, *names = line.split()
             if not names:
                 continue
+            self._addresses.add(address.lower())
             if greendns.is_ipv4_addr(address):
                 table = self._v4
             elif greendns.is_ipv6_addr(address) and not _is_link_local(address):
@@ -165,6 +167,28 @@ class HostsResolver:
                 table.setdefault(name, address)
             for alias in names[1:]:
                 self._aliases.setdefault(alias, names[0])
+
+    def is_system(self) -> bool:
+        """
+        Say whether the file is the one that the system's own resolver reads.
+        """
+        return self.fname == _system_hosts()
+
+    def lists(self, name: str) -> bool:
+        """
+        Say whether the file has an entry for a name or an address.
+        """
+        self._refresh()
+        key = name.rstrip(".").lower()
+        return key in self._v4 or key in self._v6 or key in self._addresses
+
+    def canonical(self, name: str) -> str:
+        """
+        Return the first name of the line that has `name`, itself if there is none.
+        """
+        self._refresh()
+        key = name.rstrip(".").lower()
+        return self._aliases.get(key, key)
 
     def _state(self) -> Any:
         try:

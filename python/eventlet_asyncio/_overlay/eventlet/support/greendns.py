@@ -1,9 +1,12 @@
 """
 Name resolution on green sockets, by dnspython.
 
-Answers come from the hosts file first, then from the name servers of the system's
-configuration. The name service switch is not consulted: where that matters, set
-`EVENTLET_NO_GREENDNS=yes`, and the system resolves names in OS threads.
+Name servers of the system's configuration are asked, by green sockets, for host names
+that the hosts file does not list. All else (names and addresses of the hosts file,
+numbers in every notation, what is no host name) is answered by the system's own
+resolver, so that it is what `socket` answers. For other names the name service switch
+is not consulted: where that matters, set `EVENTLET_NO_GREENDNS=yes`, and the system
+resolves all names in OS threads.
 
 Importing this module loads nothing and reads nothing; the first lookup, or the first
 use of a class or of `dns` and `resolver`, does.
@@ -11,11 +14,13 @@ use of a class or of `dns` and `resolver`, does.
 
 from __future__ import annotations
 
+import re
 import sys
 from types import ModuleType
 from typing import Any
 
 from eventlet._patch.originals import original
+from eventlet.support import _resolver
 
 _socket = original("socket")
 _time = original("time")
@@ -50,6 +55,11 @@ EAI_NODATA_ERROR = _socket.gaierror(
 )
 
 _LAZY = ("HostsAnswer", "HostsResolver", "ResolverProxy", "dns", "resolver")
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\.?\Z)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE
+)
+# Others are refused by the system.
+_FAMILIES = (_socket.AF_UNSPEC, _socket.AF_INET, _socket.AF_INET6)
 _UNKNOWN = (EAI_EAGAIN_ERROR.errno, EAI_NONAME_ERROR.errno, EAI_NODATA_ERROR.errno)
 
 
@@ -196,6 +206,9 @@ def resolve(
         return _raise_new_error(EAI_NODATA_ERROR)
 
 
+_own_resolve = resolve
+
+
 def resolve_cname(host: Any) -> str:
     """
     Return the canonical name of `host`, itself if it has no other. Switch point.
@@ -234,8 +247,6 @@ def _lookup(host: str, family: int, flags: int) -> tuple[str, list[str]]:
 
     A host that the hosts file knows, in either family, is not looked up elsewhere.
     """
-    if flags & _socket.AI_NUMERICHOST:
-        _raise_new_error(EAI_NONAME_ERROR)
     if family == _socket.AF_UNSPEC:
         return _lookup_both(host)
     qname, found = _addresses(host, family)
@@ -276,6 +287,44 @@ def _ascii(host: Any) -> Any:
     return host.decode("ascii") if isinstance(host, (bytes, bytearray)) else host
 
 
+def _name_for_servers(host: Any) -> str | None:
+    """Return the name to ask name servers about; None if the system can answer."""
+    try:
+        name = _ascii(host)
+    except UnicodeError:
+        return None
+    if not isinstance(name, str) or _HOST_NAME.fullmatch(name) is None:
+        return None
+    try:
+        _socket.inet_aton(name)
+    except OSError:
+        pass
+    else:
+        return None
+    return None if _in_system_hosts(name) else name
+
+
+def _in_system_hosts(name: str) -> bool:
+    hosts = _hosts()
+    return hosts is not None and hosts.is_system() and hosts.lists(name)
+
+
+def _hosts() -> Any:
+    """Return the reader of the hosts file; None if a program put in its own lookups."""
+    green = _module()
+    if green.resolve is not _own_resolve:
+        return None
+    hosts = getattr(green.resolver, "_hosts", None)
+    return hosts if isinstance(hosts, green.HostsResolver) else None
+
+
+def _canonical(name: str) -> str:
+    hosts = _hosts()
+    if hosts is not None and hosts.lists(name):
+        return hosts.canonical(name)
+    return resolve_cname(name)
+
+
 def getaddrinfo(
     host: Any,
     port: Any,
@@ -290,12 +339,14 @@ def getaddrinfo(
     Raises:
         OSError: `socket.gaierror` if there are none.
     """
+    name = None
+    if not flags & _socket.AI_NUMERICHOST and family in _FAMILIES:
+        name = _name_for_servers(host)
+    if name is None:
+        return _resolver.getaddrinfo(host, port, family, type, proto, flags)
     if isinstance(port, (bytes, bytearray)):
         port = port.decode("ascii")
-    if host is None or is_ip_addr(host) or not host:
-        return socket.getaddrinfo(host, port, family, type, proto, flags)
-    host = _ascii(host)
-    qname, addresses = _lookup(host, family, flags)
+    qname, addresses = _lookup(name, family, flags)
     plain = (flags | _socket.AI_NUMERICHOST) & ~_socket.AI_CANONNAME
     infos: list[Any] = []
     failure: OSError | None = None
@@ -316,7 +367,7 @@ def getaddrinfo(
         failure = None  # it refers to this frame
     if flags & _socket.AI_CANONNAME:
         first = infos[0]
-        infos[0] = (*first[:3], resolve_cname(qname.rstrip(".")), first[4])
+        infos[0] = (*first[:3], _canonical(qname.rstrip(".")), first[4])
     return infos
 
 
@@ -324,21 +375,21 @@ def gethostbyname(hostname: Any) -> str:
     """
     Return the IPv4 address of `hostname`. Switch point for names.
     """
-    if is_ipv4_addr(hostname):
-        return hostname
-    if not hostname:
-        return _socket.gethostbyname(hostname)
-    return resolve(_ascii(hostname))[0].address
+    name = _name_for_servers(hostname)
+    if name is None:
+        return _resolver.gethostbyname(hostname)
+    return resolve(name)[0].address
 
 
 def gethostbyname_ex(hostname: Any) -> tuple[str, list[str], list[str]]:
     """
     Return the name, other names and IPv4 addresses of `hostname`. Switch point.
     """
-    if is_ipv4_addr(hostname):
-        return hostname, [], [hostname]
-    answer = resolve(_ascii(hostname))
-    aliases = getaliases(hostname)
+    name = _name_for_servers(hostname)
+    if name is None:
+        return _resolver.gethostbyname_ex(hostname)
+    answer = resolve(name)
+    aliases = getaliases(name)
     addresses = [record.address for record in answer.rrset]
     return str(answer.qname).rstrip("."), aliases, addresses
 
@@ -355,10 +406,13 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
         del sockaddr  # the traceback need not keep it
         message = "getnameinfo() argument 1 must be a tuple of an address and a port"
         raise TypeError(message)
+    if flags & _socket.NI_NUMERICHOST or not is_ip_addr(sockaddr[0]):
+        return _resolver.getnameinfo(sockaddr, flags)
     # Checks the address, and names the service, without leaving the machine.
-    host, service = _socket.getnameinfo(sockaddr, flags | _socket.NI_NUMERICHOST)
-    if flags & _socket.NI_NUMERICHOST:
-        return host, service
+    digits = flags & ~_socket.NI_NAMEREQD | _socket.NI_NUMERICHOST
+    host, service = _resolver.getnameinfo(sockaddr, digits)
+    if _in_system_hosts(host):
+        return _resolver.getnameinfo(sockaddr, flags)
     green = _module()
     dns = green.dns
     try:
