@@ -22,8 +22,11 @@ RECORDS = {
     ("there.test.", "AAAA"): ["2001:db8::1"],
     ("old.test.", "A"): ["192.0.2.3"],
     ("alias.test.", "CNAME"): ["there.test."],
+    ("nick.test.", "A"): ["192.0.2.1"],
+    ("nick.test.", "CNAME"): ["alias.test."],
     ("1.2.0.192.in-addr.arpa.", "PTR"): ["there.test."],
 }
+MAPPED = standard.AI_V4MAPPED | standard.AI_ALL
 HOSTS = "192.0.2.9 listed.test nickname.test\n"
 
 
@@ -117,19 +120,36 @@ def test_canonical_name_of_a_listed_host_is_the_first_of_its_line(server, name):
     assert server.asked == []
 
 
-def test_canonical_name_comes_from_the_server_otherwise(server):
+def test_canonical_name_is_the_last_of_a_chain(server):
+    """As the system has it, and so has `gethostbyname_ex`."""
     flags = socket.AI_CANONNAME
-    found = greendns.getaddrinfo("there.test", 80, socket.AF_INET, 1, 0, flags)
+    found = greendns.getaddrinfo("nick.test", 80, socket.AF_INET, 1, 0, flags)
     assert found[0][3] == "there.test"
-    assert ("there.test.", "CNAME") in server.asked
+    assert greendns.gethostbyname_ex("nick.test") == (
+        "there.test",
+        ["nick.test", "alias.test"],
+        ["192.0.2.1"],
+    )
+
+
+def test_name_without_an_address_in_a_family_is_no_unknown_name(server):
+    """Each has its own error."""
+    with pytest.raises(standard.gaierror) as known:
+        greendns.getaddrinfo("old.test", 80, socket.AF_INET6)
+    with pytest.raises(standard.gaierror) as unknown:
+        greendns.getaddrinfo("nobody.test", 80, socket.AF_INET6)
+    assert known.value.errno == standard.EAI_NODATA
+    assert unknown.value.errno == standard.EAI_NONAME
+    mapped = greendns.getaddrinfo("old.test", 80, socket.AF_INET6, 1, 0, MAPPED)
+    assert [info[4][0] for info in mapped] == ["::ffff:192.0.2.3"]
 
 
 def test_hosts_file_comes_first(server):
     assert greendns.gethostbyname("listed.test") == "192.0.2.9"
     assert addresses(greendns.getaddrinfo("listed.test", 1)) == ["192.0.2.9"]
     assert server.asked == []
-    _name, aliases, found = greendns.gethostbyname_ex("nickname.test")
-    assert (aliases, found) == (["listed.test"], ["192.0.2.9"])
+    found = greendns.gethostbyname_ex("nickname.test")
+    assert found == ("listed.test", ["nickname.test"], ["192.0.2.9"])
     # For other names only.
     assert server.asked == [("nickname.test.", "CNAME")]
 

@@ -60,6 +60,15 @@ _HOST_NAME = re.compile(
 )
 # Others are refused by the system.
 _FAMILIES = (_socket.AF_UNSPEC, _socket.AF_INET, _socket.AF_INET6)
+_FLAGS = int(
+    _socket.AI_PASSIVE
+    | _socket.AI_CANONNAME
+    | _socket.AI_NUMERICHOST
+    | _socket.AI_NUMERICSERV
+    | _socket.AI_V4MAPPED
+    | _socket.AI_ALL
+    | _socket.AI_ADDRCONFIG
+)
 _UNKNOWN = (EAI_EAGAIN_ERROR.errno, EAI_NONAME_ERROR.errno, EAI_NODATA_ERROR.errno)
 
 
@@ -238,6 +247,9 @@ def _addresses(
 ) -> tuple[Any, list[str]]:
     answer = resolve(host, family, False, use_network=use_network)
     found = [record.address for record in answer.rrset] if answer.rrset else []
+    if not found and getattr(answer, "response", None) is not None:
+        # A server knows the name, without an address in this family.
+        _raise_new_error(EAI_NODATA_ERROR)
     return answer.qname, found
 
 
@@ -249,11 +261,28 @@ def _lookup(host: str, family: int, flags: int) -> tuple[str, list[str]]:
     """
     if family == _socket.AF_UNSPEC:
         return _lookup_both(host)
-    qname, found = _addresses(host, family)
-    mapped = family == _socket.AF_INET6 and flags & _socket.AI_V4MAPPED
-    if mapped and (not found or flags & _socket.AI_ALL):
-        qname, old = _addresses(host, _socket.AF_INET)
-        found += [f"::ffff:{address}" for address in old]
+    if family == _socket.AF_INET or not flags & _socket.AI_V4MAPPED:
+        qname, found = _addresses(host, family)
+        return str(qname), found
+    return _lookup_mapped(host, flags)
+
+
+def _lookup_mapped(host: str, flags: int) -> tuple[str, list[str]]:
+    found: list[str] = []
+    qname: Any = host
+    try:
+        qname, found = _addresses(host, _socket.AF_INET6)
+    except _socket.gaierror as error:
+        if error.errno != EAI_NODATA_ERROR.errno:
+            raise
+    if not found or flags & _socket.AI_ALL:
+        try:
+            qname, old = _addresses(host, _socket.AF_INET)
+        except _socket.gaierror as error:
+            if not found or error.errno != EAI_NODATA_ERROR.errno:
+                raise
+        else:
+            found += [f"::ffff:{address}" for address in old]
     return str(qname), found
 
 
@@ -322,7 +351,11 @@ def _canonical(name: str) -> str:
     hosts = _hosts()
     if hosts is not None and hosts.lists(name):
         return hosts.canonical(name)
-    return resolve_cname(name)
+    seen = {name}
+    while (target := _module().resolve_cname(name)) not in seen:
+        seen.add(target)
+        name = target
+    return name
 
 
 def getaddrinfo(
@@ -342,7 +375,7 @@ def getaddrinfo(
     name = None
     if not flags & _socket.AI_NUMERICHOST and family in _FAMILIES:
         name = _name_for_servers(host)
-    if name is None:
+    if name is None or flags & ~_FLAGS:
         return _resolver.getaddrinfo(host, port, family, type, proto, flags)
     if isinstance(port, (bytes, bytearray)):
         port = port.decode("ascii")
@@ -388,10 +421,16 @@ def gethostbyname_ex(hostname: Any) -> tuple[str, list[str], list[str]]:
     name = _name_for_servers(hostname)
     if name is None:
         return _resolver.gethostbyname_ex(hostname)
-    answer = resolve(name)
-    aliases = getaliases(name)
+    green = _module()
+    answer = green.resolve(name)
     addresses = [record.address for record in answer.rrset]
-    return str(answer.qname).rstrip("."), aliases, addresses
+    # In the order in which they lead to each other.
+    names = [str(answer.qname).rstrip("."), *green.getaliases(name)]
+    hosts = _hosts()
+    if hosts is not None and hosts.lists(name):
+        canonical = hosts.canonical(name)
+        return canonical, [other for other in names if other != canonical], addresses
+    return names[-1], names[:-1], addresses
 
 
 def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
@@ -418,7 +457,7 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
     try:
         reverse = dns.reversename.from_address(host.partition("%")[0])
         answer = green.resolver.query(reverse, dns.rdatatype.PTR)
-    except dns.exception.Timeout:
+    except (dns.exception.Timeout, dns.resolver.NoNameservers):
         if flags & _socket.NI_NAMEREQD:
             _raise_new_error(EAI_EAGAIN_ERROR)
     except dns.exception.DNSException:
