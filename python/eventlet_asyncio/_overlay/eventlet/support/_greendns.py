@@ -93,7 +93,7 @@ class HostsAnswer(dns.resolver.Answer):
         Raises:
             NoAnswer: If `rrset` is empty, unless `raise_on_no_answer` is false.
         """
-        self.response = None  # type: ignore[assignment]
+        self.response: Any = None
         self.qname = qname
         self.rdtype = rdtype
         self.rdclass = rdclass
