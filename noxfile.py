@@ -2,8 +2,9 @@
 Every check there is; CI only calls it.
 
 ``nox -s demo`` and ``nox -s tests`` are the two commands of the README.
-Sessions build the wheel in cargo's dev profile, a matter of seconds after the
-first time, except where its speed or its installation is the subject.
+Sessions test the wheel that ships, in cargo's release profile: the optimiser can
+take away what the dev profile has, as it once did with what ends daemon threads.
+The dev profile is for the edit loop, ``maturin develop``.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def interpreter(session: nox.Session) -> str:
     return str(Path(session.bin) / "python")
 
 
-def build_wheel(session: nox.Session, python: str, *options: str) -> Path:
-    """Build the wheel for one interpreter into a folder of its own."""
+def build_wheel(session: nox.Session, python: str) -> Path:
+    """Build the wheel that ships for one interpreter into a folder of its own."""
     out = Path(session.create_tmp()).resolve() / "wheel"
     shutil.rmtree(out, ignore_errors=True)
     session.run(
-        "maturin", "build", "--locked", *options, "--interpreter", python,
+        "maturin", "build", "--locked", "--release", "--interpreter", python,
         "--out", str(out),
     )  # fmt: skip
     (wheel,) = out.glob("*.whl")
@@ -105,7 +106,7 @@ def tests(session: nox.Session) -> None:
     check_style(session)
     cargo(session, "test", "--no-default-features")
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--profile", "dev")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run("python", "-m", "mypy.stubtest", "eventlet_asyncio._core")
     run_pytest(session, python, wheel, *session.posargs)
@@ -116,7 +117,7 @@ def stress(session: nox.Session) -> None:
     """Run the programs that must not crash for longer, with numpy's deep stacks too."""
     session.install(*group("test"), "numpy")
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--profile", "dev")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run(
         python, "-m", "pytest", "tests/isolated", "--timeout=180", *session.posargs,
@@ -135,7 +136,7 @@ def uvloop(session: nox.Session) -> None:
     """Run the tests of the engine and of the public modules with the hub on uvloop."""
     session.install(*group("test"))
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--profile", "dev")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run(
         python, "-m", "pytest", "tests/core", "tests/api", *session.posargs,
@@ -158,7 +159,7 @@ def apps(session: nox.Session) -> None:
     """
     session.install("maturin>=1.9.4,<2", *group("apps"))
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--profile", "dev")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     gunicorns = []
     for version in GUNICORNS:
@@ -244,7 +245,7 @@ def pythons(session: nox.Session) -> None:
 
 def check_python(session: nox.Session, version: str, python: str) -> None:
     """Build, install and test with one interpreter, in an environment of its own."""
-    wheel = build_wheel(session, python, "--profile", "dev")
+    wheel = build_wheel(session, python)
     home = Path(session.create_tmp()).resolve() / f"venv-{version}"
     session.run(python, "-m", "venv", "--clear", str(home), external=True)
     own = str(home / "bin" / "python")
@@ -314,7 +315,7 @@ def conformance(session: nox.Session) -> None:
     """
     driver = harness(session, "conformance/run")
     session.install("maturin>=1.9.4,<2")
-    wheel = build_wheel(session, interpreter(session), "--release")
+    wheel = build_wheel(session, interpreter(session))
     temporary = Path(session.create_tmp()).resolve()
     home, results = temporary / "venv", temporary / "conformance.json"
     shutil.rmtree(home, ignore_errors=True)
@@ -345,7 +346,7 @@ def databases(session: nox.Session) -> None:
     compiled = ["mysqlclient>=2.2"] if shutil.which("mariadb_config") else []
     session.install(*group("test", "databases"), *compiled)
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--profile", "dev")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     run_pytest(session, python, wheel, "tests/databases", *session.posargs)
 
@@ -359,7 +360,7 @@ def soak(session: nox.Session) -> None:
     """
     session.install(*group("test"))
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--release")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run(
         "python", "tests/soak.py", *session.posargs,

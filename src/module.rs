@@ -141,6 +141,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     pystate::check().map_err(PyImportError::new_err)?;
     imports::init();
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(Py_3_14)))]
+    crate::switch::unwinding::stop_forced_unwinding();
     // SAFETY: this runs once, with the GIL held, before anything uses the classes.
     unsafe {
         if greenlet::errors::init().is_err()

@@ -191,7 +191,7 @@ unsafe fn inline(
     // SAFETY: contract of `advance`.
     unsafe {
         let status = if error.is_null() {
-            greenlet::call::send((*w).inner, value, out)
+            ffi::PyIter_Send((*w).inner, value, out)
         } else {
             let status = stepper::throw((*w).inner, error, out);
             ffi::Py_DECREF(error);

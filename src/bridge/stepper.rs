@@ -12,8 +12,7 @@ use pyo3::ffi::{PyObject, PySendResult};
 use super::names::NAMES;
 use crate::greenlet::arguments::none;
 use crate::greenlet::{
-    self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, call, class, errors, life,
-    switch_to,
+    self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, class, errors, life, switch_to,
 };
 use crate::greenthread;
 use crate::hub::Core;
@@ -141,7 +140,7 @@ unsafe fn perform(thread: *mut Thread, g: *mut Greenlet, job: *mut Job) -> *mut 
         let error = std::mem::replace(&mut (*job).error, ptr::null_mut());
         let mut result = ptr::null_mut();
         let mut status = if error.is_null() {
-            call::send(inner, (*job).value, &raw mut result)
+            ffi::PyIter_Send(inner, (*job).value, &raw mut result)
         } else {
             let thrown = throw(inner, error, &raw mut result);
             ffi::Py_DECREF(error);
@@ -179,7 +178,7 @@ pub(super) unsafe fn throw(
 ) -> PySendResult {
     // SAFETY: contract of `perform`.
     unsafe {
-        let yielded = call::call_method(inner, NAMES.throw, error);
+        let yielded = ffi::PyObject_CallMethodOneArg(inner, NAMES.throw, error);
         if !yielded.is_null() {
             *result = yielded;
             return PySendResult::PYGEN_NEXT;

@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::switch::{Inbound, arrive};
-use super::{Greenlet, Kind, Outcome, Phase, call, decref, errors, incref, thread};
+use super::{Greenlet, Kind, Outcome, Phase, decref, errors, incref, thread};
 use crate::pystate::{self, Bounds, StackState};
 use crate::stack::{Stack, StackError};
 use crate::switch::Fiber;
@@ -120,17 +120,17 @@ unsafe fn call_run(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 ptr::null_mut()
             }
             Inbound::Call(args, kwargs) => {
-                let result = call::call(run, args, kwargs);
+                let result = ffi::PyObject_Call(run, args, kwargs);
                 ffi::Py_DECREF(args);
                 ffi::Py_XDECREF(kwargs);
                 result
             }
             Inbound::Value(value) => {
-                let result = call::call_one_arg(run, value);
+                let result = ffi::PyObject_CallOneArg(run, value);
                 ffi::Py_DECREF(value);
                 result
             }
-            Inbound::Nothing => call::call_no_args(run),
+            Inbound::Nothing => ffi::PyObject_CallNoArgs(run),
         };
         ffi::Py_XDECREF(run);
         outcome(result)

@@ -25,7 +25,6 @@
 
 pub(crate) mod arguments;
 pub(crate) mod bookkeeping;
-pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod define;
 pub(crate) mod errors;

@@ -8,7 +8,7 @@ use pyo3::ffi::PyObject;
 use super::arguments::{given, none, or_none};
 use super::switch::Inbound;
 use super::thread::{self, Thread};
-use super::{Greenlet, call, decref, errors};
+use super::{Greenlet, decref, errors};
 
 /// Tells the tracer, then goes on with what was sent. A tracer that raises is removed and
 /// its exception takes the place of what was sent.
@@ -43,7 +43,7 @@ pub(crate) unsafe fn call(
             enter_tracing((*thread).tstate);
             let args = ffi::PyTuple_Pack(2, name, pair);
             if !args.is_null() {
-                result = call::call(tracer, args, ptr::null_mut());
+                result = ffi::PyObject_Call(tracer, args, ptr::null_mut());
                 ffi::Py_DECREF(args);
             }
             leave_tracing((*thread).tstate);

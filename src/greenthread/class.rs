@@ -10,7 +10,7 @@ use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
 use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, collect, none, one_argument, or_none};
 use crate::greenlet::define::{Definition, create, define, fast, noargs, slot};
-use crate::greenlet::{self, Greenlet, Inbound, Kind, call, class, gc, replace, thread};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, class, gc, replace, thread};
 use crate::hub::registry;
 use crate::sched::WaiterList;
 
@@ -288,7 +288,7 @@ pub(super) unsafe fn call_main(
         if main.is_null() {
             return ptr::null_mut();
         }
-        let result = call::call(main, args, kwargs);
+        let result = ffi::PyObject_Call(main, args, kwargs);
         ffi::Py_DECREF(main);
         result
     }
@@ -332,7 +332,7 @@ unsafe fn call_given(args: *mut PyObject) -> *mut PyObject {
                 return ptr::null_mut();
             }
         }
-        let result = call::call(function, tuple, dict);
+        let result = ffi::PyObject_Call(function, tuple, dict);
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
         result

@@ -6,7 +6,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Fate, GreenThread};
-use crate::greenlet::{call, errors};
+use crate::greenlet::errors;
 use crate::hub::control;
 
 /// Adds a link; called at once if the green thread has ended already. False with an
@@ -148,7 +148,7 @@ unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
                 let arg = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(given, i));
                 ffi::PyTuple_SET_ITEM(args, i + 1, arg);
             }
-            result = call::call(function, args, kwargs);
+            result = ffi::PyObject_Call(function, args, kwargs);
             ffi::Py_DECREF(args);
         }
         if result.is_null() {

@@ -16,7 +16,7 @@ use pyo3::ffi::PyObject;
 
 use crate::error::raise_new;
 use crate::greenlet::arguments::none;
-use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, call, errors, life};
+use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, life};
 use crate::hub::{Core, Parked, control, registry, run, step, successor, turn};
 use crate::sched::{TimerKey, WaiterList};
 
@@ -125,7 +125,7 @@ unsafe fn call_body(me: *mut GreenThread) -> *mut PyObject {
         let function = take(&raw mut (*me).function);
         let args = take(&raw mut (*me).args);
         let kwargs = take(&raw mut (*me).kwargs);
-        let result = call::call(function, args, kwargs);
+        let result = ffi::PyObject_Call(function, args, kwargs);
         // What dies here must not disturb an exception.
         let outcome = life::outcome(result);
         for object in [function, args, kwargs] {
@@ -368,14 +368,14 @@ unsafe fn run_plain(g: *mut Greenlet, inbound: Inbound) -> Outcome {
                 ptr::null_mut()
             }
             Inbound::Call(args, kwargs) => {
-                let result = call::call(run, args, kwargs);
+                let result = ffi::PyObject_Call(run, args, kwargs);
                 ffi::Py_DECREF(args);
                 ffi::Py_XDECREF(kwargs);
                 result
             }
             other => {
                 other.discard();
-                call::call_no_args(run)
+                ffi::PyObject_CallNoArgs(run)
             }
         };
         ffi::Py_XDECREF(run);

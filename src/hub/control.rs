@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Core, slow, step, turn};
-use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, call, class, errors, life};
+use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, class, errors, life};
 
 /// A Timeout's time has come: asks it whom to raise what in, and does so.
 ///
@@ -80,7 +80,7 @@ pub(super) unsafe fn call(core: *mut Core, callback: *mut PyObject) -> bool {
     // SAFETY: by contract.
     unsafe {
         let measured = slow::begin(core, callback);
-        let result = call::call_no_args(callback);
+        let result = ffi::PyObject_CallNoArgs(callback);
         if let Some(measured) = measured {
             slow::end(core, measured);
         }

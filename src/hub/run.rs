@@ -20,7 +20,7 @@ pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
 use super::{Core, Driver, Due, turn};
 use crate::error::raise_new;
-use crate::greenlet::{self, Greenlet, Kind, Phase, call, class, errors, life};
+use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, life};
 use crate::reactor::now;
 use crate::sched::TimerKey;
 
@@ -313,9 +313,9 @@ pub(super) unsafe fn call_method(method: &Bound<'_, PyAny>, seconds: Option<f64>
         let result = match seconds {
             Some(seconds) => {
                 let seconds = pyo3::types::PyFloat::new(py, seconds);
-                call::call_one_arg(method.as_ptr(), seconds.as_ptr())
+                ffi::PyObject_CallOneArg(method.as_ptr(), seconds.as_ptr())
             }
-            None => call::call_no_args(method.as_ptr()),
+            None => ffi::PyObject_CallNoArgs(method.as_ptr()),
         };
         Bound::from_owned_ptr_or_err(py, result).map(drop)
     }

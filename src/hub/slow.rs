@@ -14,7 +14,6 @@ use pyo3::prelude::*;
 use super::Core;
 use super::looping::NEVER;
 use crate::error::{raise, take_raised};
-use crate::greenlet;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
 
@@ -29,7 +28,7 @@ pub(super) unsafe fn ask(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             return Ok(());
         };
         let name = pyo3::intern!(py, "get_debug").as_ptr();
-        let debug = greenlet::call::call_method(event_loop.as_ptr(), name, ptr::null_mut());
+        let debug = ffi::PyObject_CallMethodNoArgs(event_loop.as_ptr(), name);
         if !Bound::from_owned_ptr_or_err(py, debug)?.is_truthy()? {
             (*core).slow = NEVER;
             return Ok(());

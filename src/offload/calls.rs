@@ -9,11 +9,11 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::fork;
-use crate::greenlet::call::call as call_object;
 use crate::greenlet::{Inbound, errors};
 use crate::hub::{Mailbox, Parked, park, registry};
 
@@ -78,7 +78,7 @@ impl Call {
                 .kwargs
                 .as_ref()
                 .map_or(std::ptr::null_mut(), Py::as_ptr);
-            let result = call_object(work.function.as_ptr(), work.args.as_ptr(), kwargs);
+            let result = ffi::PyObject_Call(work.function.as_ptr(), work.args.as_ptr(), kwargs);
             Bound::from_owned_ptr_or_err(py, result).map(Bound::unbind)
         };
         // Arguments die before the caller goes on, as in a call made in place.

@@ -15,6 +15,9 @@
 //! both work on a raw pointer and touch different fields; no reference to a whole fiber exists
 //! while it runs.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub mod unwinding;
+
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
