@@ -166,6 +166,7 @@ class GreenThread(greenlet):
         *curried_args: Any,
         **curried_kwargs: Any,
     ) -> None: ...
+    def _link_bookkeeping(self, func: Callable[[Any], object], /) -> None: ...
     def unlink(
         self,
         func: Callable[..., object],

@@ -4,8 +4,8 @@
 //! future that does the work; the future's done callback settles the outcome, in a turn of
 //! the hub, so that whoever waits goes on at once. It counts as New until then, and as begun.
 //!
-//! A kill ends the green thread at once and asks the task to end; the task's cleanup takes its
-//! time, and what comes of it is nobody's any more. A cancelled awaiter asks the task only,
+//! A kill ends the green thread at once and asks the task to end; the killer goes on when the
+//! coroutine has seen that. The task's cleanup takes its time, and what comes of it is nobody's any more. A cancelled awaiter asks the task only,
 //! and goes on when that has ended, as with any task.
 
 use std::ptr;
@@ -29,6 +29,7 @@ static AWAITING: Hooks = Hooks {
     finish,
     next: greenthread::next,
     abort,
+    kill,
     begun,
     may_wait,
 };
@@ -366,6 +367,75 @@ unsafe fn abort(g: *mut Greenlet, error: *mut PyObject) -> bool {
         conclude(me, Outcome::Error(error));
     }
     true
+}
+
+/// `kill()` by a caller who may wait: goes on when the coroutine has seen the cancellation. A
+/// coroutine that kills its own green thread sees it at its next `await`, and one that awaits the
+/// killer has that cancelled first.
+unsafe fn kill(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    let me = g.cast::<GreenThread>();
+    // SAFETY: contract of the hook; the work is held while Python code runs.
+    unsafe {
+        let here = thread::existing();
+        let killer = greenlet::known_identity(here);
+        let elsewhere = !(*me).args.is_null()
+            || killer == g
+            || class::check(killer.cast()) && cycle::leads_to(me, ptr::null_mut(), killer.cast());
+        let work = ffi::Py_XNewRef((*me).function);
+        let waits_for = if work.is_null() || elsewhere {
+            ptr::null_mut()
+        } else {
+            ffi::PyObject_GetAttr(work, NAMES.fut_waiter)
+        };
+        ffi::PyErr_Clear();
+        abort(g, error);
+        let core: *mut Core = (*here).hub.cast();
+        let result = if work.is_null() || elsewhere || core.is_null() || !park::may_wait(core) {
+            none()
+        } else {
+            Python::attach(|py| match see(py, core, work, waits_for) {
+                Ok(()) => none(),
+                Err(error) => {
+                    error.restore(py);
+                    ptr::null_mut()
+                }
+            })
+        };
+        ffi::Py_XDECREF(waits_for);
+        ffi::Py_XDECREF(work);
+        result
+    }
+}
+
+/// Waits until the cancelled `work` has been told; has others run once if its loop is not one
+/// that runs while the caller waits.
+unsafe fn see(
+    py: Python<'_>,
+    core: *mut Core,
+    work: *mut PyObject,
+    waits_for: *mut PyObject,
+) -> PyResult<()> {
+    // SAFETY: contract of `kill`: `work` is held, `waits_for` is NULL if there is nothing.
+    unsafe {
+        let work: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, work);
+        let runs = !work.call_method0("done")?.is_truthy()?
+            && match loop_of(py, &work)? {
+                Some(own) => {
+                    looping::event_loop(py, core)?.is_some_and(|hub| hub.is(&own))
+                        || own.call_method0("is_running")?.is_truthy()?
+                }
+                None => false,
+            };
+        if runs {
+            let waits_for = Bound::from_borrowed_ptr_or_opt(py, waits_for);
+            py.import("eventlet.hubs._cancelled")?
+                .call_method1("wait_until_seen", (work, waits_for))?;
+        } else {
+            let result = greenthread::kill::give_turn();
+            Bound::from_owned_ptr_or_err(py, result)?;
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a wait for a task that awaits the waiter.

@@ -26,6 +26,7 @@ static STEPPER: Hooks = Hooks {
     finish,
     next,
     abort,
+    kill,
     begun,
     may_wait,
 };
@@ -222,6 +223,14 @@ unsafe fn abort(_: *mut Greenlet, error: *mut PyObject) -> bool {
     // SAFETY: the exception is owned. A Stepper is never New where others can name it.
     unsafe { ffi::Py_DECREF(error) }
     true
+}
+
+unsafe fn kill(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of the hook.
+    unsafe {
+        abort(g, error);
+        none()
+    }
 }
 
 unsafe fn begun(_: *mut Greenlet) -> bool {

@@ -158,9 +158,11 @@ pub(crate) unsafe fn outcome(result: *mut PyObject) -> Outcome {
 pub(crate) unsafe fn hand_to_parent(g: *mut Greenlet, outcome: Outcome) -> *mut Greenlet {
     // SAFETY: each greenlet owns its parent, and the chain ends at a main greenlet.
     unsafe {
+        let mut exited = false;
         let mut inbound = match outcome {
             Outcome::Value(value) => Inbound::Value(value),
             Outcome::Error(error) if errors::is_a(error, errors::GREENLET_EXIT) => {
+                exited = true;
                 exit_value(error)
             }
             Outcome::Error(error) => Inbound::Error(error),
@@ -192,7 +194,13 @@ pub(crate) unsafe fn hand_to_parent(g: *mut Greenlet, outcome: Outcome) -> *mut 
                     }
                     Phase::Dead => (*parent).parent,
                     Phase::New => match start(parent) {
-                        Ok(()) => continue,
+                        Ok(()) => {
+                            if exited && matches!(inbound, Inbound::Value(_)) {
+                                // A quiet end is no argument: its function is called without.
+                                inbound.take().discard();
+                            }
+                            continue;
+                        }
                         Err(error) => {
                             inbound.discard();
                             inbound = Inbound::Error(error);

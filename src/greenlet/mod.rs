@@ -78,6 +78,9 @@ pub(crate) struct Hooks {
     /// Ends a greenlet of this OS thread that is New, with an exception (owned): its body never
     /// runs. False with an exception set on failure. Runs Python code.
     pub(crate) abort: unsafe fn(*mut Greenlet, *mut PyObject) -> bool,
+    /// `kill()` of such a greenlet, with an exception (owned): `abort`, then others have their
+    /// turn. None, or NULL with an exception set. Runs Python code; a switch point.
+    pub(crate) kill: unsafe fn(*mut Greenlet, *mut PyObject) -> *mut PyObject,
     /// Whether its work has begun, although it may be New: that of some is done elsewhere.
     pub(crate) begun: unsafe fn(*mut Greenlet) -> bool,
     /// Whether the second greenlet may wait for the end of the first; false with an exception

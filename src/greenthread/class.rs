@@ -9,7 +9,7 @@ use pyo3::ffi::PyObject;
 use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
 use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, collect, none, one_argument, or_none};
-use crate::greenlet::define::{Definition, create, define, fast, noargs, slot};
+use crate::greenlet::define::{Definition, create, define, fast, noargs, onearg, slot};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, class, gc, replace, thread};
 use crate::hub::registry;
 use crate::sched::WaiterList;
@@ -59,6 +59,7 @@ pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
             fast(c"kill", kill_method, c"kill($self, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in the green thread.\n\nBefore it started, it never runs. A switch point."),
             fast(c"cancel", cancel_method, c"cancel($self, /, *throw_args)\n--\n\nKill the green thread if it has not started yet; otherwise do nothing."),
             fast(c"link", link, c"link($self, func, /, *curried_args, **curried_kwargs)\n--\n\nCall func(green_thread, *curried_args, **curried_kwargs) at its end.\n\nCalled at once if it has ended already."),
+            onearg(c"_link_bookkeeping", link_bookkeeping, c"_link_bookkeeping($self, func, /)\n--\n\nCall func(green_thread) at its end, which takes no notice of an error: that is\nreported if nobody else takes it. For one that has not ended."),
             fast(c"unlink", unlink, c"unlink($self, func, /, *curried_args, **curried_kwargs)\n--\n\nRemove a link added with the same arguments; True if there was one."),
             noargs(c"_function", function, c"_function($self, /)\n--\n\nReturn what it will call, or None once it has been entered."),
             fast(c"main", main, c"main($self, function, args, kwargs, /)\n--\n\nRun the function and record its outcome. Called on the green thread's own stack."),
@@ -426,6 +427,17 @@ unsafe extern "C" fn link(
         ffi::Py_DECREF(tuple);
         ffi::Py_XDECREF(dict);
         if fine { none() } else { ptr::null_mut() }
+    }
+}
+
+unsafe extern "C" fn link_bookkeeping(op: *mut PyObject, function: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held on a live instance.
+    unsafe {
+        if links::add_bookkeeping(op.cast(), function) {
+            none()
+        } else {
+            ptr::null_mut()
+        }
     }
 }
 

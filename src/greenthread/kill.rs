@@ -16,14 +16,15 @@ use crate::hub::{
 };
 
 /// Raises GreenletExit, or what `args` say, in a greenlet, before it returns; the caller goes on
-/// after everything that was ready.
+/// after everything that was ready. A callback of the hub goes on as soon as the greenlet has
+/// ended or waits again.
 ///
 /// # Safety
 /// `g` is live, `args` holds `count` borrowed objects; the GIL is held. Returns None, or
 /// NULL with an exception set.
 ///
 /// # Switches
-/// Unless the greenlet has ended or never ran, or the caller is the hub.
+/// Unless the greenlet has ended, or the caller is the hub.
 pub(crate) unsafe fn kill(
     g: *mut Greenlet,
     args: *const *mut PyObject,
@@ -41,7 +42,53 @@ pub(crate) unsafe fn kill(
         if error.is_null() {
             return ptr::null_mut();
         }
+        if (*g).phase == Phase::New
+            && (*g).kind == Kind::Scheduled
+            && thread::same(g, thread::existing())
+        {
+            return ((*(*g).hooks).kill)(g, error);
+        }
         raise_in(g, error)
+    }
+}
+
+/// [`Hooks::kill`](crate::greenlet::Hooks) of green threads with a stack of their own: ends it
+/// before it began, then lets others run, as the kill of a suspended one does.
+pub(super) unsafe fn kill_unstarted(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
+    // SAFETY: contract of the hook; `g` is kept alive by the caller.
+    unsafe {
+        if !end_unstarted(g, error) {
+            return ptr::null_mut();
+        }
+        give_turn()
+    }
+}
+
+/// Lets everything run that is ready, unless the caller is the hub: None, or NULL with what was
+/// raised in the caller meanwhile.
+///
+/// # Safety
+/// The GIL is held, no exception is set.
+///
+/// # Switches
+/// Unless the caller is a callback of the hub or of the loop.
+pub(crate) unsafe fn give_turn() -> *mut PyObject {
+    // SAFETY: by contract.
+    unsafe {
+        let core: *mut Core = registry::existing();
+        if core.is_null() {
+            return none();
+        }
+        match park::yield_once(core) {
+            Inbound::Error(error) => {
+                errors::raise(error);
+                ptr::null_mut()
+            }
+            other => {
+                other.discard();
+                none()
+            }
+        }
     }
 }
 
@@ -51,7 +98,7 @@ pub(crate) unsafe fn kill(
 /// As for [`kill`].
 ///
 /// # Switches
-/// As [`kill`].
+/// As [`kill`], but not if the greenlet never ran.
 pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut PyObject {
     // SAFETY: by contract.
     unsafe {
@@ -199,7 +246,7 @@ unsafe fn enter(core: *mut Core, g: *mut Greenlet, error: *mut PyObject) -> *mut
         let fine = if (*g).stepping {
             step::wake(g, Inbound::Error(error))
         } else if (*core).in_turn {
-            turn::enter(core, g, Inbound::Error(error))
+            turn::visit(core, g, Inbound::Error(error))
         } else {
             turn::single(core, g, Inbound::Error(error))
         };

@@ -6,14 +6,26 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{Fate, GreenThread};
-use crate::greenlet::errors;
-use crate::hub::control;
+use crate::greenlet::{self, Phase, errors};
+use crate::hub::turn;
 
-/// Adds a link; called at once if the green thread has ended already. False with an
-/// exception set on failure.
+unsafe fn or_none(object: *mut PyObject) -> *mut PyObject {
+    if object.is_null() {
+        // SAFETY: the GIL is held by the callers.
+        unsafe { ffi::Py_None() }
+    } else {
+        object
+    }
+}
+
+/// Adds a link; called at once if the green thread has ended already, or by whoever calls
+/// its links just then. False with an exception set on failure, or if the link raises one.
 ///
 /// # Safety
 /// The GIL is held; `args` is a tuple, `kwargs` a dict or NULL, all borrowed.
+///
+/// # Switches
+/// If the green thread has ended and the function does.
 pub(super) unsafe fn add(
     me: *mut GreenThread,
     function: *mut PyObject,
@@ -22,19 +34,56 @@ pub(super) unsafe fn add(
 ) -> bool {
     // SAFETY: by contract.
     unsafe {
-        let named = if kwargs.is_null() {
-            ffi::Py_None()
-        } else {
-            kwargs
-        };
-        let entry = ffi::PyTuple_Pack(3, function, args, named);
+        let entry = ffi::PyTuple_Pack(3, function, args, or_none(kwargs));
         if entry.is_null() {
             return false;
         }
+        let fine = append(me, entry)
+            && (matches!((*me).fate, Fate::Pending) || {
+                (*me).unclaimed = false;
+                (*me).linking || resolve(me, entry).1
+            });
+        ffi::Py_DECREF(entry);
+        fine
+    }
+}
+
+/// Adds a link that looks after its caller's own books: an outcome that nobody else takes is
+/// reported as if there were no link.
+///
+/// # Safety
+/// The GIL is held; `function` is borrowed.
+pub(super) unsafe fn add_bookkeeping(me: *mut GreenThread, function: *mut PyObject) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let none = ffi::Py_None();
+        let args = ffi::PyTuple_New(0);
+        if args.is_null() {
+            return false;
+        }
+        let entry = ffi::PyTuple_Pack(BOOKKEEPING, function, args, none, none);
+        ffi::Py_DECREF(args);
+        if entry.is_null() {
+            return false;
+        }
+        let fine = append(me, entry);
+        ffi::Py_DECREF(entry);
+        if fine && !matches!((*me).fate, Fate::Pending) && !(*me).linking {
+            call(me);
+        }
+        fine
+    }
+}
+
+/// The size of an entry that takes no outcome; others have three members.
+const BOOKKEEPING: ffi::Py_ssize_t = 4;
+
+unsafe fn append(me: *mut GreenThread, entry: *mut PyObject) -> bool {
+    // SAFETY: contract of `add`.
+    unsafe {
         if (*me).links.is_null() {
             let fresh = ffi::PyList_New(0);
             if fresh.is_null() {
-                ffi::Py_DECREF(entry);
                 return false;
             }
             // What has run meanwhile may have added a link.
@@ -44,13 +93,7 @@ pub(super) unsafe fn add(
                 ffi::Py_DECREF(fresh);
             }
         }
-        let added = ffi::PyList_Append((*me).links, entry) == 0;
-        ffi::Py_DECREF(entry);
-        if added && !matches!((*me).fate, Fate::Pending) {
-            (*me).unclaimed = false;
-            call(me);
-        }
-        added
+        ffi::PyList_Append((*me).links, entry) == 0
     }
 }
 
@@ -70,12 +113,7 @@ pub(super) unsafe fn remove(
         if (*me).links.is_null() {
             return 0;
         }
-        let named = if kwargs.is_null() {
-            ffi::Py_None()
-        } else {
-            kwargs
-        };
-        let entry = ffi::PyTuple_Pack(3, function, args, named);
+        let entry = ffi::PyTuple_Pack(3, function, args, or_none(kwargs));
         if entry.is_null() {
             return -1;
         }
@@ -99,36 +137,87 @@ pub(super) unsafe fn remove(
     }
 }
 
-/// Calls the links in order of their addition, each once, also those that links add. An
-/// exception of a link is printed and does not keep the others from being called. True if
-/// there was one.
+/// Calls the links of a green thread that ends. True if there were any that take its outcome.
 ///
 /// # Safety
 /// The GIL is held, no exception is set; the green thread has its outcome. Runs Python code.
 pub(super) unsafe fn call(me: *mut GreenThread) -> bool {
-    // SAFETY: by contract; the list is taken out before its entries are called.
+    // SAFETY: by contract.
+    unsafe { resolve(me, ptr::null_mut()).0 }
+}
+
+/// Calls the links in order of their addition, each once, also those that links add. What a
+/// link raises does not keep the others from being called: it is reported, but that of the
+/// entry `own` (borrowed or NULL) is raised in the end.
+///
+/// Tells whether there were links that take the outcome, and, false with an exception set,
+/// whether `own` went well.
+unsafe fn resolve(me: *mut GreenThread, own: *mut PyObject) -> (bool, bool) {
+    // SAFETY: contract of `call`; each entry is taken out before it is called.
     unsafe {
         let mut any = false;
-        loop {
-            let links = std::mem::replace(&mut (*me).links, ptr::null_mut());
-            if links.is_null() {
-                return any;
+        let mut failure = ptr::null_mut();
+        (*me).linking = true;
+        while let Some(entry) = take_first(me) {
+            any |= ffi::PyTuple_GET_SIZE(entry) != BOOKKEEPING;
+            let error = call_one(me, entry);
+            if entry == own {
+                failure = error;
+            } else if !error.is_null() {
+                failed(me, error);
             }
-            // An `unlink` that began before may still take an entry out.
-            let mut i = 0;
-            while i < ffi::PyList_Size(links) {
-                any = true;
-                let entry = ffi::Py_NewRef(ffi::PyList_GetItem(links, i));
-                call_one(me, entry);
-                ffi::Py_DECREF(entry);
-                i += 1;
-            }
-            ffi::Py_DECREF(links);
+            ffi::Py_DECREF(entry);
         }
+        (*me).linking = false;
+        if failure.is_null() {
+            return (any, true);
+        }
+        errors::raise(failure);
+        (any, false)
     }
 }
 
-unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
+/// Takes the oldest entry out (owned): a link may still unlink later ones.
+unsafe fn take_first(me: *mut GreenThread) -> Option<*mut PyObject> {
+    // SAFETY: contract of `call`; nothing but the deletion, of what is held, comes between.
+    unsafe {
+        let links = (*me).links;
+        if links.is_null() {
+            return None;
+        }
+        if ffi::PyList_Size(links) == 0 {
+            greenlet::replace(&raw mut (*me).links, ptr::null_mut());
+            return None;
+        }
+        let entry = ffi::Py_NewRef(ffi::PyList_GetItem(links, 0));
+        if ffi::PyList_SetSlice(links, 0, 1, ptr::null_mut()) < 0 {
+            // No memory to do without: it is called all the same, and once.
+            ffi::PyErr_Clear();
+            (*me).links = ptr::null_mut();
+            ffi::Py_DECREF(links);
+        }
+        Some(entry)
+    }
+}
+
+/// What a link has raised (owned) that nobody is there to take.
+unsafe fn failed(me: *mut GreenThread, error: *mut PyObject) {
+    // SAFETY: contract of `call`.
+    unsafe {
+        let ending = (*me).base.phase != Phase::Dead;
+        if turn::is_system(error) && ending {
+            greenlet::replace(&raw mut (*me).fatal, error);
+            return;
+        }
+        if !errors::is_a(error, errors::GREENLET_EXIT) {
+            super::report(error);
+        }
+        ffi::Py_DECREF(error);
+    }
+}
+
+/// Calls what an entry stands for; returns what that raised (owned), or NULL.
+unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) -> *mut PyObject {
     // SAFETY: `entry` is a tuple made by `add`, held by the caller.
     unsafe {
         let function = ffi::PyTuple_GET_ITEM(entry, 0);
@@ -152,11 +241,9 @@ unsafe fn call_one(me: *mut GreenThread, entry: *mut PyObject) {
             ffi::Py_DECREF(args);
         }
         if result.is_null() {
-            let error = errors::take_raised();
-            control::print(error);
-            ffi::Py_DECREF(error);
-        } else {
-            ffi::Py_DECREF(result);
+            return errors::take_raised();
         }
+        ffi::Py_DECREF(result);
+        ptr::null_mut()
     }
 }

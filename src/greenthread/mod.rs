@@ -50,6 +50,8 @@ pub(crate) struct GreenThread {
     pub(crate) waits_for: *mut GreenThread,
     /// Owned or NULL: list of (function, args, kwargs) to call at the end.
     pub(crate) links: *mut PyObject,
+    /// The links are being called: one that is added has its turn then.
+    pub(crate) linking: bool,
     /// The pending start of `spawn_after`.
     pub(crate) timer: Option<TimerKey>,
     /// Entered by the hub: its end goes there, too.
@@ -70,6 +72,7 @@ static GREEN_THREAD: Hooks = Hooks {
     finish,
     next,
     abort: kill::never_run,
+    kill: kill::kill_unstarted,
     begun,
     may_wait,
 };
@@ -79,6 +82,7 @@ static SPAWNED: Hooks = Hooks {
     finish: finish_plain,
     next: next_plain,
     abort: kill::never_run_plain,
+    kill: kill::kill_unstarted,
     begun,
     may_wait,
 };

@@ -174,12 +174,13 @@ pub(crate) unsafe fn wait_for(
     }
 }
 
-/// `trampoline()`: waits until a descriptor can be read or written.
+/// `trampoline()`: waits until a descriptor can be read or written; returns its number.
 ///
 /// # Errors
 /// `timeout_exc` after `timeout` seconds; OSError for a descriptor that cannot be watched
-/// or is closed meanwhile; RuntimeError for a second reader of one descriptor, unless
-/// that is allowed.
+/// or is closed meanwhile; TypeError for what is no descriptor and has no `fileno()`, ValueError
+/// for a negative one; RuntimeError for both directions at once, and for a second reader of one
+/// descriptor, unless that is allowed.
 ///
 /// # Switches
 /// Unless the descriptor is always ready.
@@ -200,7 +201,7 @@ pub(crate) fn trampoline(
     };
     let (reads, writes) = (truth(read)?, truth(write)?);
     if reads && writes {
-        return Err(pyo3::exceptions::PyAssertionError::new_err(
+        return Err(PyRuntimeError::new_err(
             "not allowed to trampoline for reading and writing",
         ));
     }
@@ -209,10 +210,11 @@ pub(crate) fn trampoline(
             "either read or write must be specified",
         ));
     }
-    let number: c_int = match fd.extract() {
-        Ok(number) => number,
-        Err(_) => fd.call_method0("fileno")?.extract()?,
-    };
+    // SAFETY: the GIL is held.
+    let number = unsafe { ffi::PyObject_AsFileDescriptor(fd.as_ptr()) };
+    if number < 0 {
+        return Err(PyErr::fetch(py));
+    }
     let direction = if reads {
         Direction::Read
     } else {
@@ -228,6 +230,10 @@ pub(crate) fn trampoline(
         let deadline = timeout.map(|t| now().saturating_add(nanos_from_seconds(t)));
         match wait_for(core, number, direction, deadline) {
             Inbound::Nothing => Err(timed_out(py, timeout_exc)),
+            Inbound::Value(ready) if ready == ffi::Py_None() => {
+                ffi::Py_DECREF(ready);
+                Ok(number.into_pyobject(py)?.into_any().unbind())
+            }
             other => Bound::from_owned_ptr_or_err(py, other.into_result()).map(Bound::unbind),
         }
     }

@@ -294,9 +294,29 @@ pub(crate) unsafe fn sleep(seconds: f64) -> *mut PyObject {
     }
 }
 
+/// Whether the caller may wait at all: not a callback of the hub or of the loop, nor a coroutine
+/// that is not a green one.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(crate) unsafe fn may_wait(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let thread = (*core).thread;
+        if !step::innermost(thread).is_null() {
+            return true;
+        }
+        let me = (*thread).current;
+        if (*core).in_turn {
+            return me != (*core).runner && !(*me).in_loop;
+        }
+        !run::on_the_loop(core)
+    }
+}
+
 /// Lets everything run that is ready or due; a no-op on the stack that runs the event loop,
 /// which cannot wait for itself.
-pub(super) unsafe fn yield_once(core: *mut Core) -> Inbound {
+pub(crate) unsafe fn yield_once(core: *mut Core) -> Inbound {
     // SAFETY: contract of `sleep`.
     unsafe {
         let thread = (*core).thread;

@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Parked, Ready, control, discard, io, lend, slow, step};
+use super::{Core, Due, Message, Parked, Ready, Visit, control, discard, io, lend, slow, step};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, life, switch_to};
 use crate::reactor::now;
 
@@ -238,6 +238,28 @@ pub(crate) unsafe fn enter(core: *mut Core, g: *mut Greenlet, inbound: Inbound) 
         let fine = returned(switch_to(thread, g));
         if let Some(measured) = measured {
             slow::end(core, measured);
+        }
+        fine
+    }
+}
+
+/// [`enter`] from a callback of the hub, in the middle of a turn, which gets control back as soon
+/// as `g` leaves.
+///
+/// # Safety
+/// As for [`enter`]; a turn is in progress and the caller is its runner.
+///
+/// # Switches
+/// Always.
+pub(crate) unsafe fn visit(core: *mut Core, g: *mut Greenlet, inbound: Inbound) -> bool {
+    // SAFETY: by contract; `g` may have the hub replaced, which then is not looked at.
+    unsafe {
+        let visit = Visit::new(core);
+        let budget = (*core).budget;
+        (*core).budget.exhaust();
+        let fine = enter(core, g, inbound);
+        if visit.lasts() {
+            (*core).budget = budget;
         }
         fine
     }

@@ -91,6 +91,22 @@ pub(super) unsafe fn deadline(timeout: *mut PyObject) -> Option<Option<u64>> {
     Some(Some(after(seconds)))
 }
 
+/// A timeout in seconds; None within for none. None with an exception set if it is no number.
+///
+/// # Safety
+/// As for [`deadline`].
+#[expect(
+    clippy::option_option,
+    reason = "an error and an absent timeout differ"
+)]
+pub(super) unsafe fn limit(timeout: *mut PyObject) -> Option<Option<f64>> {
+    if !given(timeout) {
+        return Some(None);
+    }
+    // SAFETY: by contract.
+    unsafe { seconds(timeout) }.map(Some)
+}
+
 /// The moment so many seconds from now.
 pub(super) fn after(seconds: f64) -> u64 {
     now().saturating_add(nanos_from_seconds(seconds))

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::class::{self, Head};
-use super::wait_in;
+use super::{wait_in, wait_one_turn};
 use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, boolean, given, named, no_argument, none, or_none};
 use crate::greenlet::define::{Definition, create, fast, free, noargs, property, slot};
@@ -47,7 +47,7 @@ pub(super) unsafe fn init() -> *mut ffi::PyTypeObject {
         methods: vec![
             fast(c"send", send, c"send($self, /, result=None, exc=None)\n--\n\nWake all waiters with a value, or with an exception to raise.\n\nThey run in order of arrival once the caller gives way; not a switch point.\nWho waits later gets the same at once.\n\nArgs:\n    result: What `wait` returns.\n    exc: What `wait` raises instead: an exception, a class, or a tuple as of\n        `sys.exc_info()`.\n\nRaises:\n    AssertionError: If something was sent already; see `reset`."),
             fast(c"send_exception", send_exception, c"send_exception($self, /, *args)\n--\n\nWake all waiters with an exception: an instance, or type, value and traceback."),
-            fast(c"wait", wait, c"wait($self, /, timeout=None)\n--\n\nReturn what is sent, or raise it; wait for it if need be.\n\nA switch point unless something was sent.\n\nReturns:\n    What was sent; None if `timeout` seconds pass before."),
+            fast(c"wait", wait, c"wait($self, /, timeout=None)\n--\n\nReturn what is sent, or raise it; wait for it if need be.\n\nA switch point unless something was sent. With a timeout of 0 everything\nthat is ready has one turn.\n\nReturns:\n    What was sent; None if `timeout` seconds pass before."),
             noargs(c"ready", ready, c"ready($self, /)\n--\n\nTell whether something was sent."),
             noargs(c"has_exception", has_exception, c"has_exception($self, /)\n--\n\nTell whether an exception was sent."),
             noargs(c"has_result", has_result, c"has_result($self, /)\n--\n\nTell whether a value was sent."),
@@ -271,7 +271,7 @@ unsafe extern "C" fn wait(
         if !(*me).result.is_null() {
             return outcome(me);
         }
-        let Some(deadline) = class::deadline(timeout) else {
+        let Some(limit) = class::limit(timeout) else {
             return ptr::null_mut();
         };
         let core = registry::hub();
@@ -283,8 +283,14 @@ unsafe extern "C" fn wait(
             return outcome(me);
         }
         ffi::Py_INCREF(op);
-        let (inbound, served) = wait_in(&raw mut (*me).waiters, core, deadline);
-        let late = served && matches!(inbound, Inbound::Nothing) && !(*me).result.is_null();
+        let brief = matches!(limit, Some(seconds) if seconds <= 0.0);
+        let (inbound, served) = if brief {
+            wait_one_turn(&raw mut (*me).waiters, core)
+        } else {
+            wait_in(&raw mut (*me).waiters, core, limit.map(class::after))
+        };
+        let late =
+            served && !brief && matches!(inbound, Inbound::Nothing) && !(*me).result.is_null();
         let result = if late {
             // The time ran out and something was sent before the green thread ran: it counts.
             outcome(me)

@@ -26,8 +26,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::greenlet::Inbound;
-use crate::hub::{Core, Parked, Ready, park, registry};
-use crate::sched::WaiterList;
+use crate::hub::{Core, Parked, Ready, make_ready, park, registry};
+use crate::sched::{WaiterKey, WaiterList};
 
 /// Adds the classes of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -84,12 +84,39 @@ unsafe fn wait_in(
     unsafe {
         let key = (*list).push_back(Parked::current((*core).thread));
         let inbound = park::park_until(core, deadline);
+        (inbound, leave(list, key))
+    }
+}
+
+/// [`wait_in`] for no longer than all that is ready takes for one turn: a wait of no time.
+///
+/// # Safety
+/// As for [`wait_in`].
+///
+/// # Switches
+/// Always.
+unsafe fn wait_one_turn(list: *mut WaiterList<Parked>, core: *mut Core) -> (Inbound, bool) {
+    // SAFETY: as for `wait_in`.
+    unsafe {
+        let parked = Parked::current((*core).thread);
+        let key = (*list).push_back(parked.duplicate());
+        make_ready(core, Ready::Resume(parked, Inbound::Nothing));
+        let inbound = park::park(core);
+        (inbound, leave(list, key))
+    }
+}
+
+/// Leaves a list; whether somebody else had taken the waiter off it.
+#[inline]
+unsafe fn leave(list: *mut WaiterList<Parked>, key: WaiterKey) -> bool {
+    // SAFETY: contract of `wait_in`.
+    unsafe {
         let left = (*list).remove(key);
         let served = left.is_none();
         if let Some(parked) = left {
             parked.release();
         }
-        (inbound, served)
+        served
     }
 }
 

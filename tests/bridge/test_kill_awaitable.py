@@ -12,6 +12,7 @@ from greenlet import GreenletExit
 
 
 def test_kill_ends_at_once_and_the_coroutine_cleans_up_later(gate):
+    """The coroutine has seen CancelledError when kill() returns; the rest takes time."""
     log = []
 
     async def work():
@@ -19,7 +20,7 @@ def test_kill_ends_at_once_and_the_coroutine_cleans_up_later(gate):
             await gate
         except asyncio.CancelledError:
             log.append("cancelled")
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
             log.append("cleaned up")
             raise
 
@@ -30,9 +31,93 @@ def test_kill_ends_at_once_and_the_coroutine_cleans_up_later(gate):
     with pytest.raises(GreenletExit):
         green.wait()
     log.append("waited")
-    for _ in range(5):
+    while len(log) < 4:
         eventlet.sleep(0)
-    assert log == ["link", "waited", "cancelled", "cleaned up"]
+    assert log == ["link", "cancelled", "waited", "cleaned up"]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+@pytest.mark.parametrize("killer", ["main", "green thread", "coroutine"])
+def test_kill_returns_when_the_coroutine_has_seen_it(depth, killer):
+    """However many tasks wait for each other in between, whoever kills."""
+    log = []
+
+    async def work(depth):
+        try:
+            if depth:
+                await asyncio.create_task(work(depth - 1))
+            else:
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            log.append(depth)
+            raise
+
+    def kill():
+        green.kill(RuntimeError("mine"))
+        log.append("killed")
+
+    async def kills():
+        kill()
+
+    green = spawn_for_awaitable(work(depth))
+    for _ in range(depth + 3):
+        eventlet.sleep(0)
+    if killer == "main":
+        kill()
+    elif killer == "coroutine":
+        spawn_for_awaitable(kills()).wait()
+    else:
+        eventlet.spawn(kill).wait()
+    assert log == [*range(depth + 1), "killed"]
+    with pytest.raises(RuntimeError, match="mine"):
+        green.wait()
+
+
+def test_kill_does_not_wait_for_a_coroutine_that_takes_its_time():
+    """Nor for a loop that does not come round to it."""
+    stop = asyncio.Event()
+    log = []
+
+    async def slow():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await stop.wait()
+            log.append("ended")
+
+    async def work():
+        await asyncio.create_task(slow())
+
+    green = spawn_for_awaitable(work())
+    for _ in range(4):
+        eventlet.sleep(0)
+    green.kill()
+    assert green.dead
+    assert log == []
+    stop.set()
+    while not log:
+        eventlet.sleep(0)
+
+
+def test_kill_in_a_callback_of_the_hub_does_not_wait(gate):
+    log = []
+
+    async def work():
+        try:
+            await gate
+        finally:
+            log.append("cancelled")
+
+    def callback():
+        green.kill()
+        log.append("callback")
+
+    green = spawn_for_awaitable(work())
+    eventlet.sleep(0)
+    eventlet.hubs.get_hub().schedule_call_global(0, callback)
+    while len(log) < 2:
+        eventlet.sleep(0)
+    assert log == ["callback", "cancelled"]
 
 
 @pytest.mark.parametrize(

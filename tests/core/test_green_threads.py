@@ -238,8 +238,8 @@ def test_cancel_only_concerns_the_unstarted():
     later = eventlet.spawn_after(0.001, str, "ran")
     started_first = eventlet.spawn_n
     assert started_first is eventlet.spawn_n
-    later.cancel()
     fresh.cancel(Boom)
+    later.cancel()
     with pytest.raises(Boom):
         fresh.wait()
     with pytest.raises(greenlet.GreenletExit):

@@ -192,7 +192,8 @@ class GreenPool:
             self._give_back()
             raise
         self.coroutines_running.add(thread)
-        thread.link(self._spawn_done)
+        # A failure that nobody waits for is reported: the pool takes none.
+        thread._link_bookkeeping(self._spawn_done)
         return thread
 
     def _spawn_done(self, thread: Any) -> None:

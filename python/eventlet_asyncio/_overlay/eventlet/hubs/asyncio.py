@@ -24,7 +24,13 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from eventlet.hubs import _ending, _libraries, _loops, _slow
+from eventlet.hubs import (
+    _cancelled,  # noqa: F401 - the bridge calls it; imported while nobody waits
+    _ending,
+    _libraries,
+    _loops,
+    _slow,
+)
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
 
