@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,19 +59,65 @@ def test_mistakes_are_found(check):
         for number, line in enumerate(lines, 1)
         if "# error: " in line
     ]
-    assert len(expected) == 10
+    assert len(expected) == 23
     assert check(program) == expected
 
 
 def test_page_shows_what_is_refused(check, tmp_path):
     """The example of the documentation has one mistake, and says where."""
     page = (ROOT / "docs" / "howto" / "check-types.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (block, *_) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     program = tmp_path / "shown.py"
     program.write_text(block)
     lines = block.splitlines()
     (refused,) = (n for n, line in enumerate(lines, 1) if "refused" in line)
     assert check(program) == [(refused, "arg-type")]
+
+
+EXAMPLES = sorted((ROOT / "docs").glob("*/*.py"))
+NEEDS = {"eventlet_in_fastapi.py": ("fastapi", "uvicorn")}
+
+
+def examples():
+    """List the programs of the documentation whose libraries are installed."""
+    return [
+        path
+        for path in EXAMPLES
+        if all(importlib.util.find_spec(name) for name in NEEDS.get(path.name, ()))
+    ]
+
+
+def test_examples_are_typed_for_mypy(check):
+    """The programs of the documentation show how typed code looks."""
+    assert len(examples()) > 5
+    assert {path.name: check(path, "--strict") for path in examples()} == {
+        path.name: [] for path in examples()
+    }
+
+
+def test_programs_are_typed_for_pyright(tmp_path):
+    """The other type checker agrees: on the programs, and on what it is told there."""
+    pytest.importorskip("basedpyright", reason="it is in the dependency group lint")
+    programs = [*examples(), PROGRAMS / "accepted.py"]
+    for path in programs:
+        shutil.copy(path, tmp_path)
+    settings = {"typeCheckingMode": "strict", "reportMissingModuleSource": "none"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "basedpyright", "--outputjson"]
+    done = subprocess.run(
+        [*command, "--pythonpath", sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = json.loads(done.stdout)
+    assert told["summary"]["filesAnalyzed"] == len(programs)
+    assert [
+        f"{Path(found['file']).name}:{found['range']['start']['line'] + 1}"
+        f" {found['message']}"
+        for found in told["generalDiagnostics"]
+    ] == []
 
 
 def test_all_modules_and_names_are_known(check, tmp_path):

@@ -1,8 +1,8 @@
 """
-Write python/eventlet-stubs, from which editors and type checkers know ``eventlet``.
+Write the stub packages from which type checkers know ``eventlet`` and ``greenlet``.
 
 At run time a finder puts the overlay in ``eventlet``'s place; a type checker runs no
-finder, but looks into ``eventlet-stubs`` (PEP 561). Each stub hands on what the overlay's
+finder, but looks into ``eventlet-stubs`` and ``greenlet-stubs`` (PEP 561). Each stub hands on what the overlay's
 module of the same name defines, so that there is one definition of everything, and
 "go to definition" shows the code that runs. Private modules have stubs too: the overlay's
 own imports go through the same names.
@@ -22,7 +22,8 @@ from pathlib import Path
 
 PYTHON = Path(__file__).parents[1] / "python"
 OVERLAY = PYTHON / "eventlet_asyncio" / "_overlay" / "eventlet"
-STUBS = PYTHON / "eventlet-stubs"
+GREENLET = OVERLAY.parent / "greenlet" / "__init__.py"
+PACKAGES = ("eventlet-stubs", "greenlet-stubs")
 HEAD = "# Written by tools/stubs.py.\n"
 
 # Green modules whose twin has another name.
@@ -177,16 +178,29 @@ def top_stub(source: str) -> str:
     return HEAD + "".join(lines) + imports("eventlet_asyncio._overlay.eventlet", own)
 
 
+def greenlet_stubs() -> dict[Path, str]:
+    """Make the stubs of ``greenlet`` and of the module that is native in greenlet."""
+    source = GREENLET.read_text(encoding="utf-8")
+    promised = literal_names(table(source, "__all__"))
+    overlay = "eventlet_asyncio._overlay.greenlet"
+    shown = sorted({*names_of("", source), *promised})
+    native = [name for name in promised if not name.startswith("_")]
+    return {
+        Path("greenlet-stubs/__init__.pyi"): HEAD + imports(overlay, shown),
+        Path("greenlet-stubs/_greenlet.pyi"): HEAD + imports(overlay, native),
+    }
+
+
 def stubs() -> dict[Path, str]:
-    """Make all stubs, by their path in the stub package."""
-    made = {}
+    """Make all stubs, by their path below the packages."""
+    made = greenlet_stubs()
     for path in sorted(OVERLAY.rglob("*.py")):
         place = path.relative_to(OVERLAY)
         source = path.read_text(encoding="utf-8")
         parts = place.with_suffix("").parts
         module = ".".join(part for part in parts if part != "__init__")
         text = stub_of(module, source) if module else top_stub(source)
-        made[place.with_suffix(".pyi")] = text
+        made[Path("eventlet-stubs") / place.with_suffix(".pyi")] = text
     return made
 
 
@@ -195,8 +209,9 @@ def main(arguments: list[str]) -> str | None:
     made = stubs()
     if arguments == ["--check"]:
         found = {
-            path.relative_to(STUBS): path.read_text(encoding="utf-8")
-            for path in STUBS.rglob("*.pyi")
+            path.relative_to(PYTHON): path.read_text(encoding="utf-8")
+            for package in PACKAGES
+            for path in (PYTHON / package).rglob("*.pyi")
         }
         differing = sorted(
             str(path)
@@ -206,10 +221,11 @@ def main(arguments: list[str]) -> str | None:
         if differing:
             return f"run python tools/stubs.py; these differ: {', '.join(differing)}"
         return None
-    shutil.rmtree(STUBS, ignore_errors=True)
+    for package in PACKAGES:
+        shutil.rmtree(PYTHON / package, ignore_errors=True)
     for path, text in made.items():
-        (STUBS / path).parent.mkdir(parents=True, exist_ok=True)
-        (STUBS / path).write_text(text, encoding="utf-8")
+        (PYTHON / path).parent.mkdir(parents=True, exist_ok=True)
+        (PYTHON / path).write_text(text, encoding="utf-8")
     return None
 
 

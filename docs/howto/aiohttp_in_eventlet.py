@@ -66,6 +66,7 @@ def main() -> None:
         return [json.dumps(sizes).encode()]
 
     server = eventlet.spawn(wsgi.server, listener, application, log_output=False)
+    sizes: list[int] = []
     with eventlet.Timeout(30), urlopen(f"{root}/sizes?of=1&of=22&of=333") as answer:
         sizes = json.load(answer)
     print(*sizes)

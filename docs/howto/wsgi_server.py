@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import eventlet
 from eventlet import wsgi
 from eventlet.green.urllib.request import urlopen
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from eventlet.green.socket import socket
+    from eventlet.greenthread import GreenThread
+
 
 # --- application
-def application(environ, start_response):
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     """Wait as a database would make us wait, then answer."""
     eventlet.sleep(0.1)
     body = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}\n".encode("latin-1")
@@ -20,7 +27,7 @@ def application(environ, start_response):
 
 
 # --- serve
-def serve(listener):
+def serve(listener: socket) -> GreenThread[None]:
     """Serve until SIGTERM comes; then finish what has begun."""
     server = eventlet.spawn(
         wsgi.server,
@@ -32,11 +39,21 @@ def serve(listener):
         socket_timeout=30,
         debug=False,
     )
-    signal.signal(signal.SIGTERM, lambda *_: server.kill(KeyboardInterrupt))
+
+    def stop(*_: object) -> None:
+        server.kill(KeyboardInterrupt)
+
+    signal.signal(signal.SIGTERM, stop)
     return server
 
 
 # --- ask
+def ask(url: str) -> str:
+    """Return what the server answers."""
+    body: bytes = urlopen(url).read()
+    return body.decode()
+
+
 def main() -> None:
     """Ask the server three times at once, and end it."""
     listener = eventlet.listen(("127.0.0.1", 0))
@@ -44,8 +61,8 @@ def main() -> None:
     server = serve(listener)
     urls = [f"http://127.0.0.1:{port}/{name}" for name in ("one", "two", "three")]
     pool = eventlet.GreenPool()
-    for answer in pool.imap(lambda url: urlopen(url).read(), urls):
-        print(answer.decode(), end="")
+    for answer in pool.imap(ask, urls):
+        print(answer, end="")
     signal.raise_signal(signal.SIGTERM)
     server.wait()
 

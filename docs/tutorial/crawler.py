@@ -26,12 +26,12 @@ LINK = re.compile(r'href="([^"]+)"')
 # --- fetch
 def fetch(url: str) -> list[str]:
     """Return the addresses that a page links to; none if it cannot be read."""
+    text = ""
     try:
         with eventlet.Timeout(10), urlopen(url) as answer:
             text = answer.read().decode(errors="replace")
     except (URLError, eventlet.Timeout) as error:
         print(f"{url}: {error}")
-        return []
     return [urldefrag(urljoin(url, link)).url for link in LINK.findall(text)]
 
 
@@ -41,14 +41,18 @@ def crawl(start: str, at_once: int = 10) -> set[str]:
     host = urlsplit(start).netloc
     seen = {start}
     pool = eventlet.GreenPool(at_once)
-    found = eventlet.Queue()
-    pool.spawn(lambda: found.put(fetch(start)))
+    found: eventlet.Queue[list[str]] = eventlet.Queue()
+
+    def read(url: str) -> None:
+        found.put(fetch(url))
+
+    pool.spawn(read, start)
     while pool.running() or not found.empty():
         for url in found.get():
             if url not in seen and urlsplit(url).netloc == host:
                 seen.add(url)
                 # Waits for a place in the pool while ten pages are being read.
-                pool.spawn(lambda url=url: found.put(fetch(url)))
+                pool.spawn(read, url)
         eventlet.sleep(0)
     return seen
 

@@ -26,7 +26,7 @@ def handle(connection: Any, address: tuple[str, int]) -> None:
 # --- client
 def talk(address: tuple[str, int], name: str) -> str:
     """Say three lines, with a pause after each, and return what came back."""
-    heard = []
+    heard: list[str] = []
     with eventlet.connect(address) as connection, connection.makefile("rwb") as stream:
         for number in range(3):
             stream.write(f"{name} {number}\n".encode())

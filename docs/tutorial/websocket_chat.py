@@ -8,11 +8,17 @@ interrupted; without one it lets two guests talk to each other and ends.
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import eventlet
 from eventlet import websocket, wsgi
 from eventlet.queue import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PAGE = b"""<!doctype html>
 <title>Chat</title>
@@ -32,17 +38,17 @@ PAGE = b"""<!doctype html>
 """
 
 # --- room
-outboxes = {}
+outboxes: dict[websocket.WebSocket, Queue[str]] = {}
 
 
-def tell_all(text):
+def tell_all(text: str) -> None:
     """Put a line into the outbox of everybody; who is too slow misses it."""
     for outbox in list(outboxes.values()):
         if not outbox.full():
             outbox.put(text)
 
 
-def deliver(ws, outbox):
+def deliver(ws: websocket.WebSocket, outbox: Queue[str]) -> None:
     """Send somebody what is in their outbox, as fast as they take it."""
     while True:
         ws.send(outbox.get())
@@ -50,7 +56,7 @@ def deliver(ws, outbox):
 
 # --- chat
 @websocket.WebSocketWSGI
-def chat(ws):
+def chat(ws: websocket.WebSocket) -> None:
     """Let somebody take part, from their first message to their last."""
     query = parse_qs(ws.environ.get("QUERY_STRING", ""))
     name = query.get("name", ["somebody"])[0]
@@ -67,7 +73,9 @@ def chat(ws):
 
 
 # --- application
-def application(environ, start_response):
+def application(
+    environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     """Serve the chat under its path, and the page everywhere else."""
     if environ["PATH_INFO"] == "/chat":
         return chat(environ, start_response)
@@ -76,7 +84,7 @@ def application(environ, start_response):
 
 
 # --- guest
-def enter(address, name):
+def enter(address: tuple[str, int], name: str) -> websocket.RFC6455WebSocket:
     """Connect to the chat as a browser does, and return the connection."""
     sock = eventlet.connect(address)
     sock.sendall(

@@ -1,6 +1,5 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet.asyncio import (
-    T as T,
     async_to_sync as async_to_sync,
     await_ as await_,
     context as context,

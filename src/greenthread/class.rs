@@ -9,7 +9,7 @@ use pyo3::ffi::PyObject;
 use super::{Fate, GREEN_THREAD, GreenThread, kill, links};
 use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, collect, none, one_argument, or_none};
-use crate::greenlet::define::{Definition, create, define, fast, noargs, onearg, slot};
+use crate::greenlet::define::{Definition, create, define, fast, generic, noargs, onearg, slot};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, class, gc, replace, thread};
 use crate::hub::registry;
 use crate::sched::WaiterList;
@@ -55,6 +55,7 @@ pub(crate) unsafe fn init(extra: &[ffi::PyType_Slot]) -> Result<(), ()> {
             base: class::greenlet_type(),
             slots: [extra, &own].concat(),
             methods: vec![
+            generic(),
             noargs(c"wait", wait, c"wait($self, /)\n--\n\nReturn the outcome: the value returned, or raise what was raised.\n\nA switch point unless the green thread has ended."),
             fast(c"kill", kill_method, c"kill($self, /, *throw_args)\n--\n\nRaise GreenletExit, or the given exception, in the green thread.\n\nBefore it started, it never runs. A switch point."),
             fast(c"cancel", cancel_method, c"cancel($self, /, *throw_args)\n--\n\nKill the green thread if it has not started yet; otherwise do nothing."),

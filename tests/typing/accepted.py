@@ -11,8 +11,9 @@ from typing_extensions import assert_type
 import eventlet
 import eventlet.asyncio
 import eventlet.greenpool
-import eventlet.hubs
+import eventlet.hubs.hub
 import eventlet.wsgi
+import greenlet
 from eventlet import event, greenthread, patcher, queue, semaphore, tpool, websocket
 from eventlet.green import os, socket, ssl, subprocess, threading, time
 from eventlet.green.http import client
@@ -36,14 +37,24 @@ late: eventlet.Timeout = eventlet.TimeoutError(1)
 items: queue.Queue = eventlet.Queue()
 signal: event.Event = eventlet.Event()
 
-assert_type(eventlet.spawn(double, 3), greenthread.GreenThread)
-assert_type(pool.spawn(double, 3), greenthread.GreenThread)
+assert_type(eventlet.spawn(double, 3), greenthread.GreenThread[int])
+assert_type(eventlet.spawn_after(1, double, 3).wait(), int)
+assert_type(pool.spawn(double, number=3), greenthread.GreenThread[int])
+assert_type(tpool.execute(double, 3), int)
 assert_type(eventlet.asyncio.run(answer()), int)
-assert_type(eventlet.asyncio.spawn_for_awaitable(answer()), greenthread.GreenThread)
+assert_type(eventlet.asyncio.spawn_for_awaitable(answer()).wait(), int)
+assert_type(eventlet.asyncio.async_to_sync(answer)(), int)
+pool.spawn_n(double, 3)
+eventlet.spawn_n(double, 3)
+# The bare names stay annotations.
+bare: greenthread.GreenThread = eventlet.spawn(double, 3)
+numbers: eventlet.Queue[int] = eventlet.Queue(10)
+assert_type(numbers.get(), int)
+smallest: queue.PriorityQueue[tuple[int, str]] = queue.PriorityQueue()
+assert_type(smallest.get(), tuple[int, str])
 assert_type(eventlet.hubs.get_hub(), eventlet.hubs.hub.BaseHub)
 assert_type(patcher.original("time"), ModuleType)
 assert_type(eventlet.__version__, str)
-tpool.execute(double, 3)
 eventlet.monkey_patch(socket=True)
 with eventlet.Timeout(1, False):
     signal.wait()
@@ -59,6 +70,17 @@ client.HTTPSConnection("localhost", context=None)
 request.urlopen("http://localhost")
 threading.Thread(target=double, args=(1,)).start()
 subprocess.Popen(["true"]).wait()
+
+
+async def later() -> int:
+    return await eventlet.spawn(double, 3)
+
+
+# Greenlets.
+raw = greenlet.greenlet(double)
+assert_type(greenlet.getcurrent(), greenlet.greenlet)
+assert_type(raw.parent, greenlet.greenlet | None)
+raw.throw(greenlet.GreenletExit)
 
 
 def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:

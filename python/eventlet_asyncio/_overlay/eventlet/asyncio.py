@@ -15,7 +15,7 @@ import functools
 import inspect
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from eventlet import hubs
 from eventlet.greenthread import getcurrent, spawn
@@ -54,12 +54,13 @@ __all__ = [
     "sync_to_async",
 ]
 
-T = TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _MISSING = object()
 
 
-def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
+def await_(awaitable: Awaitable[_T], timeout: float | None = None) -> _T:
     """
     Wait in green code for a coroutine, a future, or anything else to await.
 
@@ -98,7 +99,7 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
     carrier = _carry(awaitable, timeout, begun, left)
     try:
         green = spawn_for_awaitable(carrier)
-        return _wait_or_cancel(green)  # type: ignore[no-any-return]
+        return _wait_or_cancel(green)
     finally:
         if not begun and inspect.iscoroutine(awaitable):
             # Nobody will await it any more.
@@ -107,11 +108,11 @@ def await_(awaitable: Awaitable[T], timeout: float | None = None) -> T:
 
 
 async def _carry(
-    awaitable: Awaitable[T],
+    awaitable: Awaitable[_T],
     timeout: float | None,
     begun: list[bool],
     left: list[contextvars.Context],
-) -> T:
+) -> _T:
     """Await within the time, and leave the context behind as it is at the end."""
     begun.append(True)
     try:
@@ -135,7 +136,7 @@ def _take_over(left: list[contextvars.Context]) -> None:
             variable.set(value)
 
 
-def _wait_or_cancel(green: GreenThread) -> Any:
+def _wait_or_cancel(green: GreenThread[_T]) -> _T:
     """Wait for a green thread that is of no use without its waiter."""
     try:
         return green.wait()
@@ -145,7 +146,7 @@ def _wait_or_cancel(green: GreenThread) -> Any:
         raise
 
 
-def run(coro: Coroutine[Any, Any, T]) -> T:
+def run(coro: Coroutine[Any, Any, _T]) -> _T:
     """
     Run a coroutine as the program, on the hub's event loop.
 
@@ -179,7 +180,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
         raise TypeError(message)
     main = spawn_for_awaitable(coro)
     try:
-        return main.wait()  # type: ignore[no-any-return]
+        return main.wait()
     except BaseException:
         if not main.dead:
             greenlet_to_future(main).cancel()
@@ -188,7 +189,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def sync_to_async(function: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
+def sync_to_async(function: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
     """
     Make an asynchronous function of one that blocks.
 
@@ -203,24 +204,24 @@ def sync_to_async(function: Callable[..., T]) -> Callable[..., Coroutine[Any, An
     """
 
     @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> T:
+    async def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         left: list[contextvars.Context] = []
 
-        def body() -> T:
+        def body() -> _T:
             try:
                 return function(*args, **kwargs)
             finally:
                 left.append(contextvars.copy_context())
 
         try:
-            return await spawn(body)  # type: ignore[no-any-return]
+            return await spawn(body)
         finally:
             _take_over(left)
 
     return call
 
 
-def async_to_sync(function: Callable[..., Awaitable[T]]) -> Callable[..., T]:
+def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
     """
     Make a function for green code of an asynchronous one.
 
@@ -234,13 +235,13 @@ def async_to_sync(function: Callable[..., Awaitable[T]]) -> Callable[..., T]:
     """
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> T:
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await_(function(*args, **kwargs))
 
     return call
 
 
-def future_to_greenlet(future: Awaitable[Any]) -> GreenThread:
+def future_to_greenlet(future: Awaitable[_T]) -> GreenThread[_T]:
     """
     Return a green thread with the outcome of a future, task or coroutine.
 
@@ -255,7 +256,7 @@ def future_to_greenlet(future: Awaitable[Any]) -> GreenThread:
     return spawn_for_awaitable(future)
 
 
-def iterate(iterable: AsyncIterable[T]) -> Iterator[T]:
+def iterate(iterable: AsyncIterable[_T]) -> Iterator[_T]:
     """
     Iterate in green code over an asynchronous iterable.
 

@@ -25,8 +25,12 @@ from eventlet.semaphore import Semaphore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import ParamSpec, TypeVar
 
     from typing_extensions import Self
+
+    _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
 __all__ = ["GreenMap", "GreenPile", "GreenPool"]
 
@@ -97,8 +101,8 @@ class GreenPool:
         return max(0, -self.sem.balance)
 
     def spawn(
-        self, function: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> GreenThread:
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> GreenThread[_T]:
         """
         Run ``function`` in a green thread of the pool.
 
@@ -112,13 +116,15 @@ class GreenPool:
         if not self.sem.acquire(False):
             current = getcurrent()
             if current in self.coroutines_running:
-                finished = GreenThread(current)
+                finished: GreenThread[_T] = GreenThread(current)
                 finished.main(function, args, kwargs)
                 return finished
             self.sem.acquire()
         return self._start(function, args, kwargs)
 
-    def spawn_n(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def spawn_n(
+        self, function: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
+    ) -> None:
         """
         Run ``function`` in a green thread of the pool, dropping its result.
 
@@ -181,10 +187,10 @@ class GreenPool:
 
     def _start(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., _T],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> GreenThread:
+    ) -> GreenThread[_T]:
         """Spawn with the unit already taken; give it back if that fails."""
         try:
             thread = _spawn(function, *args, **kwargs)
@@ -227,7 +233,9 @@ class GreenPile:
         # Jobs spawned, or about to be, whose results were not taken yet.
         self.counter = 0
 
-    def spawn(self, func: Callable[..., Any], *args: Any, **kw: Any) -> None:
+    def spawn(
+        self, func: Callable[_P, object], *args: _P.args, **kw: _P.kwargs
+    ) -> None:
         """
         Run ``func`` in the pool; its result becomes the next one of the pile.
 
@@ -283,7 +291,9 @@ class GreenMap(GreenPile):
         super().__init__(size_or_pool)
         self._ahead = Semaphore(self.pool.size)
 
-    def spawn(self, func: Callable[..., Any], *args: Any, **kw: Any) -> None:
+    def spawn(
+        self, func: Callable[_P, object], *args: _P.args, **kw: _P.kwargs
+    ) -> None:
         """
         Run ``func`` in the pool; its result becomes the next one of the map.
 

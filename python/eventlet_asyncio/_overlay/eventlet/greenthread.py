@@ -20,8 +20,12 @@ from eventlet_asyncio._core import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
 
     from eventlet.hubs.timer import Timer
+
+    _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
 __all__ = [
     "GreenThread",
@@ -66,15 +70,15 @@ _core._set_copy_context(_copies_context())
 
 
 def spawn_after_local(
-    seconds: float, func: Callable[..., object], *args: Any, **kwargs: Any
-) -> GreenThread:
+    seconds: float, func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> GreenThread[_T]:
     """
     Start ``func`` after ``seconds``, unless the running green thread ends before.
 
     Not a switch point.
     """
     hub = hubs.get_hub()
-    green = GreenThread(hub.greenlet)
+    green: GreenThread[_T] = GreenThread(hub.greenlet)
     hub.schedule_call_local(seconds, green.switch, func, args, kwargs)
     return green
 

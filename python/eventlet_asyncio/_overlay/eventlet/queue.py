@@ -22,6 +22,10 @@ from eventlet_asyncio._core import LightQueue, Queue
 if TYPE_CHECKING:
     from queue import Full
 
+    from typing_extensions import TypeVar
+
+    _Item = TypeVar("_Item", default=Any)
+
 __all__ = ["Empty", "Full", "LifoQueue", "LightQueue", "PriorityQueue", "Queue"]
 
 
@@ -36,7 +40,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(msg)
 
 
-class PriorityQueue(Queue):
+class PriorityQueue(Queue["_Item"]):
     """
     A `Queue` that gives the smallest item first.
 
@@ -44,25 +48,27 @@ class PriorityQueue(Queue):
     """
 
     def _init(self, maxsize: int | None) -> None:
+        # Whether items can be compared is the user's affair.
         self.queue: list[Any] = []
 
-    def _put(self, item: Any) -> None:
+    def _put(self, item: _Item) -> None:
         heappush(self.queue, item)
 
-    def _get(self) -> Any:
-        return heappop(self.queue)
+    def _get(self) -> _Item:
+        item: _Item = heappop(self.queue)
+        return item
 
 
-class LifoQueue(Queue):
+class LifoQueue(Queue["_Item"]):
     """A `Queue` that gives the item put last first."""
 
     def _init(self, maxsize: int | None) -> None:
-        self.queue: list[Any] = []
+        self.queue: list[_Item] = []
 
-    def _put(self, item: Any) -> None:
+    def _put(self, item: _Item) -> None:
         self.queue.append(item)
 
-    def _get(self) -> Any:
+    def _get(self) -> _Item:
         return self.queue.pop()
 
 

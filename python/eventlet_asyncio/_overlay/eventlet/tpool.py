@@ -22,6 +22,10 @@ from eventlet_asyncio._core import CallQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import ParamSpec, TypeVar
+
+    _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
 __all__ = ["Proxy", "execute", "killall", "set_num_threads"]
 
@@ -57,7 +61,7 @@ _setup_lock = allocate_lock()
 _END: Any = object()
 
 
-def execute(meth: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def execute(meth: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """
     Call ``meth(*args, **kwargs)`` in an OS thread and wait for its outcome.
 
