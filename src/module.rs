@@ -185,6 +185,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_class::<hub::class::Hub>()?;
     module.add_class::<hub::timer::TimerHandle>()?;
+    module.add_function(wrap_pyfunction!(hub::timer::_record_timers, module)?)?;
     module.add_class::<hub::io::Registration>()?;
     module.add_class::<hub::libuv::_UvGuest>()?;
     module.add_class::<hub::selector::LoopSelector>()?;

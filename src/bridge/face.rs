@@ -25,6 +25,7 @@ static STEPS: Steps = Steps {
     identity,
     known,
     stack,
+    frame,
     busy,
     route,
 };
@@ -141,6 +142,47 @@ unsafe fn coroutine_of(g: *mut Greenlet) -> *mut Coroutine {
 unsafe fn stack(g: *mut Greenlet) -> *mut Greenlet {
     // SAFETY: contract of the hook.
     unsafe { (*coroutine_of(g)).stepper }
+}
+
+unsafe fn frame(g: *mut Greenlet) -> *mut PyObject {
+    // SAFETY: contract of the hook; the coroutine is held while Python code runs.
+    unsafe {
+        let w = coroutine_of(g);
+        if (*w).state != State::Idle {
+            return ptr::null_mut();
+        }
+        Python::attach(|py| {
+            let inner = Bound::from_borrowed_ptr(py, (*w).inner);
+            innermost_frame(inner).map_or(ptr::null_mut(), Bound::into_ptr)
+        })
+    }
+}
+
+/// The frame in which a chain of suspended coroutines and generators waits, if it has begun.
+fn innermost_frame(mut awaiting: Bound<'_, PyAny>) -> Option<Bound<'_, PyAny>> {
+    let mut innermost = None;
+    loop {
+        let found = [
+            ("cr_frame", "cr_await"),
+            ("gi_frame", "gi_yieldfrom"),
+            ("ag_frame", "ag_await"),
+        ]
+        .into_iter()
+        .find_map(|(frame, next)| Some((awaiting.getattr(frame).ok()?, next)));
+        // What is awaited at the end is a future, or something else without a frame.
+        let Some((frame, next)) = found else {
+            return innermost;
+        };
+        let next = awaiting.getattr(next).ok().filter(|next| !next.is_none());
+        // The outermost one that awaits nothing has not begun.
+        if innermost.is_some() || next.is_some() {
+            innermost = Some(frame);
+        }
+        match next {
+            Some(next) => awaiting = next,
+            None => return innermost,
+        }
+    }
 }
 
 unsafe fn busy(g: *mut Greenlet) -> bool {

@@ -102,6 +102,9 @@ pub(crate) struct Steps {
     /// The greenlet whose stack the coroutine is on that the given one stands for (borrowed),
     /// or NULL.
     pub(crate) stack: unsafe fn(*mut Greenlet) -> *mut Greenlet,
+    /// A new reference to the innermost frame of the coroutine that the given one stands for,
+    /// while that awaits something; NULL without an exception if there is none.
+    pub(crate) frame: unsafe fn(*mut Greenlet) -> *mut PyObject,
     /// Whether the coroutine that the given one stands for, or is suspended in, is about to have
     /// an exception raised in it, so that another has to wait.
     pub(crate) busy: unsafe fn(*mut Greenlet) -> bool,

@@ -53,6 +53,14 @@ pub(super) unsafe extern "C" fn get_frame(op: *mut PyObject, _: *mut c_void) -> 
     let g = op.cast::<Greenlet>();
     // SAFETY: called by CPython on a greenlet with the GIL held.
     unsafe {
+        if (*g).stands_for_coroutine()
+            && let Some(steps) = super::STEPS
+        {
+            let frame = (steps.frame)(g);
+            if !frame.is_null() {
+                return frame;
+            }
+        }
         let g = stack_of(g);
         // One that has a stack but was not entered yet has no frame. A greenlet whose OS thread
         // has ended is suspended for good; a main one is gone.

@@ -11,6 +11,7 @@ use pyo3::ffi::PyObject;
 use super::arguments::none;
 use super::thread::{self, Thread};
 use super::{Greenlet, Kind, Phase, decref, errors, incref, life, trace};
+use crate::pystate;
 use crate::switch::{Fiber, Step};
 
 /// What a greenlet finds when it is entered. Every pointer is owned.
@@ -182,7 +183,11 @@ unsafe fn leave(
         go(me, target);
         (*me).state.restore(ts);
         (*me).resumes = (*me).resumes.wrapping_add(1);
-        arrive(thread, me)
+        let inbound = arrive(thread, me);
+        if pystate::is_traced(ts) {
+            return trace::show_arrival(ts, inbound);
+        }
+        inbound
     }
 }
 

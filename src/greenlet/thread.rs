@@ -155,6 +155,7 @@ unsafe extern "C" fn ended(capsule: *mut PyObject) {
             end_doomed(thread);
             THREAD.set(ptr::null_mut());
             ENDED.set(Some(ffi::PyThreadState_GetID((*thread).tstate)));
+            pystate::end_tracing((*thread).tstate);
         }
         (*thread).alive = false;
         LIVE.fetch_sub(1, Ordering::Relaxed);

@@ -361,8 +361,8 @@ impl Hub {
         Ok(unsafe { (*self.core()?).timers.cancelled() })
     }
 
-    /// Pending timers as (deadline in seconds, callable or greenlet).
-    fn _timers(&self, py: Python<'_>) -> PyResult<Vec<(f64, Py<PyAny>)>> {
+    /// Pending timers as (deadline in seconds, callable or greenlet, where it was made or None).
+    fn _timers(&self, py: Python<'_>) -> PyResult<Vec<timer::Pending>> {
         // SAFETY: the GIL is held.
         Ok(unsafe { timer::pending(py, self.core()?) })
     }

@@ -178,6 +178,8 @@ pub(crate) struct Core {
     pub(crate) debug_exceptions: bool,
     /// A second reader or writer of one descriptor is refused.
     pub(crate) one_reader: bool,
+    /// Where timers were made, for debugging.
+    pub(crate) origins: timer::Origins,
 }
 
 impl Core {
@@ -193,6 +195,7 @@ impl Core {
             object,
             ready: ReadyQueue::new(),
             timers: TimerHeap::new(),
+            origins: timer::Origins::default(),
             reactor,
             waker,
             inbox: Arc::new(Inbox::new()),

@@ -18,7 +18,7 @@ use pyo3::types::PyAny;
 
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
-use super::{Core, Driver, Due, turn};
+use super::{Core, Driver, Due, timer, turn};
 use crate::error::raise_new;
 use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, life};
 use crate::reactor::now;
@@ -67,6 +67,9 @@ pub(crate) unsafe fn add_timer(core: *mut Core, deadline: u64, due: Due) -> Time
         let key = (*core).timers.insert(deadline, due);
         if !(*core).in_turn && deadline < (*core).looping.scheduled {
             request_turn(core);
+        }
+        if timer::recording() {
+            timer::record(core, key);
         }
         key
     }

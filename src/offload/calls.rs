@@ -54,6 +54,8 @@ struct Work {
     function: Py<PyAny>,
     args: Py<PyTuple>,
     kwargs: Option<Py<PyDict>>,
+    /// The context to make the call in: a copy of the caller's.
+    context: Py<PyAny>,
 }
 
 #[derive(Default)]
@@ -78,8 +80,18 @@ impl Call {
                 .kwargs
                 .as_ref()
                 .map_or(std::ptr::null_mut(), Py::as_ptr);
-            let result = ffi::PyObject_Call(work.function.as_ptr(), work.args.as_ptr(), kwargs);
-            Bound::from_owned_ptr_or_err(py, result).map(Bound::unbind)
+            let context = work.context.as_ptr();
+            if ffi::PyContext_Enter(context) == 0 {
+                let result = ffi::PyObject_Call(work.function.as_ptr(), work.args.as_ptr(), kwargs);
+                let outcome = Bound::from_owned_ptr_or_err(py, result).map(Bound::unbind);
+                if ffi::PyContext_Exit(context) == 0 {
+                    outcome
+                } else {
+                    Err(PyErr::fetch(py))
+                }
+            } else {
+                Err(PyErr::fetch(py))
+            }
         };
         // Arguments die before the caller goes on, as in a call made in place.
         drop(work);
@@ -190,6 +202,8 @@ impl CallQueue {
 
     /// Have a thread call `function(*args, **kwargs)`; return or raise what it does.
     ///
+    /// The call runs in a copy of the caller's context, as those of `asyncio.to_thread` do.
+    ///
     /// Switch point. In a thread that serves a queue the call is made in place. A caller that
     /// is killed leaves the call alone.
     #[pyo3(signature = (function, args, kwargs, /))]
@@ -203,6 +217,9 @@ impl CallQueue {
         if SERVING.get() {
             return Ok(function.call(args, kwargs.as_ref())?.unbind());
         }
+        // SAFETY: the GIL is held.
+        let context =
+            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }?.unbind();
         let call = Arc::new(Call {
             work: Mutex::new(Some(Work {
                 function: function.unbind(),
@@ -210,6 +227,7 @@ impl CallQueue {
                 kwargs: kwargs
                     .filter(|kwargs| !kwargs.is_empty())
                     .map(Bound::unbind),
+                context,
             })),
             state: Mutex::default(),
         });

@@ -40,6 +40,7 @@ mod handled;
 mod layout;
 #[cfg(Py_3_14)]
 mod private;
+mod tracing;
 #[cfg_attr(all(Py_3_10, not(Py_3_11)), path = "py310.rs")]
 #[cfg_attr(all(Py_3_11, not(Py_3_12)), path = "py311.rs")]
 #[cfg_attr(all(Py_3_12, not(Py_3_13)), path = "py312.rs")]
@@ -58,6 +59,7 @@ pub(crate) use gc_head::being_judged;
 pub(crate) use layout::{check, layout};
 #[cfg(Py_3_14)]
 pub(crate) use private::share_running_loop;
+pub(crate) use tracing::{end_tracing, enter_tracing, is_traced, leave_tracing, trace_function};
 use version::{ExcItem, Fields, ThreadState};
 
 /// The memory of a C stack.

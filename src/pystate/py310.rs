@@ -26,13 +26,13 @@ pub(super) struct ThreadState {
     recursion_depth: c_int,
     recursion_headroom: c_int,
     stackcheck_counter: c_int,
-    tracing: c_int,
+    pub(super) tracing: c_int,
     /// Innermost interpreter loop, on the C stack.
     cframe: *mut CFrame,
-    c_profilefunc: *mut c_void,
-    c_tracefunc: *mut c_void,
+    pub(super) c_profilefunc: *mut c_void,
+    pub(super) c_tracefunc: *mut c_void,
     c_profileobj: *mut PyObject,
-    c_traceobj: *mut PyObject,
+    pub(super) c_traceobj: *mut PyObject,
     curexc_type: *mut PyObject,
     curexc_value: *mut PyObject,
     curexc_traceback: *mut PyObject,
@@ -193,6 +193,19 @@ unsafe fn enter(ts: &mut ThreadState, cframe: *mut CFrame) {
     ts.cframe = cframe;
 }
 
+/// Counts calls of trace functions, during which there are none. Later versions offer this.
+///
+/// # Safety
+/// The current `CFrame` must be valid.
+pub(super) unsafe fn trace(ts: &mut ThreadState, more: c_int) {
+    ts.tracing += more;
+    let wanted = !ts.c_tracefunc.is_null() || !ts.c_profilefunc.is_null();
+    // SAFETY: guaranteed by the caller. 255 is what `ceval.c` sets.
+    unsafe {
+        (*ts.cframe).use_tracing = if wanted && ts.tracing == 0 { 255 } else { 0 };
+    }
+}
+
 /// Reads what the check made at import compares with the public interface.
 ///
 /// # Safety
@@ -211,7 +224,7 @@ pub(super) unsafe fn probe(ts: &ThreadState) -> Probe {
 pub(super) fn layout() -> Names {
     names! {
         "PyThreadState" => ThreadState {
-            interp, frame, recursion_depth, cframe, exc_state, exc_info, thread_id,
+            interp, frame, recursion_depth, cframe, exc_state, tracing, c_profilefunc, c_tracefunc, c_traceobj, exc_info, thread_id,
             trash_delete_nesting, trash_delete_later, context, context_ver, id, root_cframe,
         }
         "CFrame" => CFrame { use_tracing, previous }

@@ -28,14 +28,14 @@ pub(super) struct ThreadState {
     /// Per thread; with it the depth follows from the calls left.
     recursion_limit: c_int,
     recursion_headroom: c_int,
-    tracing: c_int,
+    pub(super) tracing: c_int,
     tracing_what: c_int,
     /// Innermost interpreter loop, on the C stack; holds the current frame.
     cframe: *mut CFrame,
-    c_profilefunc: *mut c_void,
-    c_tracefunc: *mut c_void,
+    pub(super) c_profilefunc: *mut c_void,
+    pub(super) c_tracefunc: *mut c_void,
     c_profileobj: *mut PyObject,
-    c_traceobj: *mut PyObject,
+    pub(super) c_traceobj: *mut PyObject,
     curexc_type: *mut PyObject,
     curexc_value: *mut PyObject,
     curexc_traceback: *mut PyObject,
@@ -220,7 +220,7 @@ pub(super) unsafe fn probe(ts: &ThreadState) -> Probe {
 pub(super) fn layout() -> Names {
     names! {
         "PyThreadState" => ThreadState {
-            interp, recursion_remaining, recursion_limit, cframe, exc_info, thread_id,
+            interp, recursion_remaining, recursion_limit, cframe, tracing, c_profilefunc, c_tracefunc, c_traceobj, exc_info, thread_id,
             trash_delete_nesting, trash_delete_later, context, context_ver, id,
             datastack_chunk: datastack.chunk, datastack_top: datastack.top,
             datastack_limit: datastack.limit, exc_state, root_cframe,

@@ -31,14 +31,14 @@ pub(super) struct ThreadState {
     /// The same for C calls: guards this very stack against overflow.
     pub(super) c_recursion_remaining: c_int,
     recursion_headroom: c_int,
-    tracing: c_int,
+    pub(super) tracing: c_int,
     what_event: c_int,
     /// Innermost interpreter loop, on the C stack; holds the current frame.
     cframe: *mut CFrame,
-    c_profilefunc: *mut c_void,
-    c_tracefunc: *mut c_void,
+    pub(super) c_profilefunc: *mut c_void,
+    pub(super) c_tracefunc: *mut c_void,
     c_profileobj: *mut PyObject,
-    c_traceobj: *mut PyObject,
+    pub(super) c_traceobj: *mut PyObject,
     current_exception: *mut PyObject,
     /// Exceptions being handled: `except` blocks this stack is in.
     pub(super) exc_info: *mut ExcItem,
@@ -208,7 +208,7 @@ pub(super) fn layout() -> Names {
     names! {
         "PyThreadState" => ThreadState {
             interp, py_recursion_remaining, py_recursion_limit, c_recursion_remaining,
-            cframe, exc_info, thread_id, trash, context, context_ver, id,
+            cframe, tracing, c_profilefunc, c_tracefunc, c_traceobj, exc_info, thread_id, trash, context, context_ver, id,
             datastack_chunk: datastack.chunk, datastack_top: datastack.top,
             datastack_limit: datastack.limit, exc_state, root_cframe,
         }

@@ -36,14 +36,14 @@ pub(super) struct ThreadState {
     /// The same for C calls: guards this very stack against overflow.
     pub(super) c_recursion_remaining: c_int,
     recursion_headroom: c_int,
-    tracing: c_int,
+    pub(super) tracing: c_int,
     what_event: c_int,
     /// The running Python frame.
     current_frame: *mut c_void,
-    c_profilefunc: *mut c_void,
-    c_tracefunc: *mut c_void,
+    pub(super) c_profilefunc: *mut c_void,
+    pub(super) c_tracefunc: *mut c_void,
     c_profileobj: *mut PyObject,
-    c_traceobj: *mut PyObject,
+    pub(super) c_traceobj: *mut PyObject,
     current_exception: *mut PyObject,
     /// Exceptions being handled: `except` blocks this stack is in.
     pub(super) exc_info: *mut ExcItem,
@@ -216,7 +216,7 @@ pub(super) fn layout() -> Names {
     names! {
         "PyThreadState" => ThreadState {
             interp, py_recursion_remaining, py_recursion_limit, c_recursion_remaining,
-            current_frame, exc_info, thread_id, delete_later, critical_section,
+            current_frame, tracing, c_profilefunc, c_tracefunc, c_traceobj, exc_info, thread_id, delete_later, critical_section,
             context, context_ver, id,
             datastack_chunk: datastack.chunk, datastack_top: datastack.top,
             datastack_limit: datastack.limit, exc_state,

@@ -42,7 +42,7 @@ pub(super) struct ThreadState {
     /// Per thread; with it the depth follows from the calls left.
     py_recursion_limit: c_int,
     recursion_headroom: c_int,
-    tracing: c_int,
+    pub(super) tracing: c_int,
     what_event: c_int,
     /// The running Python frame.
     current_frame: *mut c_void,
@@ -50,10 +50,10 @@ pub(super) struct ThreadState {
     base_frame: *mut c_void,
     last_profiled_frame: *mut c_void,
     last_profiled_frame_seq: usize,
-    c_profilefunc: *mut c_void,
-    c_tracefunc: *mut c_void,
+    pub(super) c_profilefunc: *mut c_void,
+    pub(super) c_tracefunc: *mut c_void,
     c_profileobj: *mut PyObject,
-    c_traceobj: *mut PyObject,
+    pub(super) c_traceobj: *mut PyObject,
     current_exception: *mut PyObject,
     /// Exceptions being handled: `except` blocks this stack is in.
     pub(super) exc_info: *mut ExcItem,
@@ -278,7 +278,7 @@ pub(super) const BEFORE_TASKS: usize = 1;
 pub(super) fn layout() -> Names {
     let mut names = names! {
         "PyThreadState" => ThreadState {
-            interp, py_recursion_remaining, py_recursion_limit, current_frame, base_frame, exc_info,
+            interp, py_recursion_remaining, py_recursion_limit, current_frame, base_frame, tracing, c_profilefunc, c_tracefunc, c_traceobj, exc_info,
             thread_id, delete_later, critical_section, context, context_ver, id,
             datastack_chunk: datastack.chunk, datastack_top: datastack.top,
             datastack_limit: datastack.limit, datastack_cached_chunk, exc_state,

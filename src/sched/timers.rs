@@ -196,10 +196,14 @@ impl<T> TimerHeap<T> {
     }
 
     /// The live timers with their deadlines, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (TimerKey, u64, &T)> {
         self.heap.iter().filter_map(|entry| {
-            let payload = self.slots[entry.slot as usize].payload.as_ref()?;
-            Some((entry.deadline, payload))
+            let slot = &self.slots[entry.slot as usize];
+            let key = TimerKey {
+                slot: entry.slot,
+                generation: slot.generation,
+            };
+            Some((key, entry.deadline, slot.payload.as_ref()?))
         })
     }
 

@@ -183,7 +183,7 @@ fn random_operations_agree_with_a_sorted_list() {
             assert!(model.iter().all(|timer| timers.contains(timer.2)));
             assert!(!gone.iter().any(|key| timers.contains(*key)));
         }
-        let mut live: Vec<_> = timers.iter().map(|(due, n)| (due, *n)).collect();
+        let mut live: Vec<_> = timers.iter().map(|(_, due, n)| (due, *n)).collect();
         live.sort_unstable();
         let expected: Vec<_> = model.iter().map(|timer| (timer.0, timer.1)).collect();
         assert_eq!(live, expected);

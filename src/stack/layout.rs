@@ -3,9 +3,14 @@
 
 use super::StackError;
 
-/// Bytes above the C stack for CPython's root data-stack chunk: its 16 KiB less 2 KiB, so that
-/// `base` lies in the middle of a 4 KiB page and both sides have 2 KiB of the page they share.
-pub(super) const CHUNK: usize = 16 * 1024 - 2 * 1024;
+/// Bytes of CPython's root data-stack chunk. Profilers that read the memory of other processes
+/// (CPython 3.15's `profiling.sampling`) ask for as much before they know a chunk's size, and get
+/// nothing if the end of it cannot be read.
+pub(super) const CHUNK: usize = 16 * 1024;
+
+/// Bytes above the C stack: the chunk and 2 KiB more, so that `base` lies in the middle of a 4 KiB
+/// page and both sides have 2 KiB of the page they share.
+pub(super) const TOP: usize = CHUNK + 2 * 1024;
 
 /// Bytes of guard. The largest fixed frame found in the wild (OpenBLAS, 540,800 bytes) steps
 /// over 512 KiB, so the next power of two.
@@ -38,7 +43,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(requested: usize, page: usize) -> Self {
-        let slot = GUARD + (requested + CHUNK).next_multiple_of(page);
+        let slot = GUARD + (requested + TOP).next_multiple_of(page);
         // Small stacks lie close together: several share a page of page tables anyway.
         let (stride, align, phase) = if page == 4096 && slot >= TABLE_REACH {
             (
@@ -50,7 +55,7 @@ impl Layout {
             (slot, page, 0)
         };
         Self {
-            size: stride - GUARD - CHUNK,
+            size: stride - GUARD - TOP,
             stride,
             align,
             phase,
@@ -124,7 +129,7 @@ mod tests {
                 assert!(layout.size >= requested);
                 assert_eq!(layout.stride % page, 0);
                 assert_eq!(base % 16, 0);
-                assert_eq!((layout.stride - base), CHUNK);
+                assert_eq!((layout.stride - base), TOP);
                 assert_eq!(base % 4096, 2048);
             }
         }
@@ -138,7 +143,7 @@ mod tests {
             let end = first + SLOTS as usize * layout.stride;
             assert!(first >= start);
             assert!(end <= start + layout.mapping_len(SLOTS));
-            let top_page = first + layout.stride - CHUNK - 1;
+            let top_page = first + layout.stride - TOP - 1;
             let next_guard_end = first + layout.stride + GUARD - 1;
             assert_eq!(top_page / TABLE_REACH, next_guard_end / TABLE_REACH);
         }
@@ -147,7 +152,7 @@ mod tests {
     #[test]
     fn small_stacks_are_not_spread() {
         let layout = Layout::new(MIN_SIZE, 4096);
-        assert_eq!(layout.stride, GUARD + MIN_SIZE + 4 * 4096);
+        assert_eq!(layout.stride, GUARD + MIN_SIZE + 5 * 4096);
         assert_eq!(layout.first_slot(0x1000), 0x1000);
         assert_eq!(layout.mapping_len(2), 2 * layout.stride);
     }

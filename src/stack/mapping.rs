@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use libc::{c_int, c_void};
 
-use super::layout::{CHUNK, GUARD, Layout, SLOTS};
+use super::layout::{GUARD, Layout, SLOTS, TOP};
 use super::pool::Memory;
 use super::{StackError, overflow};
 
@@ -196,7 +196,7 @@ impl Memory for Mapper {
 
     fn discard_all(&mut self, slab: &Slab, slot: u32) {
         let limit = self.start(slab, slot) + GUARD;
-        discard(limit, self.layout.size + CHUNK);
+        discard(limit, self.layout.size + TOP);
     }
 
     fn unmap(&mut self, slab: Slab, armed: u32) {

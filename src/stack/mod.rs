@@ -12,6 +12,7 @@
 //! ```text
 //!  higher addresses
 //!  ├──────────────────────┤ top of the slot = start of the next slot's guard
+//!  │ (2 KiB, unused)      │ keeps what is read with the chunk clear of that guard
 //!  │ root data-stack chunk│ CHUNK bytes, for CPython's frames; grows upward
 //!  ├╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌┤ base, 16-byte aligned, in the middle of a page: the first
 //!  │ C stack              │ frames of C and of Python share one page of 4 KiB

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, sigaction, siginfo_t, stack_t};
 
-use super::layout::{CHUNK, GUARD};
+use super::layout::{GUARD, TOP};
 use super::mapping;
 
 /// Slabs that can be recognised: room for a million stacks. Those beyond it are guarded as
@@ -289,7 +289,7 @@ fn end(signal: c_int, code: c_int) {
 }
 
 fn report() {
-    let size = STRIDE.load(Ordering::Relaxed) - GUARD - CHUNK;
+    let size = STRIDE.load(Ordering::Relaxed) - GUARD - TOP;
     let mut text = Text::new();
     text.push(b"\nFatal: a green thread ran out of its C stack of ");
     text.push_number(size);

@@ -100,6 +100,37 @@ def test_timers_tell_where_they_were_made_on_request():
     assert [here in text for text in described] == [True, False]
 
 
+def test_every_kind_of_timer_tells_where_it_was_made():
+    """Also those that the engine makes by itself: delayed starts, sleeps and timeouts."""
+
+    def starts_later():
+        return eventlet.spawn_after(60, print)
+
+    def sleeps():
+        eventlet.sleep(60)
+
+    def sets_limit():
+        return eventlet.Timeout(60)
+
+    debug.hub_timer_stacks(True)
+    try:
+        later, sleeping, limit = starts_later(), eventlet.spawn(sleeps), sets_limit()
+        eventlet.sleep(0)
+        described = debug.format_hub_timers()
+        # Those of timers that are gone are forgotten.
+        for _ in range(500):
+            eventlet.Timeout(60).cancel()
+        again = debug.format_hub_timers()
+    finally:
+        debug.hub_timer_stacks(False)
+        limit.cancel()
+        later.cancel()
+        sleeping.kill()
+    for name in ("starts_later", "sleeps", "sets_limit"):
+        assert f"in {name}\n" in described.replace("\r", ""), described
+    assert again == described
+
+
 def test_waits_for_descriptors_are_described():
     receiver, sender = os.pipe()
     waiting = eventlet.spawn(hubs.trampoline, receiver, read=True)

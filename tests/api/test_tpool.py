@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import threading
 import traceback
@@ -306,3 +307,48 @@ def test_failures_are_printed_on_request(capsys):
     finally:
         debug.tpool_exceptions(False)
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_calls_see_the_callers_context_and_keep_their_own():
+    """As with `asyncio.to_thread`: a copy of the context of whoever calls."""
+    variable = contextvars.ContextVar("variable")
+    variable.set("caller's")
+
+    class Held:
+        def method(self):
+            return variable.get()
+
+    def call():
+        seen = variable.get()
+        variable.set("call's")
+        return seen
+
+    def in_green_thread():
+        variable.set("green thread's")
+        return tpool.execute(call), variable.get()
+
+    assert tpool.execute(call) == "caller's"
+    assert tpool.Proxy(Held()).method() == "caller's"
+    assert eventlet.spawn(in_green_thread).wait() == ("green thread's",) * 2
+    assert variable.get() == "caller's"
+
+
+def test_workers_are_traced_and_profiled_as_other_threads():
+    """By what `threading` was told, although a copy of that module starts them."""
+    calls = []
+
+    def note(frame, event, _arg):
+        calls.append((event, frame.f_code.co_name))
+
+    def named():
+        return 1
+
+    threading.settrace(note)
+    threading.setprofile(note)
+    try:
+        tpool.execute(named)
+    finally:
+        threading.settrace(None)
+        threading.setprofile(None)
+    assert calls.count(("call", "named")) == 2
+    assert ("return", "named") in calls

@@ -17,19 +17,13 @@ it, for comparison.
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
 from pathlib import Path
 
 import pytest
 from tests.apps.servers import HUB
+from tests.programs import said, skip_unless_installed
 
 PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.py"))
-
-
-def said(name: str, text: str) -> list[str]:
-    """Return the words of the lines that speak to the runner under a name."""
-    return " ".join(re.findall(rf"^# {name}: (.*)$", text, re.MULTILINE)).split()
 
 
 def test_programs_run_on_the_chosen_eventlet(run_isolated):
@@ -46,11 +40,7 @@ def test_application_keeps_its_promise(program, run_isolated, server):
     text = program.read_text()
     if HUB != "asyncio" and said("upstream", text):
         pytest.skip("upstream: " + " ".join(said("upstream", text)))
-    for name in said("needs", text):
-        try:
-            importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            pytest.skip(f"{name} is not installed")
+    skip_unless_installed(text)
     env = {f"APPS_{name.upper()}": server(name) for name in said("server", text)}
     env |= dict(pair.split("=", 1) for pair in said("env", text))
     done = run_isolated(program, {"EVENTLET_HUB": HUB} | env)

@@ -361,3 +361,29 @@ def test_tracers_are_not_told_of_the_steps_of_coroutines():
     known = {id(greenlet.getcurrent()), id(hubs.get_hub().greenlet)}
     strangers = [g for g in seen if id(g) not in known]
     assert strangers == []
+
+
+def test_frame_of_a_suspended_coroutine_is_where_it_waits():
+    """The innermost one, as with a green thread that is suspended."""
+
+    async def inner(wait):
+        await wait()
+
+    async def outer(wait):
+        await inner(wait)
+
+    async def blocks():
+        eventlet.sleep(60)
+
+    async def awaits():
+        await asyncio.Event().wait()
+
+    threads = [spawn_for_awaitable(outer(wait)) for wait in (blocks, awaits)]
+    assert [thread.gr_frame for thread in threads] == [None, None]
+    eventlet.sleep(0.01)
+    names = [thread.gr_frame.f_code.co_name for thread in threads]
+    for thread in threads:
+        thread.kill()
+    eventlet.sleep(0.01)
+    assert names == ["blocks", "wait"]
+    assert [thread.gr_frame for thread in threads] == [None, None]

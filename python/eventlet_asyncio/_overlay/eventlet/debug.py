@@ -107,8 +107,27 @@ def format_hub_listeners() -> str:
 
 
 def format_hub_timers() -> str:
-    """Describe the timers pending in the hub of this OS thread."""
-    return _lines("TIMERS:", map(repr, _hub().timers))
+    """
+    Describe the timers pending in the hub of this OS thread.
+
+    After `hub_timer_stacks(True)` with the place where each was made, which for a
+    green thread that sleeps, or waits with a limit, is where it waits.
+    """
+    described: list[str] = []
+    for deadline, what, made in sorted(_hub()._timers(), key=lambda entry: entry[0]):
+        described.append(repr((deadline, what)))
+        described.extend((made or _waiting_at(what)).rstrip().splitlines())
+    return _lines("TIMERS:", described)
+
+
+def _waiting_at(what: Any) -> str:
+    """Describe where a green thread that a timer will wake is suspended."""
+    frame = getattr(what, "gr_frame", None)
+    if frame is None or not _timer_stacks:
+        return ""
+    import traceback
+
+    return "".join(traceback.format_stack(frame))
 
 
 def format_asyncio_info() -> str:
@@ -165,9 +184,23 @@ def hub_timer_stacks(state: bool = False) -> None:
 
     `format_hub_timers` then shows it. Costs time at every timer.
     """
+    global _timer_stacks  # noqa: PLW0603 - for all hubs
     from eventlet.hubs import timer
+    from eventlet_asyncio._core import _record_timers
 
-    timer._g_debug = state
+    timer._g_debug = _timer_stacks = bool(state)
+    _record_timers(_stack_of_caller if state else None)
+
+
+# Whether `hub_timer_stacks` is on.
+_timer_stacks = False
+
+
+def _stack_of_caller() -> str:
+    """Describe the code that makes a timer; called by the engine."""
+    import traceback
+
+    return "".join(traceback.format_stack(sys._getframe(1)))
 
 
 def hub_prevent_multiple_readers(state: bool = True) -> None:

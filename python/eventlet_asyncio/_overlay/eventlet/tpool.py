@@ -65,6 +65,9 @@ def execute(meth: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """
     Call ``meth(*args, **kwargs)`` in an OS thread and wait for its outcome.
 
+    The call runs in a copy of the caller's context: it sees the caller's context
+    variables, and what it sets stays its own, as with ``asyncio.to_thread``.
+
     Switch point. In a worker, where a call may lead back to here, and with a
     pool of no threads the call is made in place.
 

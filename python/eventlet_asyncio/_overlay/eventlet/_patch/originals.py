@@ -124,11 +124,28 @@ def _make_threading(source: Any, alias: str) -> ModuleType:
     if hasattr(thread, "_set_sentinel"):
         copy._set_sentinel = thread._set_sentinel
     _correct_main_thread(copy)
+    _follow_hooks(copy)
     # The interpreter ends by calling `threading._shutdown`. Threads started through
     # the copy, and what executors registered there, are waited for by its own.
     with suppress(RuntimeError):  # the interpreter is ending already
         source._register_atexit(_end_of(copy))
     return copy
+
+
+def _follow_hooks(copy: Any) -> None:
+    """
+    Have threads started through a copy traced and profiled like all others.
+
+    Coverage and profilers set their hooks in `sys.modules["threading"]`.
+    """
+    bootstrap = copy.Thread._bootstrap_inner
+
+    def _bootstrap_inner(self: Any) -> None:
+        hooks = sys.modules["threading"]
+        copy._trace_hook, copy._profile_hook = hooks._trace_hook, hooks._profile_hook
+        bootstrap(self)
+
+    copy.Thread._bootstrap_inner = _bootstrap_inner
 
 
 def _end_of(copy: Any) -> Callable[[], None]:

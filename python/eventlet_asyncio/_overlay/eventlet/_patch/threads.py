@@ -14,6 +14,7 @@ threads that nobody runs any more.
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
@@ -167,6 +168,29 @@ class _GreenThread:
             self._joining.remove(ended)
 
 
+class _Sys:
+    """
+    What a green `threading` sees as `sys`.
+
+    Hooks of `threading.settrace` and `threading.setprofile` are for OS threads. All green
+    threads of one are traced by what it has: coverage's tracer would lose its records to
+    the next one that is set.
+    """
+
+    @staticmethod
+    def settrace(function: Any) -> None:
+        if sys.gettrace() is None:
+            sys.settrace(function)
+
+    @staticmethod
+    def setprofile(function: Any) -> None:
+        if sys.getprofile() is None:
+            sys.setprofile(function)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+
 def install(namespace: dict[str, Any]) -> None:
     """
     Make the module `threading` whose globals are `namespace` green.
@@ -177,6 +201,7 @@ def install(namespace: dict[str, Any]) -> None:
             namespace[name] = getattr(green_thread, green)
     if lock_is_a_class:
         namespace["Lock"] = green_thread.LockType
+    namespace["_sys"] = _Sys()
     # The C one belongs to an OS thread.
     namespace["_CRLock"] = _rlock_class(namespace["_PyRLock"])
     if isinstance(namespace["RLock"], type):

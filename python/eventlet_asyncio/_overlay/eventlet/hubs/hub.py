@@ -387,7 +387,8 @@ class BaseHub(_NativeHub):
     @property
     def timers(self) -> list[tuple[float, object]]:
         """Pending timers, as (time, what is called or woken)."""
-        return sorted(self._timers(), key=lambda entry: entry[0])
+        pending = [(deadline, what) for deadline, what, _made in self._timers()]
+        return sorted(pending, key=lambda entry: entry[0])
 
     @property
     def next_timers(self) -> list[tuple[float, object]]:
