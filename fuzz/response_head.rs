@@ -22,6 +22,7 @@ fuzz_target!(|data: &[u8]| {
         close: is(3),
         keep_alive: is(4),
         capitalize: is(5),
+        tunnel: is(1) && is(2),
     };
     let mut parts = data.split(|&byte| byte == MARK);
     let status = parts.next().unwrap_or_default();

@@ -22,6 +22,7 @@ __all__ = [
     "HTTP_KEEP_ALIVE",
     "HTTP_NEW",
     "HTTP_OLD_SERVER",
+    "HTTP_TUNNEL",
     "BoundedSemaphore",
     "CallQueue",
     "Event",
@@ -80,8 +81,11 @@ __all__ = [
     "gettrace",
     "greenlet",
     "greenlet_to_future",
+    "http_chunk_size",
     "http_date",
+    "http_framing",
     "http_head",
+    "http_is_field",
     "http_parse",
     "http_reply",
     "kill",
@@ -585,6 +589,7 @@ HTTP_HEAD: Final[int]
 HTTP_KEEP_ALIVE: Final[int]
 HTTP_NEW: Final[int]
 HTTP_OLD_SERVER: Final[int]
+HTTP_TUNNEL: Final[int]
 
 class HttpRefusal(Exception): ...
 
@@ -613,7 +618,12 @@ class HttpReader:
 def http_date(seconds: int, /) -> str: ...
 def http_parse(
     head: bytes, strict: bool, /
-) -> tuple[str, str, int, list[tuple[str, str]], int, int]: ...
+) -> tuple[str, str, int, list[tuple[str, str]]]: ...
+def http_framing(
+    method: str, minor: int, headers: list[tuple[str, str]], strict: bool, /
+) -> tuple[int, int]: ...
+def http_chunk_size(line: bytes, /) -> int | None: ...
+def http_is_field(line: bytes, /) -> bool: ...
 def http_head(
     status: Any,
     headers: Any,

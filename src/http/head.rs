@@ -4,9 +4,12 @@
 //! the limits on the way: a client cannot make us hold more than `Limits::total` bytes, nor
 //! parse the same bytes again and again. [`parse`] runs once, on a complete head.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use memchr::memchr;
+
+use super::target;
 
 /// How many header fields a head may have.
 pub const MAX_FIELDS: usize = 256;
@@ -37,8 +40,8 @@ impl Refusal {
     pub const fn status(self) -> (u16, &'static str) {
         match self {
             Self::RequestLineTooLong => (414, "Request URI Too Long"),
-            Self::HeaderLineTooLong => (400, "Header Line Too Long"),
-            Self::HeadersTooLarge => (400, "Headers Too Large"),
+            Self::HeaderLineTooLong => (431, "Header Line Too Long"),
+            Self::HeadersTooLarge => (431, "Headers Too Large"),
             Self::Malformed(_) => (400, "Bad Request"),
             Self::UnknownVersion => (505, "HTTP Version Not Supported"),
             Self::UnknownCoding => (501, "Not Implemented"),
@@ -52,7 +55,7 @@ impl Refusal {
             Self::HeaderLineTooLong => "a header line is longer than MAX_HEADER_LINE",
             Self::HeadersTooLarge => "the head is larger than MAX_TOTAL_HEADER_SIZE",
             Self::Malformed(text) => text,
-            Self::UnknownVersion => "the version is neither HTTP/1.0 nor HTTP/1.1",
+            Self::UnknownVersion => "the major version is not 1",
             Self::UnknownCoding => "a Transfer-Encoding other than chunked",
         }
     }
@@ -124,36 +127,98 @@ pub enum Body {
     Chunked,
 }
 
-/// What a complete head says. `fields` are all of it, in order.
+/// What the fields of a head say about framing and the connection.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, and any combination occurs"
 )]
-#[derive(Debug)]
-pub struct Head<'a> {
-    pub method: &'a str,
-    pub target: &'a str,
-    /// 0 or 1: the minor version.
-    pub minor: u8,
-    pub fields: &'a [httparse::Header<'a>],
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
     pub body: Body,
     /// `Connection: close`.
     pub close: bool,
     /// `Connection: keep-alive`.
     pub keep_alive: bool,
-    /// `Expect: 100-continue`.
+    /// `Expect: 100-continue`, from a client that understands the answer.
     pub expects: bool,
     /// The framing is legal but suspicious: the connection must not be used again.
     pub doubtful: bool,
+    /// There is a Host field.
+    pub host: bool,
+}
+
+/// What a complete head says.
+#[derive(Debug)]
+pub struct Head<'a> {
+    pub method: &'a str,
+    /// Path and query, `*`, or `host:port` of CONNECT.
+    pub target: Cow<'a, str>,
+    /// The host that an absolute target names: it counts in place of the Host field.
+    pub authority: Option<&'a str>,
+    /// 0 or 1: the minor version; higher ones are understood as 1 (RFC 9110, 2.5).
+    pub minor: u8,
+    pub facts: Facts,
+    fields: &'a [httparse::Header<'a>],
+}
+
+impl<'a> Head<'a> {
+    /// All fields, in order.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let host = self.authority.map(str::as_bytes);
+        let missing = host.filter(|_| !self.facts.host).map(|host| ("Host", host));
+        let given = self.fields.iter().map(move |field| match host {
+            Some(host) if field.name.eq_ignore_ascii_case("host") => (field.name, host),
+            _ => (field.name, field.value),
+        });
+        given.chain(missing)
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len() + usize::from(self.authority.is_some() && !self.facts.host)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Room for the fields of one head.
 pub type Fields<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_FIELDS];
 
-/// Reads a complete head, as [`Scanner`] delimits it.
+/// The head with a minor version that the parser knows.
+pub fn with_known_version(head: &[u8]) -> Cow<'_, [u8]> {
+    let blank = head.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let start = blank.count();
+    if let Some(length) = memchr(b'\r', &head[start..]) {
+        let end = start + length;
+        if let [
+            ..,
+            b' ',
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            b'2'..=b'9',
+        ] = head[start..end]
+        {
+            let mut known = head.to_vec();
+            known[end - 1] = b'1';
+            return Cow::Owned(known);
+        }
+    }
+    Cow::Borrowed(head)
+}
+
+/// Reads a complete head, as [`Scanner`] delimits it and [`with_known_version`] gives it.
 ///
 /// With `strict` unset, Transfer-Encoding and Content-Length may occur together: the former
-/// counts, as old clients expect. Everything else is refused all the same.
+/// counts, as old clients expect; and Host may be missing. Everything else is refused all the
+/// same.
 ///
 /// # Errors
 /// The head is malformed, or can be understood in two ways.
@@ -174,19 +239,25 @@ pub fn parse<'a>(
     else {
         return Err(Refusal::Malformed("the request line is incomplete"));
     };
-    let mut result = Head {
+    let (target, authority) = target::read(method, target)?;
+    let fields = &*request.headers;
+    let pairs = fields
+        .iter()
+        .map(|field| (field.name.as_bytes(), field.value));
+    let mut facts = interpret(pairs, minor, strict)?;
+    if strict && minor > 0 && !facts.host {
+        return Err(Refusal::Malformed("Host is missing"));
+    }
+    // What follows is no HTTP if the tunnel is made.
+    facts.doubtful |= method == "CONNECT";
+    Ok(Head {
         method,
         target,
+        authority,
         minor,
-        fields: request.headers,
-        body: Body::None,
-        close: false,
-        keep_alive: false,
-        expects: false,
-        doubtful: false,
-    };
-    interpret(&mut result, strict)?;
-    Ok(result)
+        facts,
+        fields,
+    })
 }
 
 const fn explain(error: httparse::Error) -> &'static str {
@@ -217,39 +288,57 @@ fn version_of(head: &[u8]) -> Refusal {
     Refusal::Malformed("the request line does not end with one space and an HTTP version")
 }
 
-/// Reads the fields that decide about framing and the connection.
-fn interpret(head: &mut Head<'_>, strict: bool) -> Result<(), Refusal> {
-    let (mut length, mut chunked, mut host) = (None, false, false);
-    for field in head.fields {
-        let name = field.name.as_bytes();
+/// Reads the fields, as name and value, that decide about framing and the connection.
+///
+/// # Errors
+/// They are malformed, or can be understood in two ways.
+pub fn interpret<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    minor: u8,
+    strict: bool,
+) -> Result<Facts, Refusal> {
+    let (mut length, mut chunked) = (None, false);
+    let mut facts = Facts {
+        body: Body::None,
+        close: false,
+        keep_alive: false,
+        expects: false,
+        doubtful: false,
+        host: false,
+    };
+    for (name, value) in fields {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
-                if host {
+                if facts.host {
                     return Err(Refusal::Malformed("Host is given twice"));
                 }
-                host = true;
+                if !(value.is_empty() || target::is_host(value)) {
+                    return Err(Refusal::Malformed("Host is no name or address"));
+                }
+                facts.host = true;
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
-                head.expects |= field.value.eq_ignore_ascii_case(b"100-continue");
+                // RFC 9110, 10.1.1: one of HTTP/1.0 would take 100 for the response.
+                facts.expects |= minor > 0 && value.eq_ignore_ascii_case(b"100-continue");
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                for option in field.value.split(|&byte| byte == b',') {
+                for option in value.split(|&byte| byte == b',') {
                     let option = option.trim_ascii();
-                    head.close |= option.eq_ignore_ascii_case(b"close");
-                    head.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    facts.close |= option.eq_ignore_ascii_case(b"close");
+                    facts.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if length.is_some() {
                     return Err(Refusal::Malformed("Content-Length is given twice"));
                 }
-                length = Some(number(field.value)?);
+                length = Some(number(value)?);
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if chunked {
                     return Err(Refusal::Malformed("Transfer-Encoding is given twice"));
                 }
-                if !field.value.eq_ignore_ascii_case(b"chunked") {
+                if !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Refusal::UnknownCoding);
                 }
                 chunked = true;
@@ -257,7 +346,7 @@ fn interpret(head: &mut Head<'_>, strict: bool) -> Result<(), Refusal> {
             _ => {}
         }
     }
-    head.body = match (chunked, length) {
+    facts.body = match (chunked, length) {
         (true, Some(_)) if strict => {
             return Err(Refusal::Malformed(
                 "Transfer-Encoding and Content-Length are given together",
@@ -265,13 +354,13 @@ fn interpret(head: &mut Head<'_>, strict: bool) -> Result<(), Refusal> {
         }
         (true, _) => {
             // RFC 9112, 6.1: whoever forwarded this may have understood it differently.
-            head.doubtful = length.is_some() || head.minor == 0;
+            facts.doubtful = length.is_some() || minor == 0;
             Body::Chunked
         }
         (false, Some(length)) => Body::Length(length),
         (false, None) => Body::None,
     };
-    Ok(())
+    Ok(facts)
 }
 
 fn number(value: &[u8]) -> Result<u64, Refusal> {
@@ -286,44 +375,6 @@ fn number(value: &[u8]) -> Result<u64, Refusal> {
         return Err(MALFORMED);
     }
     Ok(number)
-}
-
-/// The path and the query of a request target, both as they were sent.
-pub fn split_target(target: &str) -> (&str, Option<&str>) {
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
-    }
-}
-
-/// Replaces `%XX` by the byte it stands for; `None` if there is none.
-pub fn unquote(path: &[u8]) -> Option<Vec<u8>> {
-    let first = memchr(b'%', path)?;
-    let mut out = Vec::with_capacity(path.len());
-    out.extend_from_slice(&path[..first]);
-    let mut rest = &path[first..];
-    while let Some((&byte, tail)) = rest.split_first() {
-        if byte == b'%'
-            && let [high, low, tail @ ..] = tail
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            out.push(high << 4 | low);
-            rest = tail;
-        } else {
-            out.push(byte);
-            rest = tail;
-        }
-    }
-    Some(out)
-}
-
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }
 
 /// Whether no server may take this header over: its name would be read as another one.

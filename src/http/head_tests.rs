@@ -1,6 +1,8 @@
 use std::mem::MaybeUninit;
 
-use super::{Body, Head, Limits, MAX_FIELDS, Refusal, Scanner, parse, split_target, unquote};
+use super::{
+    Body, Head, Limits, MAX_FIELDS, Refusal, Scanner, interpret, parse, with_known_version,
+};
 
 const LIMITS: Limits = Limits {
     request_line: 64,
@@ -14,12 +16,19 @@ fn scan(data: &[u8]) -> Result<Option<usize>, Refusal> {
 
 fn with<T>(head: &[u8], strict: bool, look: impl FnOnce(Result<Head<'_>, Refusal>) -> T) -> T {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    look(parse(head, &mut fields, strict))
+    look(parse(&with_known_version(head), &mut fields, strict))
 }
 
 fn body(fields: &str) -> Result<Body, Refusal> {
-    let head = format!("POST / HTTP/1.1\r\n{fields}\r\n");
-    with(head.as_bytes(), true, |head| head.map(|head| head.body))
+    let host = if fields.contains("ost: ") {
+        ""
+    } else {
+        "Host: a\r\n"
+    };
+    let head = format!("POST / HTTP/1.1\r\n{fields}{host}\r\n");
+    with(head.as_bytes(), true, |head| {
+        head.map(|head| head.facts.body)
+    })
 }
 
 fn malformed(result: Result<Body, Refusal>) -> bool {
@@ -73,10 +82,11 @@ fn a_plain_head_is_understood() {
         true,
         |head| {
             let head = head.expect("legal");
-            assert_eq!((head.method, head.target, head.minor), ("PUT", "/a?b", 1));
-            assert_eq!(head.body, Body::Length(12));
-            assert!(head.expects && head.keep_alive && !head.close && !head.doubtful);
-            assert_eq!(head.fields[0].value, b"a");
+            assert_eq!((head.method, &*head.target, head.minor), ("PUT", "/a?b", 1));
+            let facts = head.facts;
+            assert_eq!(facts.body, Body::Length(12));
+            assert!(facts.expects && facts.keep_alive && !facts.close && !facts.doubtful);
+            assert_eq!(head.fields().next(), Some(("Host", &b"a"[..])));
         },
     );
 }
@@ -143,14 +153,17 @@ fn header_lines_have_one_reading() {
 #[test]
 fn request_lines_have_one_reading() {
     let line = |line: &str| {
-        with(format!("{line}\r\n\r\n").as_bytes(), true, |head| {
-            head.map(|head| head.minor)
-        })
+        with(
+            format!("{line}\r\nHost: a\r\n\r\n").as_bytes(),
+            true,
+            |head| head.map(|head| head.minor),
+        )
     };
     assert_eq!(line("GET / HTTP/1.0"), Ok(0));
     assert_eq!(line("GET / HTTP/1.1"), Ok(1));
     assert_eq!(line("GET / HTTP/2.0"), Err(Refusal::UnknownVersion));
-    assert_eq!(line("GET / HTTP/1.2"), Err(Refusal::UnknownVersion));
+    assert_eq!(line("GET / HTTP/1.2"), Ok(1));
+    assert_eq!(line("GET / HTTP/1.9"), Ok(1));
     for text in [
         "GET /",
         "GET  / HTTP/1.1",
@@ -159,6 +172,9 @@ fn request_lines_have_one_reading() {
         "GET\t/ HTTP/1.1",
         "GET / http/1.1",
         "GET / HTTP/11",
+        "GET / HTTP/1.10",
+        "GET / HTTP/01.1",
+        "GET /HTTP/1.2",
         "GET /\0 HTTP/1.1",
         "GET /a b HTTP/1.1",
         "G@T / HTTP/1.1",
@@ -177,18 +193,51 @@ fn framing_that_others_may_read_differently_ends_the_connection() {
     let both = b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n";
     with(both, false, |head| {
         let head = head.expect("allowed when not strict");
-        assert_eq!(head.body, Body::Chunked);
-        assert!(head.doubtful);
+        assert_eq!(head.facts.body, Body::Chunked);
+        assert!(head.facts.doubtful);
     });
     let old = b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-    with(old, true, |head| assert!(head.expect("legal").doubtful));
+    with(old, true, |head| {
+        assert!(head.expect("legal").facts.doubtful);
+    });
 }
 
 #[test]
-fn targets_are_split_and_unquoted() {
-    assert_eq!(split_target("/a?b?c"), ("/a", Some("b?c")));
-    assert_eq!(split_target("/a"), ("/a", None));
-    assert_eq!(unquote(b"/a"), None);
-    assert_eq!(unquote(b"/%41%zz%4").as_deref(), Some(&b"/A%zz%4"[..]));
-    assert_eq!(unquote(b"%e4%BD").as_deref(), Some(&b"\xe4\xbd"[..]));
+fn a_host_is_there_once_and_is_one() {
+    let host = |fields: &str, strict| {
+        let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        with(head.as_bytes(), strict, |head| head.is_ok())
+    };
+    assert!(host("Host: a:80\r\n", true) && host("Host:\r\n", true));
+    assert!(!host("", true) && host("", false));
+    for fields in ["Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: a,b\r\n"] {
+        assert!(!host(fields, true) && !host(fields, false), "{fields:?}");
+    }
+    with(b"GET / HTTP/1.0\r\n\r\n", true, |head| {
+        assert!(head.is_ok_and(|head| head.is_empty()));
+    });
+}
+
+#[test]
+fn an_absolute_target_names_the_host() {
+    let given = b"GET http://b/x HTTP/1.1\r\nA: 1\r\nhost: a\r\n\r\n";
+    with(given, true, |head| {
+        let head = head.expect("legal");
+        let fields: Vec<_> = head.fields().collect();
+        assert_eq!(fields, [("A", &b"1"[..]), ("host", &b"b"[..])]);
+        assert_eq!((&*head.target, head.len()), ("/x", 2));
+    });
+    with(b"GET http://b HTTP/1.0\r\n\r\n", true, |head| {
+        let head = head.expect("legal");
+        let fields: Vec<_> = head.fields().collect();
+        assert_eq!(fields, [("Host", &b"b"[..])]);
+        assert_eq!((&*head.target, head.len()), ("/", 1));
+    });
+}
+
+#[test]
+fn an_old_client_is_not_told_to_continue() {
+    let fields = [(&b"Expect"[..], &b"100-continue"[..])];
+    let expects = |minor| interpret(fields.into_iter(), minor, true).map(|facts| facts.expects);
+    assert_eq!((expects(0), expects(1)), (Ok(false), Ok(true)));
 }

@@ -1,6 +1,6 @@
 //! HTTP/1 as bytes in and bytes out: no sockets, no interpreter, no clock but the one given.
 //!
-//! `head` reads request heads, `reply` makes response heads and decides how a response is
+//! `head` and `target` read request heads, `chunk` the lines of a chunked body, `reply` makes response heads and decides how a response is
 //! framed. Whoever owns a connection feeds them; they can be tested and fuzzed alone.
 //!
 //! What is ambiguous is refused, never repaired: two servers in a row that repair a request
@@ -8,6 +8,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chunk;
 pub mod date;
 pub mod head;
 pub mod reply;
+pub mod target;

@@ -28,6 +28,8 @@ pub struct Terms {
     pub keep_alive: bool,
     /// Write header names as `Content-Type`, however they are given.
     pub capitalize: bool,
+    /// The method is CONNECT: behind a success comes no body but the tunnel.
+    pub tunnel: bool,
 }
 
 /// How the end of the response's body is told.
@@ -45,6 +47,7 @@ pub enum Framing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Status,
+    Interim,
     Name,
     Value,
     Length,
@@ -57,6 +60,10 @@ impl Fault {
             Self::Status => {
                 "the status must be three digits and a reason, like '200 OK', without control \
                  characters"
+            }
+            Self::Interim => {
+                "a status of 1xx other than 101 is no final response: the next one would be taken \
+                 for it"
             }
             Self::Name => {
                 "a response header's name is empty or has a space, a colon or a control character"
@@ -81,6 +88,8 @@ pub struct Reply<'o> {
     terms: Terms,
     code: u16,
     length: Option<u64>,
+    /// Where the application's Content-Length stands.
+    length_line: Range<usize>,
     dated: bool,
     /// The application sets Connection itself.
     connection: bool,
@@ -95,7 +104,7 @@ impl<'o> Reply<'o> {
     /// Begins the head of a response with `status`, as `200 OK`.
     ///
     /// # Errors
-    /// [`Fault::Status`].
+    /// [`Fault::Status`], [`Fault::Interim`].
     pub fn new(out: &'o mut Vec<u8>, terms: Terms, status: &[u8]) -> Result<Self, Fault> {
         let code = match status {
             [a, b, c, rest @ ..]
@@ -111,6 +120,9 @@ impl<'o> Reply<'o> {
         if code < 100 || status.iter().any(u8::is_ascii_control) {
             return Err(Fault::Status);
         }
+        if code < 200 && code != 101 {
+            return Err(Fault::Interim);
+        }
         out.extend_from_slice(if terms.old_server {
             b"HTTP/1.0 "
         } else {
@@ -123,6 +135,7 @@ impl<'o> Reply<'o> {
             terms,
             code,
             length: None,
+            length_line: 0..0,
             dated: false,
             connection: false,
             promise: None,
@@ -133,7 +146,7 @@ impl<'o> Reply<'o> {
 
     /// Whether a response of this kind has no body and must not announce one.
     const fn bare(&self) -> bool {
-        self.code < 200 || self.code == 204
+        self.code < 200 || self.code == 204 || (self.terms.tunnel && self.code < 300)
     }
 
     /// Adds a header of the application.
@@ -166,7 +179,9 @@ impl<'o> Reply<'o> {
                 if self.length.is_some_and(|former| former != number) {
                     return Err(Fault::Length);
                 }
-                if self.bare() || self.length.replace(number).is_some() {
+                // Of a 204 upstream's clients have come to expect that it says 0.
+                let odd = self.bare() && !(self.code == 204 && number == 0);
+                if odd || self.length.replace(number).is_some() {
                     return Ok(());
                 }
             }
@@ -192,6 +207,9 @@ impl<'o> Reply<'o> {
         }
         self.out.extend_from_slice(value);
         self.out.extend_from_slice(b"\r\n");
+        if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
+            self.length_line = start..self.out.len();
+        }
         Ok(())
     }
 
@@ -204,10 +222,12 @@ impl<'o> Reply<'o> {
     ///
     /// Returns how the body is framed, and whether the connection ends with it.
     pub fn finish(self, known: Option<u64>, now: u64, patience: Option<u64>) -> (Framing, bool) {
+        let bare = self.bare();
         let Self {
             out,
             terms,
             mut close,
+            mut promise,
             ..
         } = self;
         if !self.dated {
@@ -215,11 +235,21 @@ impl<'o> Reply<'o> {
             out.extend_from_slice(&date::format(now));
             out.extend_from_slice(b"\r\n");
         }
-        let empty = self.code < 200 || self.code == 204 || self.code == 304;
-        let framing = if empty {
+        let framing = if self.code == 101 || (bare && terms.tunnel) {
+            // What follows is another protocol's.
+            close = true;
+            Framing::Close
+        } else if bare || self.code == 304 {
             Framing::None
         } else if self.encoded {
-            // Ours would come on top; the application's own stands as it is.
+            // Ours would come on top; the application's own stands as it is, alone.
+            let line = self.length_line;
+            if let Some(promise) = &mut promise
+                && promise.start >= line.end
+            {
+                *promise = promise.start - line.len()..promise.end - line.len();
+            }
+            out.drain(line);
             close = true;
             Framing::Close
         } else if let Some(length) = self.length {
@@ -239,7 +269,7 @@ impl<'o> Reply<'o> {
         if terms.minor == 0 && !terms.keep_alive {
             close = true;
         }
-        if let (true, Some(promise)) = (close, self.promise) {
+        if let (true, Some(promise)) = (close, promise) {
             out.splice(promise, *b"close");
         }
         if !self.connection {

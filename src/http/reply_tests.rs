@@ -7,6 +7,7 @@ const NEW: Terms = Terms {
     close: false,
     keep_alive: false,
     capitalize: true,
+    tunnel: false,
 };
 
 fn make(
@@ -74,12 +75,14 @@ fn an_unknown_size_is_chunked_or_ends_the_connection() {
 
 #[test]
 fn responses_without_body_announce_none() {
-    for status in ["204 No Content", "100 Continue"] {
-        let fields = [("Content-Length", "3"), ("Transfer-Encoding", "chunked")];
-        let (text, framing, close) = make(NEW, status, &fields, Some(3)).expect("legal");
-        assert_eq!(text, format!("HTTP/1.1 {status}\r\n\r\n"));
-        assert_eq!((framing, close), (Framing::None, false));
-    }
+    let fields = [("Content-Length", "3"), ("Transfer-Encoding", "chunked")];
+    let (text, framing, close) = make(NEW, "204 No Content", &fields, Some(3)).expect("legal");
+    assert_eq!(text, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!((framing, close), (Framing::None, false));
+    let fields = [("Content-Length", "0")];
+    let (text, framing, _) = make(NEW, "204 No Content", &fields, Some(0)).expect("legal");
+    assert_eq!(text, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(framing, Framing::None);
     let (text, framing, _) = make(NEW, "304 Not Modified", &[], Some(3)).expect("legal");
     assert_eq!(text, "HTTP/1.1 304 Not Modified\r\n\r\n");
     assert_eq!(framing, Framing::None);
@@ -136,6 +139,8 @@ fn nothing_breaks_out_of_its_header() {
         ("OK", "a", "b", Fault::Status),
         ("099 Low", "a", "b", Fault::Status),
         ("2000 OK", "a", "b", Fault::Status),
+        ("100 Continue", "a", "b", Fault::Interim),
+        ("103 Early Hints", "a", "b", Fault::Interim),
         ("200 OK", "a: b\r\nc", "d", Fault::Name),
         ("200 OK", "", "d", Fault::Name),
         ("200 OK", "a", "b\nc: d", Fault::Value),
@@ -169,4 +174,49 @@ fn a_promise_to_keep_a_connection_that_ends_is_not_passed_on() {
         Ok("HTTP/1.1 200 OK\r\nConnection: close\r\nA: b\r\nContent-Length: 1\r\n\r\n".to_string());
     assert_eq!(head(Terms { close: true, ..NEW }, Some(1)), ending);
     assert_eq!(head(Terms { minor: 0, ..NEW }, Some(1)), ending);
+}
+
+#[test]
+fn what_is_no_http_any_more_ends_the_connection() {
+    let fields = [
+        ("Upgrade", "x"),
+        ("Connection", "Upgrade"),
+        ("Content-Length", "3"),
+    ];
+    let (text, framing, close) = make(NEW, "101 Switching", &fields, Some(3)).expect("legal");
+    assert_eq!(
+        text,
+        "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
+    );
+    assert_eq!((framing, close), (Framing::Close, true));
+    let tunnel = Terms {
+        tunnel: true,
+        ..NEW
+    };
+    let (text, framing, close) = make(tunnel, "200 OK", &[], None).expect("legal");
+    assert_eq!(text, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    assert_eq!((framing, close), (Framing::Close, true));
+    let (text, framing, _) = make(tunnel, "403 No", &[], Some(2)).expect("legal");
+    assert_eq!(text, "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(framing, Framing::Length(2));
+}
+
+#[test]
+fn a_body_is_never_framed_twice() {
+    let coding = ("Transfer-Encoding", "chunked");
+    let length = ("Content-Length", "3");
+    let keep = ("Connection", "keep-alive");
+    for fields in [
+        [coding, length, keep],
+        [length, keep, coding],
+        [keep, length, coding],
+    ] {
+        let (text, framing, close) = make(NEW, "200 OK", &fields, Some(5)).expect("legal");
+        assert!(
+            !text.contains("Length") && text.contains("Connection: close\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("Transfer-Encoding: chunked\r\n"));
+        assert_eq!((framing, close), (Framing::Close, true));
+    }
 }

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::{flag, names};
-use crate::http::head::{Body, Head, split_target, unquote};
+use crate::http::head::{Body, Facts, Head};
+use crate::http::target::{split_target, unquote};
 
 /// A string of the characters with these numbers, as WSGI has it (PEP 3333).
 pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
@@ -22,32 +23,25 @@ pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
 }
 
 /// Flags and length of the body, -1 if that is not known.
-pub(super) fn describe(head: &Head<'_>) -> (u32, i64) {
-    let mut flags = if head.minor > 0 { flag::NEW } else { 0 };
+pub(super) fn describe(facts: &Facts, method: &[u8], minor: u8) -> (u32, i64) {
+    let mut flags = if minor > 0 { flag::NEW } else { 0 };
     for (set, bit) in [
-        (head.method == "HEAD", flag::HEAD),
-        (head.close || head.doubtful, flag::CLOSE),
-        (head.keep_alive && !head.close, flag::KEEP_ALIVE),
-        (head.expects, flag::EXPECTS),
-        (head.body == Body::Chunked, flag::CHUNKED),
+        (method == b"HEAD", flag::HEAD),
+        (facts.close || facts.doubtful, flag::CLOSE),
+        (facts.keep_alive && !facts.close, flag::KEEP_ALIVE),
+        (facts.expects, flag::EXPECTS),
+        (facts.body == Body::Chunked, flag::CHUNKED),
+        (method == b"CONNECT", flag::TUNNEL),
     ] {
         if set {
             flags |= bit;
         }
     }
-    let length = match head.body {
+    let length = match facts.body {
         Body::Length(length) => i64::try_from(length).unwrap_or(i64::MAX),
         Body::None | Body::Chunked => -1,
     };
     (flags, length)
-}
-
-/// The target with its leading slashes made one: `//host/path` is the address of another
-/// server where an application redirects to it.
-pub(super) fn target<'a>(head: &Head<'a>) -> &'a str {
-    let rest = head.target.trim_start_matches('/');
-    let slashes = head.target.len() - rest.len();
-    &head.target[slashes.saturating_sub(1)..]
 }
 
 /// Puts what the head says into `environ`, except for the headers.
@@ -61,7 +55,7 @@ pub(super) fn put_request(environ: &Bound<'_, PyDict>, head: &Head<'_>) -> PyRes
         other => latin1(py, other.as_bytes())?,
     };
     environ.set_item(intern!(py, "REQUEST_METHOD"), method)?;
-    let (path, query) = split_target(target(head));
+    let (path, query) = split_target(&head.target);
     let raw = latin1(py, path.as_bytes())?;
     let plain = match unquote(path.as_bytes()) {
         Some(bytes) => latin1(py, &bytes)?,
@@ -83,16 +77,16 @@ pub(super) fn put_request(environ: &Bound<'_, PyDict>, head: &Head<'_>) -> PyRes
 /// Puts the headers into `environ`: each under its key, and all as they came.
 pub(super) fn put_headers(environ: &Bound<'_, PyDict>, head: &Head<'_>) -> PyResult<()> {
     let py = environ.py();
-    let mut raw = Vec::with_capacity(head.fields.len());
+    let mut raw = Vec::with_capacity(head.len());
     let (mut typed, mut sized) = (false, false);
-    for field in head.fields {
-        let name = names::look_up(py, field.name)?;
-        let value = latin1(py, field.value)?;
+    for (field, value) in head.fields() {
+        let name = names::look_up(py, field)?;
+        let value = latin1(py, value)?;
         if let Some(key) = name.key {
             let key = key.bind(py);
             if name.single {
                 // The first one counts; what the server's template says does not.
-                let seen = if field.name.len() == 12 {
+                let seen = if field.len() == 12 {
                     &mut typed
                 } else {
                     &mut sized
@@ -101,7 +95,7 @@ pub(super) fn put_headers(environ: &Bound<'_, PyDict>, head: &Head<'_>) -> PyRes
                     environ.set_item(key, &value)?;
                 }
             } else if let Some(former) = environ.get_item(key)? {
-                let joined = former.str()?.add(",")?.add(&value)?;
+                let joined = former.str()?.add(name.joint)?.add(&value)?;
                 environ.set_item(key, joined)?;
             } else {
                 environ.set_item(key, &value)?;

@@ -30,6 +30,8 @@ pub(crate) mod flag {
     pub(crate) const CAPITALIZE: u32 = 64;
     /// The server itself speaks HTTP/1.0.
     pub(crate) const OLD_SERVER: u32 = 128;
+    /// The method is CONNECT.
+    pub(crate) const TUNNEL: u32 = 256;
 }
 
 /// Adds the classes and functions of this layer to the module.
@@ -43,12 +45,16 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ("HTTP_CHUNKED", flag::CHUNKED),
         ("HTTP_CAPITALIZE", flag::CAPITALIZE),
         ("HTTP_OLD_SERVER", flag::OLD_SERVER),
+        ("HTTP_TUNNEL", flag::TUNNEL),
     ] {
         module.add(name, value)?;
     }
     module.add("HttpRefusal", module.py().get_type::<parse::HttpRefusal>())?;
     module.add_class::<reader::HttpReader>()?;
     module.add_function(wrap_pyfunction!(parse::http_parse, module)?)?;
+    module.add_function(wrap_pyfunction!(parse::http_framing, module)?)?;
+    module.add_function(wrap_pyfunction!(parse::http_chunk_size, module)?)?;
+    module.add_function(wrap_pyfunction!(parse::http_is_field, module)?)?;
     module.add_function(wrap_pyfunction!(reply::http_head, module)?)?;
     module.add_function(wrap_pyfunction!(reply::http_reply, module)?)?;
     module.add_function(wrap_pyfunction!(reply::http_date, module)?)

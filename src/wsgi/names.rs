@@ -22,6 +22,8 @@ pub(super) struct Name {
     pub(super) key: Option<Py<PyString>>,
     /// Its values are never joined.
     pub(super) single: bool,
+    /// What stands between two values of it.
+    pub(super) joint: &'static str,
 }
 
 impl Name {
@@ -49,6 +51,7 @@ impl Name {
             raw: raw.unbind(),
             key,
             single,
+            joint: joint(name),
         })
     }
 
@@ -57,7 +60,18 @@ impl Name {
             raw: self.raw.clone_ref(py),
             key: self.key.as_ref().map(|key| key.clone_ref(py)),
             single: self.single,
+            joint: self.joint,
         }
+    }
+}
+
+/// What joins the values of several fields of one name: RFC 9110, 5.3; cookies may hold commas
+/// (RFC 6265, 4.2.1).
+fn joint(name: &[u8]) -> &'static str {
+    if name.eq_ignore_ascii_case(b"cookie") {
+        "; "
+    } else {
+        ","
     }
 }
 

@@ -5,9 +5,12 @@ use std::mem::MaybeUninit;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
-use super::environ::{describe, latin1, target};
+use super::environ::{describe, latin1};
 use super::names;
-use crate::http::head::{Fields, Limits, MAX_FIELDS, Refusal, Scanner, parse};
+use crate::http::chunk;
+use crate::http::head::{
+    Fields, Limits, MAX_FIELDS, Refusal, Scanner, interpret, parse, with_known_version,
+};
 
 pyo3::create_exception!(
     eventlet_asyncio._core,
@@ -32,14 +35,11 @@ type Parsed<'py> = (
     Bound<'py, PyString>,
     u8,
     Bound<'py, PyList>,
-    u32,
-    i64,
 );
 
 /// Read a complete request head.
 ///
-/// Return method, target, minor version, headers, flags, and the length of the body (-1 if
-/// it is not told).
+/// Return method, target, minor version and headers.
 #[pyfunction]
 #[pyo3(signature = (head, strict, /))]
 pub(super) fn http_parse<'py>(py: Python<'py>, head: &[u8], strict: bool) -> PyResult<Parsed<'py>> {
@@ -55,20 +55,60 @@ pub(super) fn http_parse<'py>(py: Python<'py>, head: &[u8], strict: bool) -> PyR
             "the head does not end with one empty line",
         )));
     }
+    let head = with_known_version(head);
     let mut fields = room();
-    let head = parse(head, &mut fields, strict).map_err(refuse)?;
+    let head = parse(&head, &mut fields, strict).map_err(refuse)?;
     let headers = PyList::empty(py);
-    for field in head.fields {
-        let name = names::look_up(py, field.name)?.raw;
-        headers.append((name, latin1(py, field.value)?))?;
+    for (name, value) in head.fields() {
+        let name = names::look_up(py, name)?.raw;
+        headers.append((name, latin1(py, value)?))?;
     }
-    let (flags, length) = describe(&head);
     Ok((
         latin1(py, head.method.as_bytes())?,
-        latin1(py, target(&head).as_bytes())?,
+        latin1(py, head.target.as_bytes())?,
         head.minor,
         headers,
-        flags,
-        length,
     ))
+}
+
+/// Say what a request's headers, however they were read, mean for its connection.
+///
+/// Args:
+///     method: The request's method.
+///     minor: Its minor version, 0 or 1.
+///     headers: Pairs of name and value.
+///     strict: As for `http_parse`.
+///
+/// Returns:
+///     Flags, and the length of the body (-1 if it is not told).
+///
+/// Raises:
+///     `HttpRefusal`: If they can be understood in two ways.
+#[pyfunction]
+#[pyo3(signature = (method, minor, headers, strict, /))]
+pub(super) fn http_framing(
+    method: &str,
+    minor: u8,
+    headers: Vec<(String, String)>,
+    strict: bool,
+) -> PyResult<(u32, i64)> {
+    let fields = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.trim_ascii().as_bytes()));
+    let facts = interpret(fields, minor, strict).map_err(refuse)?;
+    Ok(describe(&facts, method.as_bytes(), minor))
+}
+
+/// Return the size that the line before a chunk tells; None if it is malformed.
+#[pyfunction]
+#[pyo3(signature = (line, /))]
+pub(super) fn http_chunk_size(line: &[u8]) -> Option<u64> {
+    chunk::size(line)
+}
+
+/// Say whether a line, with its CR LF, is a header field.
+#[pyfunction]
+#[pyo3(signature = (line, /))]
+pub(super) fn http_is_field(line: &[u8]) -> bool {
+    chunk::is_field(line)
 }

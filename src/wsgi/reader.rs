@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::environ::{describe, put_headers, put_request};
 use super::parse::{refuse, room};
 use super::pool;
-use crate::http::head::{Limits, Scanner, parse};
+use crate::http::head::{Limits, Scanner, parse, with_known_version};
 use crate::hub::socket::{Patience, note_read, persist};
 use crate::reactor::{Direction, now};
 use crate::sched::nanos_from_seconds;
@@ -40,6 +40,8 @@ struct Received {
     start: usize,
     /// Some green thread has taken them, and will put them back.
     taken: bool,
+    /// Of those that are taken: how many are of a head that has not ended.
+    partial: usize,
     /// Seconds: for each wait within a request.
     timeout: Option<f64>,
 }
@@ -63,6 +65,7 @@ impl Drop for Taken<'_> {
         received.data = data;
         received.start = self.start;
         received.taken = false;
+        received.partial = 0;
     }
 }
 
@@ -135,11 +138,12 @@ fn translate<'py>(
     strict: bool,
 ) -> PyResult<(Bound<'py, PyDict>, u32, i64)> {
     let environ = base.copy()?;
+    let head = with_known_version(head);
     let mut fields = room();
-    let head = parse(head, &mut fields, strict).map_err(refuse)?;
+    let head = parse(&head, &mut fields, strict).map_err(refuse)?;
     put_request(&environ, &head)?;
     put_headers(&environ, &head)?;
-    let (flags, size) = describe(&head);
+    let (flags, size) = describe(&head.facts, head.method.as_bytes(), head.minor);
     Ok((environ, flags, size))
 }
 
@@ -166,7 +170,7 @@ impl HttpReader {
             reader: self,
             fd,
             data: std::mem::take(&mut received.data),
-            start: received.start,
+            start: std::mem::take(&mut received.start),
         };
         Ok((taken, received.timeout))
     }
@@ -233,6 +237,7 @@ impl HttpReader {
                 if let Some(length) = scanner.advance(bytes, &self.limits).map_err(refuse)? {
                     break length;
                 }
+                self.lock().partial = bytes.len();
                 let step = deadline(timeout);
                 if whole.is_some() && last.is_none() {
                     last = deadline(whole);
@@ -341,10 +346,10 @@ impl HttpReader {
         Ok(bytes)
     }
 
-    /// The number of bytes received and not read yet.
+    /// The number of bytes received and not read yet; those of a head that is being read count.
     #[getter]
     fn pending(&self) -> usize {
         let received = self.lock();
-        received.data.len() - received.start
+        received.data.len() - received.start + received.partial
     }
 }

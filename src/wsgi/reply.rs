@@ -28,6 +28,7 @@ fn terms(flags: u32) -> Terms {
         close: is(flag::CLOSE),
         keep_alive: is(flag::KEEP_ALIVE),
         capitalize: is(flag::CAPITALIZE),
+        tunnel: is(flag::TUNNEL),
     }
 }
 

@@ -22,8 +22,8 @@ def test_connection_serves_request_after_request(serve, protocol):
 
 def test_pipelined_requests_are_answered_in_order(serve, protocol):
     client = serve(echo, protocol=protocol).connect()
-    one = b"PUT /%d HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"
-    two = b"PUT /%d HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nc\r\n0\r\n\r\n"
+    one = b"PUT /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
+    two = b"PUT /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nc\r\n0\r\n\r\n"
     client.send(b"".join((one if n % 2 else two) % n for n in range(400)))
     for n in range(400):
         assert client.response()[2] == b"/%d:%b" % (n, b"ab" if n % 2 else b"c")
@@ -40,8 +40,8 @@ def test_pipeline_leaves_others_their_turn(serve, protocol):
     server = serve(application, protocol=protocol, log_output=False)
     greedy, other = server.connect(), server.connect()
     eventlet.sleep(0.01)  # both are accepted
-    greedy.send(b"GET /greedy HTTP/1.1\r\n\r\n" * 400)
-    other.send(b"GET /other HTTP/1.1\r\n\r\n")
+    greedy.send(b"GET /greedy HTTP/1.1\r\nHost: a\r\n\r\n" * 400)
+    other.send(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
     other.response()
     for _ in range(400):
         greedy.response()
@@ -61,7 +61,7 @@ def test_responses_are_not_held_back_by_the_kernel(serve, protocol):
 
 def test_requests_may_arrive_byte_by_byte(serve, protocol):
     client = serve(echo, protocol=protocol).connect()
-    for byte in b"\r\nPUT /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nab" + GET:
+    for byte in b"\r\nPUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab" + GET:
         client.send(bytes([byte]))
         eventlet.sleep(0)
     assert client.response()[2] == b"/a:ab"
@@ -71,8 +71,8 @@ def test_requests_may_arrive_byte_by_byte(serve, protocol):
 def test_pipeline_may_be_split_anywhere(serve, protocol):
     """Wherever packets end, each request is answered as if it had come alone."""
     pipeline = (
-        b"PUT /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
-        b"PUT /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+        b"PUT /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2;x=y\r\nde\r\n1\r\nf\r\n0\r\nTrailer: x\r\n\r\n"
         b"\r\n\r\nPUT /c HTTP/1.0\r\nContent-Length: 1\r\n\r\ng"
     )
@@ -91,9 +91,11 @@ def test_pipeline_may_be_split_anywhere(serve, protocol):
 
 def test_what_the_application_leaves_of_a_body_is_skipped(serve, protocol):
     client = serve(hello, protocol=protocol).connect()
-    client.send(b"PUT / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + b"GET " * 25000)
+    client.send(
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"GET " * 25000
+    )
     assert client.response()[2] == b"hello"
-    client.send(b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     client.send(b"5\r\nGET /\r\n0\r\nTrailer: a\r\n\r\n")
     assert client.response()[2] == b"hello"
     assert client.ask(GET)[0] == "HTTP/1.1 200 OK"
@@ -116,7 +118,7 @@ def test_connection_is_kept_as_the_client_asks(
 ):
     client = serve(hello, protocol=protocol).connect()
     option = f"Connection: {asked}\r\n" if asked else ""
-    request = f"GET / HTTP/1.{version}\r\n{option}\r\n".encode()
+    request = f"GET / HTTP/1.{version}\r\nHost: a\r\n{option}\r\n".encode()
     _, headers, _ = client.ask(request)
     assert headers.get("connection") == answered
     if answered == "close":
@@ -133,7 +135,7 @@ def test_keepalive_false_closes_after_each_response(serve, protocol):
 
 def test_keepalive_seconds_limit_the_wait_between_requests(serve, protocol):
     client = serve(hello, protocol=protocol, keepalive=0.1).connect()
-    request = b"GET / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n"
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
     assert client.ask(request)[1]["keep-alive"] == "timeout=0"
     assert client.is_closed()
 
@@ -169,7 +171,7 @@ def test_header_timeout_ends_a_head_that_dribbles(serve, protocol):
         header_timeout = 0.3
 
     client = serve(hello, protocol=Hasty, socket_timeout=5).connect()
-    client.send(b"GET / HTTP/1.1\r\nA: ")
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nA: ")
     with pytest.raises(OSError, match=r".") as raised:
         while True:
             client.send(b"a")
@@ -183,7 +185,7 @@ def test_body_timeout_ends_a_body_that_dribbles(serve, protocol, head):
         body_timeout = 0.2
 
     client = serve(echo, protocol=Hasty, debug=False).connect()
-    client.send(f"PUT / HTTP/1.1\r\n{head}\r\n\r\n".encode())
+    client.send(f"PUT / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode())
     eventlet.spawn(lambda: [eventlet.sleep(0.02) or client.send(b"a") for _ in "abc"])
     assert client.response()[0] == "HTTP/1.1 408 Request Timeout"
     assert client.is_closed()
@@ -191,7 +193,7 @@ def test_body_timeout_ends_a_body_that_dribbles(serve, protocol, head):
 
 def test_body_is_waited_for_without_limit_by_default(serve, protocol):
     client = serve(echo, protocol=protocol).connect()
-    client.send(b"PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\na")
+    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
     eventlet.sleep(0.1)
     client.send(b"b")
     assert client.response()[2] == b"/:ab"

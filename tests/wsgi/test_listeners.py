@@ -206,7 +206,7 @@ def test_shutdown_closes_idle_connections_and_finishes_busy_ones(serve, protocol
     server = serve(application, protocol=protocol, custom_pool=pool)
     fresh, idle, busy = (server.connect() for _ in range(3))
     idle.ask(GET)
-    busy.send(b"GET /slow HTTP/1.1\r\n\r\n")
+    busy.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     started.wait()
     server.thread.kill(KeyboardInterrupt)
     assert fresh.is_closed()

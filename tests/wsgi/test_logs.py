@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+import pytest
 from tests.wsgi.applications import GET, hello
 
 from eventlet import wsgi
@@ -13,7 +14,9 @@ from eventlet import wsgi
 def test_log_tells_of_each_request(serve, protocol):
     server = serve(hello, protocol=protocol)
     client = server.connect()
-    client.ask(b"GET /a%20b?c HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n")
+    client.ask(
+        b"GET /a%20b?c HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n\r\n"
+    )
     client.ask(b"GET / HTTP/1.0\r\n\r\n")
     lines = server.log.getvalue().splitlines()
     assert re.search(r"^\(\d+\) wsgi starting up on http://127.0.0.1:\d+$", lines[0])
@@ -30,7 +33,9 @@ def test_log_has_no_control_characters_of_clients(serve, protocol):
     server = serve(
         hello, protocol=protocol, log_format="%(client_ip)s|%(request_line)s"
     )
-    server.ask(b"GET /\xc2\x9b HTTP/1.1\r\nX-Forwarded-For: a\x9b31m\tb\r\n\r\n")
+    server.ask(
+        b"GET /\xc2\x9b HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: a\x9b31m\tb\r\n\r\n"
+    )
     assert server.log.getvalue().splitlines()[-1] == (
         "a\\x9b31m\\x09b,127.0.0.1|GET /\xc2\\x9b HTTP/1.1"
     )
@@ -49,7 +54,7 @@ def test_log_format_is_the_users(serve, protocol):
 def test_log_may_be_a_logger(serve, protocol, caplog):
     with caplog.at_level(logging.INFO, "server"):
         server = serve(hello, protocol=protocol, log=logging.getLogger("server"))
-        server.ask(b"GET /100%25 HTTP/1.1\r\n\r\n")
+        server.ask(b"GET /100%25 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert "GET /100%25 HTTP/1.1" in caplog.text
 
 
@@ -73,7 +78,7 @@ def test_proxies_may_be_left_out(serve, protocol):
         log_x_forwarded_for=False,
         log_format="%(client_ip)s",
     )
-    server.ask(b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+    server.ask(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
     assert server.log.getvalue().splitlines()[-1] == "127.0.0.1"
 
 
@@ -119,3 +124,37 @@ def test_failure_behind_a_closed_connection_is_logged_once(serve):
     assert client.rest() == b""
     lines = server.log.getvalue().splitlines()
     assert lines[-2:] == ["LookupError: on purpose", "500"]
+
+
+class Full:
+    """A log on a full disk."""
+
+    def write(self, text):
+        """Fail."""
+        raise OSError(28, "No space left on device")
+
+
+class Broken(logging.Logger):
+    """A logger whose handlers fail."""
+
+    def info(self, *args):
+        """Fail."""
+        raise ValueError("I/O operation on closed file")
+
+    debug = info
+
+
+@pytest.mark.parametrize("log", [Full(), Broken("broken")], ids=["file", "logger"])
+def test_log_that_cannot_be_written_ends_nothing(serve, protocol, log):
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/fail":
+            raise RuntimeError("on purpose")
+        return hello(environ, start_response)
+
+    server = serve(application, protocol=protocol, log=log)
+    for path, status in ((b"/", "200"), (b"/fail", "500"), (b"//bad#", "400")):
+        request = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path
+        assert server.ask(request)[0].split()[1] == status
+    assert server.ask(GET)[2] == b"hello"
+    server.thread.kill(KeyboardInterrupt)
+    assert server.thread.wait() is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wsgiref.validate import validator
+
 import pytest
 from tests.wsgi.applications import GET, echo, hello
 
@@ -13,7 +15,7 @@ from eventlet.green import socket
 
 def test_100_continue_is_sent_when_the_body_is_read(serve, protocol):
     client = serve(echo, protocol=protocol).connect()
-    head = b"PUT /a HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    head = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     for _ in range(2):
         assert client.ask(head)[0] == "HTTP/1.1 100 Continue"
         assert client.ask(b"ab")[2] == b"/a:ab"
@@ -35,7 +37,7 @@ def test_100_continue_may_have_headers_and_come_again(serve, protocol, chunked):
 
     client = serve(application, protocol=protocol).connect()
     size = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 6"
-    head = b"PUT / HTTP/1.1\r\n%b\r\nExpect: 100-continue\r\n\r\n" % size
+    head = b"PUT / HTTP/1.1\r\nHost: a\r\n%b\r\nExpect: 100-continue\r\n\r\n" % size
     parts = [b"3\r\n%b\r\n0\r\n\r\n" % p if chunked else p for p in (b"abc", b"def")]
     assert client.ask(head)[:2] == ("HTTP/1.1 100 Continue", {"x-part": "1"})
     assert client.ask(parts[0])[:2] == ("HTTP/1.1 100 Continue", {"x-part": "2"})
@@ -47,7 +49,7 @@ def test_100_continue_may_have_headers_and_come_again(serve, protocol, chunked):
 def test_connection_ends_where_a_body_may_or_may_not_come(serve, protocol):
     client = serve(hello, protocol=protocol).connect()
     _, headers, _ = client.ask(
-        b"PUT /a HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     )
     assert headers["connection"] == "close"
     assert client.is_closed()
@@ -161,7 +163,7 @@ def test_already_handled_belongs_to_one_green_thread(serve, protocol):
 
     server = serve(application, protocol=protocol)
     mine = server.connect()
-    mine.send(b"GET /mine HTTP/1.1\r\n\r\n")
+    mine.send(b"GET /mine HTTP/1.1\r\nHost: a\r\n\r\n")
     assert server.ask(GET)[2] == b"hello"
     go.send()
     assert mine.rest() == b""
@@ -190,3 +192,43 @@ def test_socket_closed_by_the_application_is_not_used_again(serve):
             sock.recv(1)
     for sock in others:
         sock.close()
+
+
+def test_cookie_lines_are_joined_as_one(serve, protocol):
+    """A comma would be a part of the first cookie's value (RFC 6265)."""
+    seen = {}
+
+    def application(environ, start_response):
+        seen.update(environ)
+        start_response("200 OK", [])
+        return []
+
+    serve(application, protocol=protocol).ask(
+        b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nX: 1\r\nX: 2\r\ncookie: b=2\r\n\r\n"
+    )
+    assert (seen["HTTP_COOKIE"], seen["HTTP_X"]) == ("a=1; b=2", "1,2")
+
+
+def test_old_client_is_not_told_to_continue(serve, protocol):
+    """It would take that for the response (RFC 9110, 10.1.1)."""
+    request = b"PUT / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi"
+    assert serve(echo, protocol=protocol).ask(request)[2] == b"/:hi"
+
+
+@pytest.mark.filterwarnings("ignore:QUERY_STRING:wsgiref.validate.WSGIWarning")
+def test_standard_validator_accepts_requests(serve, protocol):
+    """`headers_raw` has no dot in its name, and yet may be a tuple."""
+    seen = {}
+
+    def application(environ, start_response):
+        seen.update(environ)
+        body = environ["wsgi.input"].read(5)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body]
+
+    server = serve(validator(application), protocol=protocol, debug=False)
+    request = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+    status, _, body = server.ask(request)
+    assert (status, body) == ("HTTP/1.1 200 OK", b"hello"), server.log.getvalue()
+    assert seen["headers_raw"] == (("Host", "a"), ("Content-Length", "5"))
+    assert [key for key in seen if key == "headers_raw"] == ["headers_raw"]

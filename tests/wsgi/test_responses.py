@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import mmap
+import sys
+
 import pytest
 from tests.wsgi.applications import GET, answering, hello
 
@@ -13,7 +17,7 @@ def test_head_gets_the_headers_alone(serve, protocol):
     for application in (hello, answering(b"hello", kind=iter)):
         client = serve(application, protocol=protocol).connect()
         for _ in range(2):
-            status, _, _ = client.ask(b"HEAD / HTTP/1.1\r\n\r\n", head=True)
+            status, _, _ = client.ask(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", head=True)
             assert status == "HTTP/1.1 200 OK"
         assert client.ask(GET)[2] == b"hello"
 
@@ -154,7 +158,7 @@ def test_result_is_closed(serve, protocol):
 
     server = serve(Result, protocol=protocol)
     server.ask(GET)
-    server.ask(b"GET /fail HTTP/1.1\r\n\r\n")
+    server.ask(b"GET /fail HTTP/1.1\r\nHost: a\r\n\r\n")
     assert closed == ["/", "/fail"]
 
 
@@ -250,7 +254,7 @@ def test_other_requests_are_served_after_a_failure(serve, protocol, raised):
         return hello(environ, start_response)
 
     server = serve(application, protocol=protocol)
-    assert server.ask(b"GET /fail HTTP/1.1\r\n\r\n")[0].split()[1] == "500"
+    assert server.ask(b"GET /fail HTTP/1.1\r\nHost: a\r\n\r\n")[0].split()[1] == "500"
     assert server.ask(GET)[2] == b"hello"
 
 
@@ -259,3 +263,149 @@ def test_application_that_does_not_start_a_response_fails(serve, protocol):
         server = serve(lambda env, start, r=result: r, protocol=protocol)
         assert server.ask(GET)[0].split()[1] == "500"
         assert "start_response" in server.log.getvalue()
+
+
+def test_interim_status_is_no_response(serve, protocol):
+    """The next response would be taken for this one's."""
+    for status in ("100 Continue", "103 Early Hints"):
+        server = serve(answering(b"", status=status), protocol=protocol, debug=False)
+        client = server.connect()
+        assert client.ask(GET)[0] == "HTTP/1.1 500 Internal Server Error"
+        assert client.is_closed()
+        assert "1xx" in server.log.getvalue()
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_nothing_is_read_behind_an_upgrade(serve, protocol, kind):
+    """What comes is another protocol's, as are the bytes that the application sends."""
+    asked = []
+
+    def application(environ, start_response):
+        asked.append(environ["PATH_INFO"])
+        start_response("101 Go On", [("Upgrade", "x"), ("Connection", "Upgrade")])
+        return kind([b"raw", b" bytes"])
+
+    client = serve(application, protocol=protocol).connect()
+    client.send(GET + GET)
+    status, headers = client.head()
+    assert (status, headers["connection"]) == ("HTTP/1.1 101 Go On", "Upgrade")
+    assert client.rest() == b"raw bytes"
+    assert asked == ["/"]
+
+
+def test_response_is_framed_once(serve, protocol):
+    headers = [("Content-Length", "3"), ("Transfer-Encoding", "chunked")]
+    client = serve(
+        answering(b"1\r\na\r\n0\r\n\r\n", headers=headers), protocol=protocol
+    ).connect()
+    _, given, body = client.ask(GET)
+    assert ("content-length" in given, given["connection"], body) == (
+        False,
+        "close",
+        b"a",
+    )
+    assert client.is_closed()
+
+
+def test_empty_response_may_say_so(serve, protocol):
+    """As upstream's 204 does; any other length would be waited for by some."""
+    for length, kept in (("0", True), ("5", False)):
+        application = answering(status="204 No", headers=[("Content-Length", length)])
+        client = serve(application, protocol=protocol).connect()
+        assert ("content-length" in client.ask(GET)[1]) is kept
+        assert client.ask(GET)[0] == "HTTP/1.1 204 No"
+
+
+def test_response_starts_once(serve, protocol):
+    """A second call is a mistake, but for an error that is told of."""
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/error":
+            try:
+                raise RuntimeError("on purpose")
+            except RuntimeError:
+                start_response("503 Sorry", [], sys.exc_info())
+        else:
+            start_response("201 Again", [])
+        return [b"a"]
+
+    server = serve(application, protocol=protocol, debug=False)
+    assert server.ask(GET)[0] == "HTTP/1.1 500 Internal Server Error"
+    assert "call it once" in server.log.getvalue()
+    error = b"GET /error HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert server.ask(error)[0] == "HTTP/1.1 503 Sorry"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/event-stream", "Text/Event-Stream; charset=utf-8"]
+)
+def test_events_are_sent_at_once(serve, protocol, kind):
+    seen = eventlet.Event()
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", kind)])
+        yield b"data: 1\n\n"
+        seen.wait()
+        yield b"data: 2\n\n"
+
+    client = serve(application, protocol=protocol).connect()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    client.head()
+    while b"data: 1\n\n" not in client._held:
+        client._more()
+    seen.send()
+    assert client.rest() == b"data: 1\n\ndata: 2\n\n"
+
+
+class Bytes(bytes):
+    """A subclass, as some libraries have."""
+
+
+# What an application may return as a piece of the body, and what is sent; None: an error.
+PIECES = {
+    "bytes": (b"hello", b"hello"),
+    "empty": (b"", b""),
+    "subclass": (Bytes(b"hello"), b"hello"),
+    "bytearray": (bytearray(b"hello"), b"hello"),
+    "empty bytearray": (bytearray(), b""),
+    "memoryview": (memoryview(b"hello"), b"hello"),
+    "part of a memoryview": (memoryview(b"-hello-")[1:-1], b"hello"),
+    "every second byte": (memoryview(b"h-e-l-l-o")[::2], b"hello"),
+    "several dimensions": (memoryview(b"hell").cast("B", (2, 2)), b"hell"),
+    "array": (array.array("B", b"hello"), b"hello"),
+    "array of shorts": (array.array("H", b"hell"), b"hell"),
+    "memory map": (mmap.mmap(-1, 4), b"\0\0\0\0"),
+    "text": ("hello", b"hello"),
+    "text beyond ASCII": ("h\xe9", None),
+    "number": (5, None),
+    "nothing": (None, None),
+    "list": ([1], None),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+def test_every_piece_is_sent_alike_both_ways(serve, protocol, name, kind):
+    piece, sent = PIECES[name]
+    for parts in ([piece], [piece, piece]):
+        server = serve(answering(*parts, kind=kind), protocol=protocol, debug=False)
+        status, headers, body = server.ask(GET)
+        if sent is None:
+            assert status == "HTTP/1.1 500 Internal Server Error"
+        else:
+            assert (status, body) == ("HTTP/1.1 200 OK", sent * len(parts))
+            if kind is not iter:
+                assert headers["content-length"] == str(len(body))
+
+
+def test_written_pieces_are_sent_alike_both_ways(serve, protocol):
+    def application(environ, start_response):
+        write = start_response("200 OK", [])
+        for piece, sent in PIECES.values():
+            if sent is not None:
+                write(piece)
+        return []
+
+    body = serve(application, protocol=protocol).ask(GET)[2]
+    assert body == b"".join(sent or b"" for _, sent in PIECES.values())

@@ -1,7 +1,8 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet._wsgi.exchange import (
     ALREADY_HANDLED as ALREADY_HANDLED,
-    ChunkReadError as ChunkReadError,
+    BodyTimeout as BodyTimeout,
+    BodyTooLarge as BodyTooLarge,
     Exchange as Exchange,
     HttpProtocol as HttpProtocol,
     Input as Input,
@@ -9,6 +10,8 @@ from eventlet_asyncio._overlay.eventlet._wsgi.exchange import (
     Timeout as Timeout,
     WSGI_LOCAL as WSGI_LOCAL,
     encode_header_line as encode_header_line,
+    is_closed as is_closed,
     local as local,
+    note as note,
     plain as plain,
 )

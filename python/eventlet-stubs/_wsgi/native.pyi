@@ -8,6 +8,7 @@ from eventlet_asyncio._overlay.eventlet._wsgi.native import (
     STATE_IDLE as STATE_IDLE,
     STATE_REQUEST as STATE_REQUEST,
     SocketWriter as SocketWriter,
+    is_overridden as is_overridden,
     remember as remember,
     serve as serve,
     sleep as sleep,

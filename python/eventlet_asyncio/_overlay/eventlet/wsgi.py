@@ -4,14 +4,17 @@ A WSGI server.
 `server` serves an application on a listening socket, each connection in a green thread
 of its own.
 
-The limits ``MAX_HEADER_LINE`` and ``MAX_TOTAL_HEADER_SIZE`` may be set by a program; they
-hold for connections accepted from then on.
+What a client may cost is limited by `Limits`. The sizes ``MAX_HEADER_LINE`` and
+``MAX_TOTAL_HEADER_SIZE`` may be set by a program; they hold for connections accepted from
+then on.
 """
 
 from __future__ import annotations
 
 import errno as _errno
+import sys as _sys
 
+from eventlet._wsgi import limits as _limits
 from eventlet._wsgi.connection import (
     MINIMUM_CHUNK_SIZE,
     STATE_CLOSE,
@@ -20,12 +23,15 @@ from eventlet._wsgi.connection import (
     HttpProtocol,
 )
 from eventlet._wsgi.exchange import ALREADY_HANDLED, WSGI_LOCAL
+from eventlet._wsgi.limits import BodyTimeout, Limits
 from eventlet._wsgi.log import LoggerFileWrapper, LoggerNull, get_logger
 from eventlet._wsgi.protocol import (
+    BodyTooLarge,
     ChunkReadError,
     FileObjectForHeaders,
     HeaderLineTooLong,
     HeadersTooLarge,
+    IncompleteBody,
     Input,
     addr_to_host_port,
     format_date_time,
@@ -60,12 +66,16 @@ __all__ = [
     "STATE_REQUEST",
     "WSGI_LOCAL",
     "BaseHTTPServer",
+    "BodyTimeout",
+    "BodyTooLarge",
     "ChunkReadError",
     "FileObjectForHeaders",
     "HeaderLineTooLong",
     "HeadersTooLarge",
     "HttpProtocol",
+    "IncompleteBody",
     "Input",
+    "Limits",
     "LoggerFileWrapper",
     "LoggerNull",
     "Server",
@@ -87,3 +97,4 @@ ACCEPT_EXCEPTIONS = (OSError,)
 
 MAX_HEADER_LINE = 8192
 MAX_TOTAL_HEADER_SIZE = 65536
+_limits.settings = _sys.modules[__name__]

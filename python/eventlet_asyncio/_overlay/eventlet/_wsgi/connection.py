@@ -18,7 +18,10 @@ from contextlib import suppress
 from typing import Any
 
 from eventlet._wsgi import native
+from eventlet._wsgi.limits import DEFAULT, Limits, Pace, header_sizes
+from eventlet._wsgi.log import note
 from eventlet._wsgi.protocol import (
+    HEADERS_RAW,
     STATE_CLOSE,
     STATE_IDLE,
     STATE_REQUEST,
@@ -26,6 +29,7 @@ from eventlet._wsgi.protocol import (
     addr_to_host_port,
     plain,
 )
+from eventlet._wsgi.registry import Connection
 from eventlet._wsgi.steps import Steps
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
@@ -60,6 +64,16 @@ _date: list[Any] = [0, ""]
 _Handler: Any = BaseHTTPServer.BaseHTTPRequestHandler
 
 
+class _Limit:
+    """A limit of the server's, which a subclass or an instance may set for itself."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, protocol: Any, cls: Any = None) -> Any:
+        return getattr(DEFAULT if protocol is None else protocol.limits, self._name)
+
+
 class HttpProtocol(Steps, _Handler):
     """
     Serves one connection.
@@ -80,12 +94,12 @@ class HttpProtocol(Steps, _Handler):
     disable_nagle_algorithm = False
     MessageClass: Any = http_client.HTTPMessage
 
-    #: Refuse requests that have both Transfer-Encoding and Content-Length.
+    #: Refuse requests that have both Transfer-Encoding and Content-Length, or no Host.
     reject_bad_requests = True
     #: Seconds from the first byte of a request to the end of its head; None: no limit.
-    header_timeout: float | None = 60.0
+    header_timeout: Any = _Limit("head")
     #: Seconds from the first read of a request's body to its end; None: no limit.
-    body_timeout: float | None = None
+    body_timeout: Any = _Limit("body")
 
     #: Whether native code may use the descriptor directly.
     is_native = False
@@ -95,8 +109,15 @@ class HttpProtocol(Steps, _Handler):
     patience: int | None = None
     #: Flags that come to those of each request.
     closing = 0
+    #: The server's limits on what a client may cost.
+    limits: Limits = DEFAULT
+    #: When the wait for the request began that is waited for.
+    waiting_since = 0.0
+    #: Whether a request is being served, and the server has ended meanwhile.
+    is_last = False
 
-    command: str
+    command: Any = ""
+    path: Any = ""
     _headers: Any = None
     _raw_headers: Any = ()
     _forwarded = ""
@@ -108,14 +129,26 @@ class HttpProtocol(Steps, _Handler):
         self.client_address = conn_state[0]
         self.conn_state = conn_state
         self.server: Any = server
-        # For sends, also where receiving has an own limit.
-        self.timeout = self.request.gettimeout()
+        self.limits = getattr(server, "limits", DEFAULT)
+        # For sends, also where receiving has an own limit. Whatever stands in for a
+        # socket may not know.
+        timeout = getattr(self.request, "gettimeout", float)()
+        self.timeout = (
+            timeout if isinstance(timeout, (int, float)) and timeout else None
+        )
         self.minimum_chunk_size = server.minimum_chunk_size
-        self.setup()
+        self.waiting_since = time.monotonic()
+        if isinstance(conn_state, Connection):
+            conn_state.protocol = self
         try:
-            self.handle()
+            self.setup()
+            try:
+                self.handle()
+            finally:
+                self.finish()
         finally:
-            self.finish()
+            if isinstance(conn_state, Connection):
+                conn_state.protocol = None
 
     # The connection
 
@@ -126,14 +159,11 @@ class HttpProtocol(Steps, _Handler):
         self._prepare()
         sock = self.connection = self.request
         if native.suits(type(self), sock):
-            from eventlet import wsgi
-
             self.is_native = True
             self.rfile: Any = _core.HttpReader(
                 sock._fileno,
                 self.server.url_length_limit,
-                wsgi.MAX_HEADER_LINE,
-                wsgi.MAX_TOTAL_HEADER_SIZE,
+                *header_sizes(self.limits),
                 self.reject_bad_requests,
                 self.timeout,
             )
@@ -167,11 +197,12 @@ class HttpProtocol(Steps, _Handler):
         there already is read.
         """
         sock = self.connection
-        if sock.fileno() < 0:
-            return
         if isinstance(sock, GreenSocket):
             sock = sock.fd
         elif not isinstance(sock, _kernel.socket):
+            # Something that stands in for a socket.
+            return
+        if sock.fileno() < 0:
             return
         session = getattr(sock, "_sslobj", None)
         if session is not None:
@@ -201,12 +232,15 @@ class HttpProtocol(Steps, _Handler):
             return
         for served in itertools.count(1):
             self.handle_one_request()
-            if self.conn_state[2] is STATE_CLOSE:
-                self.close_connection = True
             if self.close_connection:
                 break
+            self.waiting_since = time.monotonic()
             if served % native.BURST == 0:
+                # Not idle: the next request may be in the buffer.
+                state, self.conn_state[2] = self.conn_state[2], STATE_REQUEST
                 sleep(0)
+                if self.conn_state[2] is STATE_REQUEST:
+                    self.conn_state[2] = state
 
     def _prepare(self) -> None:
         """Find out what is the same for all requests of the connection."""
@@ -225,13 +259,23 @@ class HttpProtocol(Steps, _Handler):
             self.patience = int(keepalive)
         self.closing = flags
 
-    @property
-    def _idle(self) -> float | None:
-        """Seconds to wait for the next request."""
+    def _patience(self) -> float | None:
+        """Return how many seconds to wait for a request's first byte."""
+        if self.conn_state[2] is STATE_CLOSE:
+            # The server ends: what has arrived is served, and what is on its way, if
+            # the client has just connected.
+            return 0.0 if self._requested else self.limits.drain
         keepalive = self.server.keepalive
-        if self._requested and keepalive is not True:
-            return float(keepalive)
-        return self.timeout
+        if self._requested:
+            return self.timeout if keepalive is True else float(keepalive)
+        first, each = self.limits.first_byte, self.timeout
+        return each if first is None else first if each is None else min(first, each)
+
+    def is_silent(self) -> bool:
+        """
+        Say whether the connection waits for a request of which nothing has come.
+        """
+        return not (self.rfile.pending if self.is_native else self._begun)
 
     def send_bytes(self, data: bytes) -> None:
         """
@@ -263,9 +307,22 @@ class HttpProtocol(Steps, _Handler):
         if flags & _EXPECTS:
             body.wfile = self.wfile
             body.wfile_line = b"HTTP/1.1 100 Continue\r\n"
-        if self.body_timeout is not None:
-            body.timeout = self.body_timeout
+        limits = self.limits
+        if length > 0 or flags & _CHUNKED:
+            body.whole = limits.whole_bodies
+            body.largest = limits.body_size
+            seconds, rate = self.body_timeout, limits.body_rate
+            if seconds is not None or rate is not None:
+                body.pace = Pace(seconds, rate, limits.body_grace)
         return body
+
+    def _is_too_large(self, length: int) -> bool:
+        """Refuse a request whose body is larger than the limit on it."""
+        largest = self.limits.body_size
+        if largest is None or length <= largest:
+            return False
+        self._refuse(413, "Content Too Large", f"a body of {length} bytes")
+        return True
 
     def _remember(self, environ: dict[str, Any]) -> None:
         """Set what the methods that write the log look at."""
@@ -304,7 +361,8 @@ class HttpProtocol(Steps, _Handler):
     def _of_connection(self, environ: dict[str, Any]) -> dict[str, Any]:
         """Add to ``environ`` what is the same for all requests of the connection."""
         if self._addresses is None:
-            host, port = addr_to_host_port(self.request.getsockname())
+            name = getattr(self.request, "getsockname", lambda: self.server.address)()
+            host, port = addr_to_host_port(name)
             addresses = {"SERVER_NAME": host, "SERVER_PORT": str(port)}
             host, port = addr_to_host_port(self.client_address)
             addresses.update(REMOTE_ADDR=host, REMOTE_PORT=str(port))
@@ -313,6 +371,8 @@ class HttpProtocol(Steps, _Handler):
         environ["GATEWAY_INTERFACE"] = "CGI/1.1"
         environ["SCRIPT_NAME"] = ""
         environ["CONTENT_TYPE"] = "text/plain"
+        # The key stays when the value is set.
+        environ[HEADERS_RAW] = ()
         return environ
 
     # Refusals and logs
@@ -320,11 +380,18 @@ class HttpProtocol(Steps, _Handler):
     def _refuse(self, code: int, reason: str, detail: str) -> None:
         """Answer a request that is not served, and close the connection."""
         self.close_connection = True
-        self.server.log.debug(
-            f"({self.server.pid}) {code} {reason} to {self.client_address!r}: {detail}"
+        note(
+            self.server.log.debug,
+            f"({self.server.pid}) {code} {reason} to {self.client_address!r}: {detail}",
         )
-        head = f"HTTP/1.0 {code} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         with suppress(OSError):
+            if native.is_overridden(self, "send_error"):
+                # A subclass words refusals itself.
+                self.send_error(code, reason, detail or None)
+                self.wfile.flush()
+                return
+            head = f"HTTP/1.0 {code} {reason}\r\n"
+            head += "Connection: close\r\nContent-Length: 0\r\n\r\n"
             self.send_bytes(head.encode("latin-1"))
 
     def get_client_address(self) -> tuple[Any, Any]:
@@ -362,7 +429,7 @@ class HttpProtocol(Steps, _Handler):
         """
         message = plain(format % args)
         date = self.log_date_time_string()
-        self.server.log.info(f"{self.address_string()} - - [{date}] {message}")
+        note(self.server.log.info, f"{self.address_string()} - - [{date}] {message}")
 
 
 native.remember(HttpProtocol)

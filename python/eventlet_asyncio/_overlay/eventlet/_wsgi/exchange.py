@@ -13,10 +13,13 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from eventlet._wsgi.limits import BodyTimeout
+from eventlet._wsgi.log import note
 from eventlet._wsgi.protocol import (
     STATE_CLOSE,
-    ChunkReadError,
+    BodyTooLarge,
     encode_header_line,
+    is_closed,
     plain,
 )
 from eventlet.corolocal import local
@@ -36,6 +39,15 @@ _CLOSE: int = _core.HTTP_CLOSE
 # What the framing of a response is, where it is no length.
 _CHUNKS = -1
 _NO_BODY = -2
+
+# Read at once of a body that nobody wants.
+_PIECE = 64 << 10
+
+# What a client is told whose body could not be read.
+_STATUSES: dict[type, str] = {
+    BodyTimeout: "408 Request Timeout",
+    BodyTooLarge: "413 Content Too Large",
+}
 
 
 class _Local(local):
@@ -114,17 +126,19 @@ class Exchange:
         Set the response's head, as PEP 3333 has it.
 
         Raises:
-            AssertionError: If it was sent already.
-            BaseException: That of `exc_info`, in the same case.
+            AssertionError: If it was set already and there is no `exc_info`.
+            BaseException: That of `exc_info`, if it was sent already.
         """
-        if self.sent:
-            if exc_info:
-                try:
+        if exc_info:
+            try:
+                if self.sent:
                     raise exc_info[1].with_traceback(exc_info[2])
-                finally:
-                    exc_info = None
+            finally:
+                exc_info = None
+        elif self.status is not None:
             msg = (
-                "start_response() after the head was sent: pass exc_info, or call once"
+                "start_response() was called before: call it once, or pass exc_info if"
+                " an error is the reason"
             )
             raise AssertionError(msg)
         self.status = status
@@ -135,7 +149,8 @@ class Exchange:
         """
         Send a piece of the body. Switch point.
         """
-        self._send((_encoded(data),) if data else ())
+        data = _encoded(data)
+        self._send((data,) if data else ())
 
     # What the connection calls
 
@@ -158,7 +173,7 @@ class Exchange:
         except (Exception, Timeout) as error:
             self._fail(error)
         body = self.body
-        if not (body._done and not body._left) and not self.close:
+        if (body.chunked_input or body.content_length) and not self.close:
             self._discard()
         return self.close
 
@@ -178,8 +193,7 @@ class Exchange:
 
     def _reply(self, data: Any) -> None:
         """Send a body that is one piece."""
-        if type(data) is not bytes:
-            data = _encoded(data)
+        data = _encoded(data)
         protocol = self.protocol
         if not protocol.is_native:
             self._send((data,), known=len(data), last=True)
@@ -208,22 +222,24 @@ class Exchange:
             # Iterated over it would give numbers, or a response per character.
             result = (result,)
         if isinstance(result, (list, tuple)):
-            parts = [_encoded(part) for part in result if part]
+            parts = [_encoded(part) for part in result]
             self._send(parts, known=sum(map(len, parts)), last=True)
             return
         known = None
         if not self.sent and self.status is not None and hasattr(result, "__len__"):
-            known = sum(map(len, result))
-        environ, usual = self.environ, self.protocol.minimum_chunk_size
+            known = sum(len(_encoded(part)) for part in result)
+        environ, usual = self.environ, None
         held: list[bytes] = []
         size = 0
         for part in result:
-            if not part:
-                continue
             data = _encoded(part)
+            if not data:
+                continue
             held.append(data)
             size += len(data)
-            # Asked each time: a generator sets it when its first piece is asked for.
+            # Asked now: a generator sets both when its first piece is asked for.
+            if usual is None:
+                usual = 0 if self._is_of_events() else self.protocol.minimum_chunk_size
             least = environ.get("eventlet.minimum_write_chunk_size", usual)
             if size >= least:
                 self._send(held, known=known)
@@ -233,6 +249,14 @@ class Exchange:
             self._leave()
             return
         self._send(held, known=known, last=True)
+
+    def _is_of_events(self) -> bool:
+        """Say whether these are server-sent events, of which none may be held back."""
+        return any(
+            str(name).lower() == "content-type"
+            and str(value).lstrip().lower().startswith("text/event-stream")
+            for name, value in self.headers or ()
+        )
 
     def _check_started(self) -> None:
         if self.status is None:
@@ -244,11 +268,11 @@ class Exchange:
         flags = self.flags
         body = self.body
         if body.wfile is not None:
-            if not body.is_hundred_continue_response_sent:
+            if body.should_send_hundred_continue and not body.is_read:
                 # The client may send the body or not: nobody can tell what comes next.
                 flags |= _CLOSE
             # From here on it would come too late.
-            body.wfile = None
+            body.headers_sent = True
         protocol = self.protocol
         if protocol.conn_state[2] is STATE_CLOSE:
             flags |= _CLOSE
@@ -316,16 +340,17 @@ class Exchange:
         server = self.protocol.server
         self.close = True
         if self.gone and isinstance(error, OSError):
-            server.log.debug(f"({server.pid}) connection lost: {error!r}")
+            note(server.log.debug, f"({server.pid}) connection lost: {error!r}")
             return
-        if self.body.timed_out and isinstance(error, TimeoutError):
-            server.log.debug(f"({server.pid}) the body of a request timed out")
-            self._answer("408 Request Timeout", b"")
+        if error is self.body.failure:
+            # The client's fault, and not the application's.
+            note(server.log.debug, f"({server.pid}) bad request body: {error!r}")
+            self._answer(_STATUSES.get(type(error), "400 Bad Request"), b"")
             return
         text = "".join(
             traceback.format_exception(type(error), error, error.__traceback__)
         )
-        server.log.info(text.rstrip("\n"))
+        note(server.log.info, text.rstrip("\n"))
         body = text.encode("utf-8", "backslashreplace") if server.debug else b""
         self._answer("500 Internal Server Error", body)
 
@@ -334,7 +359,7 @@ class Exchange:
         if self.sent:
             return
         self.status = status
-        if self.protocol.connection.fileno() < 0:
+        if is_closed(self.protocol.connection):
             # The application has closed it.
             return
         self.headers = [("Content-Type", "text/plain; charset=utf-8")]
@@ -343,14 +368,27 @@ class Exchange:
             self._send((body,), known=len(body), last=True)
         except OSError as lost:
             server = self.protocol.server
-            server.log.debug(f"({server.pid}) connection lost: {lost!r}")
+            note(server.log.debug, f"({server.pid}) connection lost: {lost!r}")
         self.close = True
 
     def _discard(self) -> None:
         """Read what the application left of the body: the next request is behind it."""
+        body = self.body
+        left = self.protocol.limits.discard
         try:
-            self.body.discard()
-        except (ChunkReadError, OSError):
+            if left is None:
+                body.discard()
+            elif (
+                not body.chunked_input
+                and int(body.content_length or 0) > body.position + left
+            ):
+                # It would not be read to its end.
+                left = -1
+            while left is not None and not body.is_read and left >= 0:
+                left -= len(body.read(_PIECE))
+        except (OSError, ValueError):
+            pass
+        if not body.is_read:
             self.close = True
 
     def run_posthooks(self) -> None:
@@ -362,7 +400,8 @@ class Exchange:
             try:
                 hook(environ, *args, **kwargs)
             except Exception:
-                self.protocol.server.log.info(traceback.format_exc().rstrip("\n"))
+                log = self.protocol.server.log
+                note(log.info, traceback.format_exc().rstrip("\n"))
 
     def log(self, began: float) -> None:
         """
@@ -380,7 +419,7 @@ class Exchange:
             "body_length": self.total,
             "wall_seconds": time.time() - began,
         }
-        server.log.info(line)
+        note(server.log.info, line)
 
 
 def _close(result: Any) -> None:
@@ -391,5 +430,11 @@ def _close(result: Any) -> None:
 
 
 def _encoded(data: Any) -> bytes:
-    """Return a piece of the body as bytes; text must be ASCII."""
-    return data.encode("ascii") if isinstance(data, str) else data
+    """
+    Return a piece of the body as bytes: text, which must be ASCII, or what has a buffer.
+    """
+    if type(data) is bytes:
+        return data
+    if isinstance(data, str):
+        return data.encode("ascii")
+    return memoryview(data).tobytes()

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LoggerFileWrapper", "LoggerNull", "get_logger"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LoggerFileWrapper", "LoggerNull", "get_logger", "note"]
+
+
+def note(write: Callable[[str], Any], line: str) -> None:
+    """
+    Write a line, if it can be written.
+
+    A disk that is full, or a pipe that nobody reads any more, must not end a server that
+    could go on serving; and it has no other place to say so.
+    """
+    try:
+        write(line)
+    except Exception:
+        return
 
 
 class LoggerNull:

@@ -8,6 +8,7 @@ it is taken only where nobody can tell: see `suits`.
 from __future__ import annotations
 
 import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from eventlet._wsgi.exchange import Exchange
@@ -19,12 +20,12 @@ from eventlet_asyncio import _core
 if TYPE_CHECKING:
     from eventlet._wsgi.connection import HttpProtocol
 
-__all__ = ["BURST", "SocketWriter", "remember", "serve", "suits"]
+__all__ = ["BURST", "SocketWriter", "is_overridden", "remember", "serve", "suits"]
 
 # What takes part in a request: a subclass that overrides one of these is asked, step by
 # step, and so is one that a program has patched.
 _HOOKS = (
-    "MessageClass", "finish", "formalize_key_naming", "get_environ", "handle",
+    "MessageClass", "_read_request_line", "finish", "formalize_key_naming", "get_environ", "handle",
     "handle_expect_100", "handle_one_request", "handle_one_response", "parse_request",
     "rbufsize", "send_error", "setup", "wbufsize",
 )  # fmt: skip
@@ -54,6 +55,12 @@ def suits(cls: type[HttpProtocol], sock: Any) -> bool:
         and not _REPLACEABLE & sock.__dict__.keys()
         and all(getattr(cls, name) is hook for name, hook in _original.items())
     )
+
+
+def is_overridden(protocol: HttpProtocol, name: str) -> bool:
+    """Say whether a method of a connection is somebody's own."""
+    hook = getattr(protocol, name)
+    return getattr(hook, "__func__", hook) is not _original[name]
 
 
 class SocketWriter:
@@ -92,20 +99,30 @@ def serve(protocol: HttpProtocol) -> None:
     # What the server says is asked for each time where it may change.
     fixed = server.has_fixed_environ
     template = protocol._of_connection(server.get_environ() if fixed else {})
+    whole = protocol.header_timeout
     while True:
+        if state[2] is STATE_CLOSE:
+            whole = protocol.limits.drain
         try:
-            request = reader.read_request(
-                template, protocol._idle, protocol.header_timeout
-            )
+            request = reader.read_request(template, protocol._patience(), whole)
         except _core.HttpRefusal as refusal:
             protocol._refuse(*refusal.args)
             return
-        if request is None or state[2] is STATE_CLOSE:
+        except TimeoutError:
+            if state[2] is STATE_CLOSE:
+                return
+            raise
+        if request is None:
             return
         environ, flags, length = request
+        if protocol._is_too_large(length):
+            return
         if not fixed:
             environ = {**server.get_environ(), **environ}
-        state[2] = STATE_REQUEST
+        if state[2] is STATE_CLOSE:
+            protocol.is_last = True
+        else:
+            state[2] = STATE_REQUEST
         protocol._requested = True
         body = protocol._body(flags, length)
         environ["wsgi.input"] = environ["eventlet.input"] = body
@@ -120,12 +137,14 @@ def serve(protocol: HttpProtocol) -> None:
             exchange.run_posthooks()
         if log_output:
             exchange.log(began)
-        if close or state[2] is STATE_CLOSE or fileno() < 0:
+        if close or fileno() < 0:
             return
-        state[2] = STATE_IDLE
         # Nothing of this request is held while waiting for the next one.
         request = environ = body = exchange = None  # type: ignore[assignment]
         if reader.pending:
             waiting += 1
             if waiting % BURST == 0:
                 sleep(0)
+        elif state[2] is STATE_REQUEST:
+            protocol.waiting_since = monotonic()
+            state[2] = STATE_IDLE

@@ -7,27 +7,30 @@ read by `Input`, which an application gets as ``wsgi.input``.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from eventlet.timeout import Timeout
+from eventlet._wsgi.limits import BodyTimeout, Pace, header_sizes
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
+    "HEADERS_RAW",
     "STATE_CLOSE",
     "STATE_IDLE",
     "STATE_REQUEST",
+    "BodyTooLarge",
     "ChunkReadError",
     "FileObjectForHeaders",
     "HeaderLineTooLong",
     "HeadersTooLarge",
+    "IncompleteBody",
     "Input",
     "addr_to_host_port",
     "encode_header_line",
     "format_date_time",
+    "is_closed",
     "parse_chunk_size",
     "plain",
 ]
@@ -39,11 +42,20 @@ STATE_CLOSE = "close"
 
 # Of the line that opens a chunk, with the extensions that nobody uses.
 _LONGEST_CHUNK_LINE = 4096
-_HEX = frozenset(b"0123456789abcdefABCDEF")
+# Read in one piece, while there is a limit on how slowly it may come.
+_PIECE = 64 << 10
 
 
 class ChunkReadError(ValueError):
-    """A chunked request body is malformed, or ends too early."""
+    """A chunked request body is malformed, or there is none where one must be."""
+
+
+class IncompleteBody(ChunkReadError, OSError):
+    """The connection has ended before the end of a request's body."""
+
+
+class BodyTooLarge(ChunkReadError, OSError):
+    """A request's body is larger than the server's limit on it."""
 
 
 class HeaderLineTooLong(Exception):
@@ -60,15 +72,13 @@ class FileObjectForHeaders:
 
     Args:
         fp: The file that the lines are read from.
+        sizes: The limits on a line and on all of them; None for those of `eventlet.wsgi`.
     """
 
-    def __init__(self, fp: Any) -> None:
-        from eventlet import wsgi
-
+    def __init__(self, fp: Any, sizes: tuple[int, int] | None = None) -> None:
         self.fp = fp
         self.total_header_size = 0
-        self._longest = wsgi.MAX_HEADER_LINE
-        self._largest = wsgi.MAX_TOTAL_HEADER_SIZE
+        self._longest, self._largest = sizes or header_sizes()
 
     def readline(self, size: int = -1) -> bytes:
         """
@@ -89,26 +99,20 @@ class FileObjectForHeaders:
 
 
 def parse_chunk_size(line: bytes) -> int:
-    r"""
+    """
     Return the size that the line before a chunk tells.
 
-    Args:
-        line: The line with its end; what follows a semicolon is ignored.
-
     Raises:
-        ChunkReadError: If it has no CR LF at its end or no hexadecimal number at its
-            beginning. Signs, underscores and ``0x``, which ``int`` takes, are none.
+        ChunkReadError: If it is not a hexadecimal number, extensions perhaps, and CR LF.
+            Signs, underscores, blanks and ``0x``, which ``int`` takes, are none.
     """
-    digits, semicolon, extension = line.partition(b";")
-    if not semicolon:
-        digits = digits.removesuffix(b"\r\n")
-    # Blanks before the semicolon are legal, and were legal once without one.
-    digits = digits.rstrip(b" \t")
-    whole = line.endswith(b"\r\n") and b"\r" not in extension.removesuffix(b"\r\n")
-    if not whole or not digits or len(digits) > 16 or not _HEX.issuperset(digits):
-        msg = f"a chunk must begin with its size and CR LF, not with {line[:40]!r}"
+    size = _core.http_chunk_size(line)
+    if size is None:
+        # Upstream's words, which programs look for.
+        digits = line.partition(b";")[0][:80]
+        msg = f"invalid literal for int() with base 16: {digits!r}"
         raise ChunkReadError(msg)
-    return int(digits, 16)
+    return size
 
 
 class Input:
@@ -117,6 +121,8 @@ class Input:
 
     Reads no further than the body's end, however that is told. The first read lets a
     client that waits for it know that it may send the body ("100 Continue").
+
+    Whatever is an argument is an attribute, too, and counts when it is set later.
 
     Args:
         rfile: What to read from.
@@ -127,8 +133,27 @@ class Input:
         chunked_input: Whether the body comes in chunks.
     """
 
-    #: Seconds from the first read to the body's end; no limit if None.
-    timeout: float | None = None
+    # Of the class: few requests need them to be otherwise.
+
+    #: How many bytes of the body, or of the current chunk, have been read.
+    position = 0
+    #: The size of the current chunk: -1 before the first one, 0 at the end.
+    chunk_length = -1
+    hundred_continue_headers: list[tuple[str, str]] | None = None
+    hundred_continue_capitalize = True
+    is_hundred_continue_response_sent = False
+    #: Set when the response has begun: "100 Continue" would come too late.
+    headers_sent = False
+    #: What holds the client to a least speed.
+    pace: Pace | None = None
+    #: The largest body that is read.
+    largest: int | None = None
+    #: Whether a body that ends before its ``content_length`` raises.
+    whole = False
+    #: What has made the body unreadable.
+    failure: Exception | None = None
+    _total = 0  # of all chunks
+    _ended = False  # before the end
 
     def __init__(
         self,
@@ -145,33 +170,15 @@ class Input:
         self.wfile = wfile
         self.wfile_line = wfile_line
         self.chunked_input = chunked_input
-        self.is_hundred_continue_response_sent = False
-        # Bytes until the end of the body, or of the chunk.
-        self._left = 0 if chunked_input else self.content_length or 0
-        self._done = not chunked_input
-        self._within = False
-
-    # Of the class: few requests need them.
-    hundred_continue_headers: list[tuple[str, str]] | None = None
-    hundred_continue_capitalize = True
-    _deadline: float | None = None
-    _lost = 0
-    #: Whether reading was given up since the client was too slow.
-    timed_out = False
-
-    @property
-    def position(self) -> int:
-        """
-        How many bytes of a body whose size was told have been read.
-        """
-        return (self.content_length or 0) - self._left - self._lost
 
     @property
     def is_read(self) -> bool:
         """
         Whether the body was read to its end.
         """
-        return self._done and not self._left
+        if self.chunked_input:
+            return self.chunk_length == 0
+        return self._ended or self.position >= int(self.content_length or 0)
 
     # "100 Continue"
 
@@ -180,7 +187,11 @@ class Input:
         """
         Whether the client waits to be told that it may send the body.
         """
-        return self.wfile is not None and not self.is_hundred_continue_response_sent
+        return (
+            self.wfile is not None
+            and not self.is_hundred_continue_response_sent
+            and not self.headers_sent
+        )
 
     def set_hundred_continue_response_headers(
         self,
@@ -209,7 +220,7 @@ class Input:
             ValueError: If a header could be mistaken for others.
         """
         self.is_hundred_continue_response_sent = True
-        if self.wfile is None:
+        if self.wfile is None or self.headers_sent:
             return
         lines = [self.wfile_line or b"HTTP/1.1 100 Continue\r\n"]
         for name, value in self.hundred_continue_headers or ():
@@ -224,62 +235,104 @@ class Input:
         lines.append(b"\r\n")
         self.wfile.write(b"".join(lines))
         self.wfile.flush()
-        if self.chunked_input:
-            self._done = False
+        if self.chunk_length == 0:
+            self.chunk_length = -1
 
     # Reading
 
+    def _fail(self, error: Exception) -> None:
+        """Raise, now and at every later read: nobody knows where the body goes on."""
+        self.failure = error
+        raise error
+
     def _room(self) -> int:
         """Return how many bytes can be read before the next look, 0 at the end."""
-        if self.wfile is not None and not self.is_hundred_continue_response_sent:
+        if self.failure is not None:
+            raise self.failure
+        if self.wfile is not None and self.should_send_hundred_continue:
             self.send_hundred_continue_response()
-        if not self._left and not self._done:
+        if not self.chunked_input:
+            if self._ended:
+                return 0
+            return max(0, int(self.content_length or 0) - self.position)
+        if self.chunk_length and self.position >= self.chunk_length:
             self._next_chunk()
-        return self._left
+        return self.chunk_length - self.position
 
     def _next_chunk(self) -> None:
-        readline = self.rfile.readline
-        if self._within:
-            if readline(2) != b"\r\n":
-                msg = "a chunk must end with CR LF where its size says"
-                raise ChunkReadError(msg)
-            self._within = False
-        self._left = parse_chunk_size(readline(_LONGEST_CHUNK_LINE))
-        if self._left:
-            self._within = True
-            return
-        # Trailers are read and dropped: who merges them into the headers can be told
-        # what a proxy in front has checked and found missing.
-        lines = FileObjectForHeaders(self.rfile)
+        if self.chunk_length > 0 and self._line(2) != b"\r\n":
+            self._fail(
+                ChunkReadError("a chunk must end with CR LF where its size says")
+            )
         try:
-            while (line := lines.readline()) != b"\r\n":
-                if not line.endswith(b"\r\n"):
-                    msg = "the connection ended in the trailers of a chunked body"
-                    raise ChunkReadError(msg)
-        except (HeaderLineTooLong, HeadersTooLarge):
-            msg = "the trailers of a chunked body are too large"
-            raise ChunkReadError(msg) from None
-        self._done = True
+            size = parse_chunk_size(self._line(_LONGEST_CHUNK_LINE))
+        except ChunkReadError as error:
+            self._fail(error)
+        self._total += size
+        if self.largest is not None and self._total > self.largest:
+            self._fail(BodyTooLarge(f"the body is larger than {self.largest} bytes"))
+        if not size:
+            self._skip_trailers()
+        self.chunk_length = size
+        self.position = 0
+
+    def _skip_trailers(self) -> None:
+        """Read and drop trailers: one taken for a header is one that no proxy checked."""
+        line, whole = header_sizes()
+        while (trailer := self._line(line + 1)) != b"\r\n":
+            whole -= len(trailer)
+            if len(trailer) > line or whole < 0:
+                self._fail(
+                    ChunkReadError("the trailers of a chunked body are too large")
+                )
+            if not _core.http_is_field(trailer):
+                self._fail(ChunkReadError(f"a trailer is malformed: {trailer[:80]!r}"))
+
+    def _line(self, size: int) -> bytes:
+        """Read a line of what stands around chunks."""
+        return self._fetch(self.rfile.readline, size)
+
+    def _fetch(self, read: Callable[[int], bytes], size: int) -> bytes:
+        if self.pace is None:
+            return read(size)
+        try:
+            return self.pace.read(read, size)
+        except BodyTimeout as error:
+            self._fail(error)
+            raise
 
     def _took(self, data: bytes) -> bytes:
-        self._left -= len(data)
+        self.position += len(data)
         if not data:
             if self.chunked_input:
-                msg = "the connection ended in the middle of a chunk"
-                raise OSError(msg)
+                # Upstream's words, again.
+                msg = "unexpected end of file while parsing chunked data"
+                self._fail(IncompleteBody(msg))
+            if self.whole:
+                msg = (
+                    f"the connection ended after {self.position} of"
+                    f" {self.content_length} bytes of the body"
+                )
+                self._fail(IncompleteBody(msg))
             # Nothing more will come; what was announced is not waited for.
-            self._lost, self._left = self._left, 0
+            self._ended = True
         return data
 
     def _read(self, length: int) -> bytes:
         """Read `length` bytes, or all if negative."""
         parts: list[bytes] = []
+        read, most = self.rfile.read, -1
+        if self.pace is not None:
+            # One that returns when there is something: that can be timed.
+            read, most = getattr(self.rfile, "read1", read), _PIECE
         while length:
             room = self._room()
             if not room:
                 break
             wanted = room if length < 0 else min(room, length)
-            data = self._took(self.rfile.read(wanted))
+            data = self._took(
+                self._fetch(read, min(wanted, most) if most > 0 else wanted)
+            )
             if not data:
                 break
             parts.append(data)
@@ -292,8 +345,8 @@ class Input:
             room = self._room()
             if not room:
                 break
-            wanted = room if size < 0 else min(room, size)
-            data = self._took(self.rfile.readline(wanted))
+            wanted = min(room, _PIECE) if size < 0 else min(room, size, _PIECE)
+            data = self._took(self._fetch(self.rfile.readline, wanted))
             if not data:
                 break
             parts.append(data)
@@ -302,32 +355,18 @@ class Input:
             size -= len(data) if size > 0 else 0
         return b"".join(parts)
 
-    def _in_time(self, read: Callable[[int], bytes], size: int) -> bytes:
-        try:
-            if self.timeout is None:
-                return read(size)
-            now = time.monotonic()
-            if self._deadline is None:
-                self._deadline = now + self.timeout
-            error = TimeoutError("timed out: the client sends the body too slowly")
-            with Timeout(max(0.0, self._deadline - now), error):
-                data = read(size)
-        except TimeoutError:
-            self.timed_out = True
-            raise
-        return data
-
     def read(self, length: int | None = None) -> bytes:
         """
         Read `length` bytes, or all; fewer only at the end of the body. Switch point.
 
         Raises:
             ChunkReadError: If a chunk is malformed, or there is none where one must be.
-            OSError: If the connection ends within a chunk.
-            TimeoutError: If the client is too slow.
+            IncompleteBody: If the connection ends within a chunk, or, where a server has
+                made this, before ``content_length``. It is an OSError, too.
+            BodyTooLarge: If it is larger than the server's limit.
+            BodyTimeout: If the client is too slow; a TimeoutError.
         """
-        size = -1 if length is None else length
-        return self._in_time(self._read, size)
+        return self._read(-1 if length is None else length)
 
     def readline(self, size: int | None = None) -> bytes:
         """
@@ -335,8 +374,7 @@ class Input:
 
         Raises the same exceptions as `read`.
         """
-        length = -1 if size is None else size
-        return self._in_time(self._readline, length)
+        return self._readline(-1 if size is None else size)
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
         """
@@ -398,6 +436,23 @@ class Input:
             pass
 
 
+class _Extension(str):
+    """
+    A key of ``environ`` that is the server's own.
+
+    PEP 3333 wants those to have a dot, and `wsgiref.validate` looks for one before it
+    demands text as the value; upstream's name has none, so this one says that it has.
+    """
+
+    __slots__ = ()
+
+    def __contains__(self, part: object) -> bool:
+        return part == "." or super().__contains__(part)  # type: ignore[operator]
+
+
+HEADERS_RAW = _Extension("headers_raw")
+
+
 def plain(text: Any) -> str:
     r"""
     Return text from a client for a log: control characters as ``\xNN``.
@@ -407,6 +462,16 @@ def plain(text: Any) -> str:
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+def is_closed(sock: Any) -> bool:
+    """
+    Say whether a socket is; what stands in for one need not have a descriptor.
+    """
+    try:
+        return bool(sock.fileno() < 0)
+    except (AttributeError, OSError, TypeError, ValueError):
+        return False
 
 
 def addr_to_host_port(addr: Any) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ The server: accepts connections, and ends them when it ends.
 
 from __future__ import annotations
 
+import _socket as _kernel
 import errno
 import os
 import sys
@@ -11,16 +12,16 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from eventlet import greenio
-from eventlet._wsgi.connection import (
-    STATE_CLOSE,
-    STATE_IDLE,
-    HttpProtocol,
-)
-from eventlet._wsgi.log import LoggerNull, get_logger
+from eventlet._wsgi.connection import HttpProtocol
+from eventlet._wsgi.limits import DEFAULT, Limits
+from eventlet._wsgi.log import LoggerNull, get_logger, note
+from eventlet._wsgi.protocol import STATE_CLOSE
+from eventlet._wsgi.registry import Connection, Registry
 from eventlet._wsgi.steps import GONE
 from eventlet.green import BaseHTTPServer
 from eventlet.greenpool import GreenPool
-from eventlet.greenthread import sleep
+from eventlet.greenthread import sleep, spawn, spawn_after
+from eventlet.timeout import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ __all__ = [
     "socket_repr",
 ]
 
-DEFAULT_MAX_SIMULTANEOUS_REQUESTS = 1024
+DEFAULT_MAX_SIMULTANEOUS_REQUESTS = DEFAULT.connections
 DEFAULT_MAX_HTTP_VERSION = "HTTP/1.1"
 MAX_REQUEST_LINE = 8192
 DEFAULT_LOG_FORMAT = (
@@ -93,6 +94,7 @@ class Server(_HTTPServer):
         debug: bool = True,
         socket_timeout: float | None = None,
         capitalize_response_headers: bool = True,
+        limits: Limits = DEFAULT,
     ) -> None:
         self.outstanding_requests = 0
         self.socket = socket
@@ -117,6 +119,7 @@ class Server(_HTTPServer):
         self.debug = debug
         self.socket_timeout = socket_timeout
         self.capitalize_response_headers = capitalize_response_headers
+        self.limits = limits
         #: Set to False to have `server` return when the next connection has come.
         self.is_accepting = True
         self.is_ssl = hasattr(socket, "do_handshake")
@@ -159,18 +162,24 @@ class Server(_HTTPServer):
         """
         address, sock = conn_state[0], conn_state[1]
         try:
+            if self.is_ssl and hasattr(sock, "do_handshake"):
+                # The first read would do it, but has other limits.
+                slow = TimeoutError("timed out: TLS handshake")
+                with Timeout(self.limits.handshake, slow):
+                    sock.do_handshake()
             # The instance serves the connection while it is made, and is not needed
             # afterwards.
             self.protocol(conn_state, self)
         except TimeoutError:
             # The handshake, a request or a response took the client too long.
             greenio.shutdown_safe(sock)
-            self.log.debug(f"({self.pid}) timed out {address!r}")
+            note(self.log.debug, f"({self.pid}) timed out {address!r}")
         except OSError as error:
             greenio.shutdown_safe(sock)
             if error.errno not in GONE and not _is_tls_error(error):
                 raise
-            self.log.debug(f"({self.pid}) connection lost {address!r}: {error!r}")
+            lost = f"({self.pid}) connection lost {address!r}: {error!r}"
+            note(self.log.debug, lost)
         finally:
             sock.close()
 
@@ -178,7 +187,7 @@ class Server(_HTTPServer):
         """
         Write a line to the log.
         """
-        self.log.info(message)
+        note(self.log.info, message)
 
 
 def _is_tls_error(error: OSError) -> bool:
@@ -218,13 +227,15 @@ def server(
     debug: bool = True,
     socket_timeout: float | None = None,
     capitalize_response_headers: bool = True,
+    limits: Limits | None = None,
 ) -> None:
     """
     Serve a WSGI application. Returns when the server is shut down; always a switch point.
 
     Closing the listening socket, or an exception raised in this green thread (a kill,
-    KeyboardInterrupt), shuts it down: idle connections are closed, requests that are being served
-    are served to their end, then the function returns.
+    KeyboardInterrupt), shuts it down: nothing more is accepted than what has connected
+    before, requests that have arrived are served, idle connections are closed, then the
+    function returns.
 
     Args:
         sock: The listening socket, as from `eventlet.listen`; with TLS where it was
@@ -233,8 +244,8 @@ def server(
         log: Where lines go: an object with ``write()``, a `logging` logger, or None
             for standard error.
         environ: What is added to ``environ`` of every request.
-        max_size: How many connections are served at once, 1024 if None; others wait in
-            the socket's backlog.
+        max_size: How many connections are served at once, ``limits.connections`` if
+            None; others wait in the socket's backlog.
         max_http_version: ``HTTP/1.0`` to offer no more than that.
         protocol: A subclass of `HttpProtocol`.
         server_event: An event that gets the `Server` once it is made.
@@ -255,6 +266,7 @@ def server(
             piece that is received or sent; no limit if None.
         capitalize_response_headers: Whether header names are sent as ``Content-Type``,
             however the application writes them.
+        limits: What a client may cost; the defaults of `Limits` if None.
     """
     serv = Server(
         sock,
@@ -273,76 +285,142 @@ def server(
         debug=debug,
         socket_timeout=socket_timeout,
         capitalize_response_headers=capitalize_response_headers,
+        limits=DEFAULT if limits is None else limits,
     )
     if server_event is not None:
         server_event.send(serv)
-    size = DEFAULT_MAX_SIMULTANEOUS_REQUESTS if max_size is None else max_size
+    size = serv.limits.connections if max_size is None else max_size
     pool = GreenPool(size) if custom_pool is None else custom_pool
     if not (hasattr(pool, "spawn") and hasattr(pool, "waitall")):
         msg = f"custom_pool must be a GreenPool, not {pool!r}"
         raise TypeError(msg)
-    connections: dict[int, list[Any]] = {}
+    acceptor = _Acceptor(serv, sock, pool)
     try:
-        serv.log.info(f"({serv.pid}) wsgi starting up on {socket_repr(sock)}")
-        _accept(serv, sock, pool, connections)
+        note(serv.log.info, f"({serv.pid}) wsgi starting up on {socket_repr(sock)}")
+        acceptor.run()
     finally:
-        for state in connections.values():
-            idle = state[2] is STATE_IDLE
-            state[2] = STATE_CLOSE
-            if idle:
-                greenio.shutdown_safe(state[1])
-        try:
-            pool.waitall()
-            serv.log.info(f"({serv.pid}) wsgi exited, is_accepting={serv.is_accepting}")
-        finally:
-            # Other copies of the socket stay open.
-            sock.close()
+        acceptor.end()
+        note(
+            serv.log.info,
+            f"({serv.pid}) wsgi exited, is_accepting={serv.is_accepting}",
+        )
 
 
-def _accept(
-    serv: Server, sock: Any, pool: Any, connections: dict[int, list[Any]]
-) -> None:
-    """Accept connections until the listening socket, or the server, is closed."""
+class _Acceptor:
+    """
+    Accepts connections and has each served in a green thread.
 
-    def done(_thread: Any, key: int) -> None:
-        connections.pop(key, None)
+    Args:
+        serv: The server.
+        sock: The listening socket.
+        pool: Where the green threads are made.
+    """
 
-    while serv.is_accepting:
-        try:
-            client, address = sock.accept()
-        except OSError as error:
-            if error.errno in _CLIENT_LEFT or _is_tls_error(error):
-                continue
-            if error.errno in _EXHAUSTED:
-                serv.log.info(f"({serv.pid}) no connection can be accepted: {error}")
-                sleep(_PAUSE)
-                continue
-            if error.errno == errno.EBADF:
-                # Closed: the usual way to end a server.
+    def __init__(self, serv: Server, sock: Any, pool: Any) -> None:
+        self._serv = serv
+        self._sock = sock
+        self._pool = pool
+        self._registry = Registry(serv.limits)
+        # A connection that was accepted and has no place yet.
+        self._waiting: tuple[Any, Any] | None = None
+
+    def run(self) -> None:
+        """Accept connections until the listening socket, or the server, is closed."""
+        serv, sock = self._serv, self._sock
+        while serv.is_accepting:
+            try:
+                self._waiting = sock.accept()
+            except OSError as error:
+                if error.errno in _CLIENT_LEFT or _is_tls_error(error):
+                    continue
+                if error.errno in _EXHAUSTED:
+                    text = f"({serv.pid}) no connection can be accepted: {error}"
+                    note(serv.log.info, text)
+                    sleep(_PAUSE)
+                    continue
+                if error.errno == errno.EBADF:
+                    # Closed: the usual way to end a server.
+                    return
+                raise
+            except (KeyboardInterrupt, SystemExit):
+                note(serv.log.info, f"({serv.pid}) wsgi exiting")
                 return
-            raise
-        except (KeyboardInterrupt, SystemExit):
-            serv.log.info(f"({serv.pid}) wsgi exiting")
+            self._serve()
+
+    def _serve(self, *, last: bool = False) -> None:
+        """Have the connection that was accepted served. Switch point without a place."""
+        if self._waiting is None:
             return
-        client.settimeout(serv.socket_timeout)
-        serv.log.debug(f"({serv.pid}) accepted {address!r}")
-        state = [address, client, STATE_IDLE]
-        key = id(state)
-        connections[key] = state
+        client, address = self._waiting
+        connection = Connection(address, client)
+        if last:
+            connection[2] = STATE_CLOSE
+        client.settimeout(self._serv.socket_timeout)
+        note(self._serv.log.debug, f"({self._serv.pid}) accepted {address!r}")
+        relief = None
+        free = getattr(self._pool, "free", None)
+        if free is not None and free() <= 0:
+            relief = spawn(self._registry.make_room)
+        self._registry.add(connection)
         try:
-            thread = pool.spawn(_serve, serv, state)
+            thread = self._pool.spawn(_serve, self._serv, connection)
         except BaseException:
-            connections.pop(key, None)
-            client.close()
+            self._registry.done(None, connection)
             raise
-        thread.link(done, key)
-        # Held by the connection's green thread alone.
-        del client, state, thread
+        finally:
+            if relief is not None:
+                relief.kill()
+        self._waiting = None
+        thread.link(self._registry.done, connection)
+
+    def end(self) -> None:
+        """
+        Accept nothing more, and serve what has arrived. Switch point.
+
+        Whoever has connected is accepted and served; the socket is closed before, so
+        that others are refused at once and can try elsewhere.
+        """
+        backlog = self._take_backlog()
+        self._sock.close()
+        self._registry.end()
+        relief = spawn_after(self._serv.limits.drain, self._registry.cut_off)
+        try:
+            for waiting in backlog:
+                self._waiting = waiting
+                try:
+                    self._serve(last=True)
+                except Exception:
+                    # A pool that takes no more.
+                    waiting[0].close()
+                    note(self._serv.log.info, traceback.format_exc().rstrip("\n"))
+            self._pool.waitall()
+        finally:
+            relief.cancel()
+
+    def _take_backlog(self) -> list[tuple[Any, Any]]:
+        """Return the connections that were accepted or could be, without a switch."""
+        taken = [] if self._waiting is None else [self._waiting]
+        self._waiting = None
+        sock: Any = self._sock
+        if not isinstance(self._sock, (greenio.GreenSocket, _kernel.socket)):
+            # Something that stands in for a socket may never come to an end.
+            return taken
+        try:
+            sock.settimeout(0)
+        except OSError:
+            # It is closed.
+            return taken
+        while True:
+            try:
+                taken.append(sock.accept())
+            except OSError as error:
+                if error.errno not in _CLIENT_LEFT:
+                    return taken
 
 
-def _serve(serv: Server, state: list[Any]) -> None:
+def _serve(serv: Server, state: Connection) -> None:
     """Serve a connection; what nobody expected goes to the log."""
     try:
         serv.process_request(state)
     except Exception:
-        serv.log.info(traceback.format_exc().rstrip("\n"))
+        note(serv.log.info, traceback.format_exc().rstrip("\n"))
