@@ -20,7 +20,8 @@ from eventlet._wsgi.registry import Connection, Registry
 from eventlet._wsgi.steps import GONE
 from eventlet.green import BaseHTTPServer
 from eventlet.greenpool import GreenPool
-from eventlet.greenthread import sleep, spawn, spawn_after
+from eventlet.greenthread import sleep, spawn
+from eventlet.hubs import get_hub
 from eventlet.timeout import Timeout
 
 if TYPE_CHECKING:
@@ -383,7 +384,8 @@ class _Acceptor:
         backlog = self._take_backlog()
         self._sock.close()
         self._registry.end()
-        relief = spawn_after(self._serv.limits.drain, self._registry.cut_off)
+        drain = self._serv.limits.drain
+        relief = get_hub().schedule_call_global(drain, self._registry.cut_off)
         try:
             for waiting in backlog:
                 self._waiting = waiting
