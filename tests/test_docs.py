@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 # own: check-types.md in tests/test_types.py, serve-wsgi.md in tests/wsgi/test_examples.py.
 PAGES = {
     "docs/howto/activate.md": 1,
+    "docs/howto/guard.md": 1,
     "docs/howto/loops-threads-forks.md": 1,
     "docs/howto/mix-asyncio.md": 4,
 }

@@ -10,7 +10,7 @@ Importing this package loads no native code and costs little: names that need
 ``eventlet`` are looked up on first use.
 """
 
-from eventlet_asyncio._activate import activate, is_active
+from eventlet_asyncio._activate import activate, coded, is_active
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def __getattr__(name: str) -> object:
                 "set EVENTLET_HUB=asyncio before Python starts, "
                 "or call eventlet_asyncio.activate() before eventlet is imported"
             )
-            raise ImportError(message, name="eventlet")
+            raise ImportError(coded("EA101", message), name="eventlet")
         value = getattr(import_module("eventlet.asyncio"), name)
     elif name == "gunicorn:Worker":
         # gunicorn takes what follows the last dot of its option for an attribute.

@@ -49,6 +49,10 @@ DISABLE_VARIABLE = "EVENTLET_ASYNCIO_DISABLE"
 NAMES = ("eventlet", "greenlet")
 OVERLAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_overlay")
 
+#: Where each code of an error is explained: a file of the source distribution.
+#: ``eventlet-asyncio explain CODE`` prints the same.
+ERRORS_PAGE = "docs/reference/errors.md"
+
 _REMEDY = (
     "Set EVENTLET_HUB=asyncio before Python starts, or call "
     "eventlet_asyncio.activate() before anything imports eventlet or greenlet."
@@ -110,7 +114,7 @@ def activate() -> bool:
             f"eventlet_asyncio.activate() comes too late: "
             f"{_describe(foreign)} is loaded already. {_REMEDY}"
         )
-        raise ImportError(message, name=foreign)
+        raise ImportError(coded("EA102", message), name=foreign)
     _install_first()
     if not os.environ.get(HUB_VARIABLE):
         os.environ[HUB_VARIABLE] = "asyncio"
@@ -150,14 +154,14 @@ def claim(name: str) -> None:
             f"{name} is not a way to import {public}: a second copy of its "
             f"modules would have a hub of its own. Write 'import {public}'. {_REMEDY}"
         )
-        raise ImportError(message, name=name)
+        raise ImportError(coded("EA103", message), name=name)
     foreign = foreign_module()
     if foreign is not None:
         message = (
             f"cannot load {name} of eventlet-asyncio: {_describe(foreign)} is "
             f"loaded already, and the two cannot be mixed. {_REMEDY}"
         )
-        raise ImportError(message, name=name)
+        raise ImportError(coded("EA104", message), name=name)
     _install_first()
 
 
@@ -219,6 +223,16 @@ def _install_first() -> None:
     if position() != "first":
         others = [entry for entry in sys.meta_path if not _is_finder(entry)]
         sys.meta_path[:] = [OverlayFinder(), *others]
+
+
+def coded(code: str, message: str) -> str:
+    """
+    Add to a message its code and the address of the page that explains it.
+
+    For errors of our own; where upstream or the standard library defines a text,
+    programs compare it, and it stays as it is.
+    """
+    return f"{message} [{code}: {ERRORS_PAGE}#{code.lower()}]"
 
 
 def _describe(name: str) -> str:

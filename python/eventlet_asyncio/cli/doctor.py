@@ -21,17 +21,12 @@ if TYPE_CHECKING:
 _VARIABLES = (_activate.HUB_VARIABLE, _activate.DISABLE_VARIABLE)
 
 
-def register(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> None:
-    """Add this subcommand to the command line."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="print which eventlet and greenlet load here, and why",
-        description="Print which eventlet and greenlet this interpreter loads, "
-        "and why. The exit status is 1 if the two do not belong together.",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.description = (
+        "Print which eventlet and greenlet this interpreter loads, and why. "
+        "The exit status is 1 if the two do not belong together."
     )
-    parser.set_defaults(run=run)
 
 
 def run(_options: argparse.Namespace) -> int:
