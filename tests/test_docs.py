@@ -13,8 +13,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "docs/howto/activate.md": 1,
     "docs/howto/guard.md": 1,
+    "docs/reference/evidence.md": 1,
     "docs/howto/loops-threads-forks.md": 1,
     "docs/howto/mix-asyncio.md": 4,
+    "docs/howto/run-and-doctor.md": 1,
 }
 ELSEWHERE = {"docs/howto/check-types.md", "docs/howto/serve-wsgi.md"}
 

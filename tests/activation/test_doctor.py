@@ -57,7 +57,8 @@ def test_doctor_reports_a_mixture(run_isolated, beside_greenlet):
     """Half an upstream beside ours is a problem with a fix, and status 1."""
     done = run_isolated(DOCTOR, python=beside_greenlet.python, status=1)
     assert imports(done) == {"eventlet": "eventlet-asyncio", "greenlet": "greenlet"}
-    assert "Set EVENTLET_HUB=asyncio" in report(done)["PROBLEM"]
+    assert report(done)["PROBLEM"].startswith("selection: ")
+    assert "fix: Set EVENTLET_HUB=asyncio" in done.stdout
 
 
 def test_doctor_reports_a_selection_that_does_not_hold(run_isolated, beside_upstream):
@@ -71,7 +72,7 @@ def test_doctor_reports_a_selection_that_does_not_hold(run_isolated, beside_upst
         status=1,
     )
     assert "start-up file" in report(done)["because"]
-    assert "activate()" in report(done)["PROBLEM"]
+    assert "eventlet_asyncio.activate()" in report(done)["fix:"]
 
 
 def test_doctor_imports_neither(run_isolated, alone):

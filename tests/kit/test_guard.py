@@ -196,7 +196,7 @@ import builtins, importlib, sys, greenlet
 assert type(builtins.__import__).__name__ == "builtin_function_or_method"
 assert importlib.import_module.__module__ == "importlib"
 assert greenlet.gettrace() is None
-assert not [f for f in sys.meta_path if hasattr(f, "eventlet_asyncio_guard")]
+assert not [f for f in sys.meta_path if hasattr(f, "eventlet_asyncio_watch")]
 print(watching.summary().splitlines()[0])
 """
     activated = "import eventlet_asyncio; eventlet_asyncio.activate()\n"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: Name of each subcommand, with its line in the help.
 COMMANDS = {
     "doctor": "say which eventlet and greenlet load here, and what stands in their way",
+    "run": "run a program on this implementation, and collect what it does",
     "guard": "run a command that must not use Eventlet, or count what it uses",
 }
 
@@ -34,7 +35,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         import eventlet_asyncio
 
-        parser.exit(message=f"eventlet-asyncio {eventlet_asyncio.__version__}\n")
+        sys.stdout.write(f"eventlet-asyncio {eventlet_asyncio.__version__}\n")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ None of them imports Eventlet: where it is not in use already, none is needed.
 :class:`ResultEvent`          in place of ``eventlet.event.Event``
 :func:`cooperative_yield`     in place of ``eventlet.sleep(0)``
 :func:`guard`                 keep Eventlet out of what has been moved
+:func:`diagnose`              what ``doctor`` looks at, in your process
 :func:`where`                 which of the three the caller runs on
 ============================  ==================================================
 """
@@ -21,6 +22,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from eventlet_asyncio._checks import diagnose
     from eventlet_asyncio.migration._deadline import Deadline, DeadlineExceeded
     from eventlet_asyncio.migration._events import ResultEvent, cooperative_yield
     from eventlet_asyncio.migration._guard import (
@@ -44,6 +46,7 @@ __all__ = [
     "Job",
     "ResultEvent",
     "cooperative_yield",
+    "diagnose",
     "guard",
     "spawn",
     "where",
@@ -71,7 +74,10 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    module = import_module(f"{__name__}.{_HOMES.get(name, '_guard')}")
+    home = "eventlet_asyncio._checks"
+    if name != "diagnose":
+        home = f"{__name__}.{_HOMES.get(name, '_guard')}"
+    module = import_module(home)
     value: object = getattr(module, name)
     globals()[name] = value
     return value

@@ -43,7 +43,7 @@ class Place(NamedTuple):
 def place_of(frame: FrameType) -> Place:
     """Return the place where a frame stands."""
     code = frame.f_code
-    module = frame.f_globals.get("__name__") or "?"
+    module = module_of(frame)
     return Place(
         code.co_filename,
         frame.f_lineno or code.co_firstlineno,
@@ -78,6 +78,19 @@ def site_frame(frame: FrameType | None) -> FrameType | None:
     return None
 
 
+def module_of(frame: FrameType) -> str:
+    """Return the module's name, of ``__main__`` the one it could be imported by."""
+    name: str = frame.f_globals.get("__name__") or "?"
+    if name == "__main__":
+        spec = frame.f_globals.get("__spec__")
+        if spec is not None:
+            return f"{spec.name}"
+        path = frame.f_globals.get("__file__")
+        if path:
+            name = os.path.splitext(os.path.basename(path))[0]
+    return name
+
+
 def is_standard(path: str) -> bool:
     """Tell whether a file belongs to the standard library."""
     if path.startswith("<frozen "):
@@ -88,6 +101,11 @@ def is_standard(path: str) -> bool:
 def is_engine(frame: FrameType) -> bool:
     """Tell whether a frame is Eventlet's, greenlet's or ours."""
     return (frame.f_globals.get("__name__") or "?").split(".", 1)[0] in _ENGINE
+
+
+def is_loop(frame: FrameType) -> bool:
+    """Tell whether a frame is an event loop's."""
+    return (frame.f_globals.get("__name__") or "?").split(".", 1)[0] in _LOOPS
 
 
 def name_of(code: CodeType) -> str:

@@ -12,16 +12,9 @@ loaded already. Probes (``importlib.util.find_spec``) are answered truthfully:
 the import fails, not the question. Imports that Eventlet itself makes are its
 own affair.
 
-*Switches.* greenlet's tracer tells of each switch, in the greenlet that is
-entered, when the other one stands already. To refuse a switch, the tracer
-throws the error into the greenlet that wanted to leave: there it is raised where
-the switch was asked for, with that code on the traceback. The greenlet that was
-entered meanwhile, in general the hub, stays suspended in the tracer, and goes on
-as if it had been switched to just then whenever somebody does.
-
-A tracer belongs to one OS thread; threads that start later get theirs through
-``threading.setprofile``. A switch of a library that uses greenlet for itself, as
-SQLAlchemy's asyncio extension does, is none of Eventlet's and is let pass.
+*Switches.* See :mod:`eventlet_asyncio.migration._tracing`. A switch of a library
+that uses greenlet for itself, as SQLAlchemy's asyncio extension does, is none of
+Eventlet's and is let pass.
 """
 
 from __future__ import annotations
@@ -36,12 +29,13 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from eventlet_asyncio._activate import coded
+from eventlet_asyncio.migration import _tracing
 from eventlet_asyncio.migration._frames import Place, place_of, site_of
+from eventlet_asyncio.migration._loading import LoadWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
-    from types import FrameType, ModuleType, TracebackType
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
 
     from typing_extensions import Self
 
@@ -50,12 +44,6 @@ Mode = Literal["error", "warn", "count"]
 VARIABLE = "EVENTLET_ASYNCIO_GUARD"
 MODES = ("error", "warn", "count")
 KINDS = ("import", "monkey_patch", "switch")
-
-# Modules whose loading is watched: one is refused, one has a function that is, and
-# two switch greenlets.
-_WATCHED = frozenset(
-    {"eventlet", "eventlet.patcher", "eventlet_asyncio._core", "greenlet"}
-)
 
 # What uses greenlets and not Eventlet. Names of packages.
 _BYSTANDERS = frozenset({"awaitlet", "gevent", "playwright", "sqlalchemy"})
@@ -188,20 +176,17 @@ class _Watch:
         self.process: Guard | None = None
         self._guards: list[Guard] = []
         self._inside = threading.local()
-        self._finder = _Finder(self)
+        self._loading = LoadWatch(
+            frozenset({"eventlet", "eventlet.patcher"}), self.loaded, self.found
+        )
         self._import: Any = None
         self._import_module: Any = None
-        self._profile: Any = None
         os.register_at_fork(after_in_child=self._forked)
 
     def move_to_front(self) -> None:
-        """Have the finder asked before those that have come since."""
-        sys.meta_path.remove(self._finder)
-        sys.meta_path.insert(0, self._finder)
-
-    def is_on(self) -> bool:
-        """Tell whether there is any guard."""
-        return bool(self._guards)
+        """Have the finders asked before those that have come since."""
+        _tracing.move_to_front()
+        self._loading.install()
 
     # Beginning and end
 
@@ -209,8 +194,6 @@ class _Watch:
         self._guards.append(guard)
         if len(self._guards) == 1:
             self._start()
-        else:
-            self._trace()
 
     def remove(self, guard: Guard) -> None:
         self._guards.remove(guard)
@@ -218,27 +201,23 @@ class _Watch:
             self._stop()
 
     def _start(self) -> None:
-        sys.meta_path.insert(0, self._finder)
         self._import = builtins.__import__
         self._import_module = importlib.import_module
         builtins.__import__ = self._importing
         importlib.import_module = self._importing_module
         if "eventlet.patcher" in sys.modules:
             self.wrap_patcher()
-        self._profile = threading.getprofile() if _HAS_GETPROFILE else None
-        threading.setprofile(self._thread_starts)
-        self._trace()
+        _tracing.add(self._switched)
+        self._loading.install()
 
     def _stop(self) -> None:
-        if self._finder in sys.meta_path:
-            sys.meta_path.remove(self._finder)
+        self._loading.uninstall()
         if builtins.__import__ == self._importing:
             builtins.__import__ = self._import
         if importlib.import_module == self._importing_module:
             importlib.import_module = self._import_module
         _unwrap_patcher()
-        threading.setprofile(self._profile)
-        self._untrace()
+        _tracing.remove(self._switched)
 
     def _forked(self) -> None:
         for each in self._guards:
@@ -320,6 +299,8 @@ class _Watch:
 
     def found(self, name: str) -> None:
         """Report an import that reached the finder, unless it has been noted."""
+        if name != "eventlet":
+            return
         if getattr(self._inside, "value", False):
             return
         frame: FrameType | None = sys._getframe(1)
@@ -332,8 +313,6 @@ class _Watch:
         """Note that a module that is watched has been executed."""
         if name == "eventlet.patcher":
             self.wrap_patcher()
-        elif self._guards:
-            self._trace()
 
     # monkey_patch
 
@@ -361,123 +340,16 @@ class _Watch:
 
     # Switches
 
-    def _thread_starts(self, frame: FrameType, event: str, arg: object) -> None:
-        """Be the profile function of a new OS thread for one call."""
-        sys.setprofile(self._profile)
-        if self._guards:
-            self._trace()
-        if self._profile is not None:
-            self._profile(frame, event, arg)
-
-    def _trace(self) -> None:
-        """Have switches of this OS thread traced, if there may be any."""
-        for engine in _engines():
-            former = engine.gettrace()
-            if not isinstance(former, _Tracer):
-                engine.settrace(_Tracer(self, former))
-
-    def _untrace(self) -> None:
-        """Take the tracer of this OS thread away; those of others have nobody to tell."""
-        for engine in _engines():
-            tracer = engine.gettrace()
-            if isinstance(tracer, _Tracer):
-                engine.settrace(tracer.former)
-
-
-class _Tracer:
-    """What greenlet calls at each switch of one OS thread."""
-
-    def __init__(self, watch: _Watch, former: Any) -> None:
-        self.former = former
-        self._watch = watch
-        self._throwing = False
-
-    def __call__(self, event: str, pair: tuple[Any, Any]) -> None:
-        if self._throwing:
-            # The switch by which an error gets to where it belongs.
-            self._throwing = False
-            return
-        if self.former is not None:
-            self.former(event, pair)
-        origin = pair[0]
+    def _switched(self, origin: Any, _target: object) -> Exception | None:
+        """Report a switch that the program has asked for."""
         frame = origin.gr_frame
-        if frame is None or origin.dead or not self._watch.is_on():
-            return
+        if frame is None or origin.dead:
+            return None
         place = site_of(frame)
         if place is None or place.package in _BYSTANDERS:
-            return
-        text = f"greenlet switch at {place.path}:{place.line} in {place.function}"
-        error = self._watch.report("switch", text, place, _switch_error)
-        if error is not None:
-            self._throwing = True
-            origin.throw(error)
-
-
-def _engines() -> list[Any]:
-    """Return the modules that switch greenlets, of those that are loaded."""
-    found = [sys.modules.get(name) for name in ("greenlet", "eventlet_asyncio._core")]
-    return [module for module in found if hasattr(module, "settrace")]
-
-
-class _Finder:
-    """Answers for the names whose loading is watched; finds them with the others."""
-
-    eventlet_asyncio_guard = True
-
-    def __init__(self, watch: _Watch) -> None:
-        self._watch = watch
-        self._asking = threading.local()
-
-    def find_spec(
-        self,
-        name: str,
-        path: Sequence[str] | None = None,
-        target: ModuleType | None = None,
-    ) -> ModuleSpec | None:
-        if name not in _WATCHED or getattr(self._asking, "value", False):
             return None
-        self._asking.value = True
-        try:
-            spec = _find(name, path, target, self)
-        finally:
-            self._asking.value = False
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(self._watch, name, spec.loader)  # type: ignore[assignment]
-        return spec
-
-
-def _find(name: str, path: Any, target: Any, skip: object) -> ModuleSpec | None:
-    for finder in sys.meta_path:
-        if finder is not skip and hasattr(finder, "find_spec"):
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                return spec
-    return None
-
-
-class _Loader:
-    """Reports before a module is made and after it has been executed."""
-
-    def __init__(self, watch: _Watch, name: str, inner: Any) -> None:
-        self._watch = watch
-        self._name = name
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def create_module(self, spec: ModuleSpec) -> Any:
-        if self._name == "eventlet":
-            self._watch.found(self._name)
-        return self._inner.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        # Whoever looks at the module's loader later finds the real one.
-        module.__loader__ = self._inner
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._inner
-        self._inner.exec_module(module)
-        self._watch.loaded(self._name)
+        text = f"greenlet switch at {place.path}:{place.line} in {place.function}"
+        return self.report("switch", text, place, _switch_error)
 
 
 def _import_error(name: str) -> Callable[[str], Exception]:
@@ -512,8 +384,7 @@ def _is_internal(name: str) -> bool:
 
 def _is_machinery(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
-    return name.startswith("importlib") or name == __name__
+    return name.startswith(("importlib", "eventlet_asyncio.migration._"))
 
 
-_HAS_GETPROFILE = hasattr(threading, "getprofile")
 _watch = _Watch()

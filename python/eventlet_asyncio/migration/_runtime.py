@@ -27,8 +27,7 @@ def where() -> Literal["eventlet", "asyncio", "threads"]:
     has no hub, as those of ``tpool``. An ``eventlet`` that some library has merely
     imported decides nothing. Not a switch point.
     """
-    hubs = sys.modules.get("eventlet.hubs")
-    hub = None if hubs is None else _hub(hubs)
+    hub = hub_of_this_thread()
     asyncio = sys.modules.get("asyncio")
     # With upstream's asyncio hub green threads see the hub's loop.
     if (
@@ -44,6 +43,17 @@ def where() -> Literal["eventlet", "asyncio", "threads"]:
     if hub is not None or (_patched() and in_main_thread()):
         return "eventlet"
     return "threads"
+
+
+def hub_of_this_thread() -> Any:
+    """Return the hub of this OS thread, if it has one; make none."""
+    hubs: Any = sys.modules.get("eventlet.hubs")
+    if hubs is None:
+        return None
+    local = getattr(hubs, "_threadlocal", None)
+    if local is not None:
+        return getattr(local, "hub", None)
+    return getattr(hubs._foreign, "hub", None) or hubs._core._existing_hub()
 
 
 def native(name: str) -> ModuleType:
@@ -63,15 +73,6 @@ def in_main_thread() -> bool:
 def is_native_engine() -> bool:
     """Tell whether the eventlet that is loaded is this distribution's."""
     return "eventlet_asyncio._core" in sys.modules and "eventlet" in sys.modules
-
-
-def _hub(hubs: Any) -> Any:
-    """Return the hub of this OS thread, if it has one; make none."""
-    local = getattr(hubs, "_threadlocal", None)
-    if local is not None:
-        return getattr(local, "hub", None)
-    foreign = getattr(hubs._foreign, "hub", None)
-    return foreign or hubs._core._existing_hub()
 
 
 def _current() -> Any:
