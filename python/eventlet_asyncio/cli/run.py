@@ -281,8 +281,11 @@ def _console(path: str) -> Callable[[], object]:
         os.umask(mask)
     listener.listen(5)
     first = os.getpid()
+    streams = (sys.stdin, sys.stdout, sys.stderr)
 
     def remove() -> None:
+        # A console that is open at the end has its own in their place.
+        sys.stdin, sys.stdout, sys.stderr = streams
         if os.getpid() == first:
             Path(path).unlink(missing_ok=True)
 
