@@ -109,6 +109,14 @@ def tests(session: nox.Session) -> None:
     wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run("python", "-m", "mypy.stubtest", "eventlet_asyncio._core")
+    # In a folder of its own: what the differential tests compare with.
+    upstream = Path(session.create_tmp()).resolve() / "upstream"
+    if not upstream.exists():
+        session.run(
+            "python", "-m", "pip", "install", "--quiet", "--target", str(upstream),
+            *group("differential"),
+        )  # fmt: skip
+    session.env["DIFFERENTIAL_UPSTREAM"] = str(upstream)
     run_pytest(session, python, wheel, *session.posargs)
 
 
@@ -181,6 +189,31 @@ def apps(session: nox.Session) -> None:
         },
         external=True,
     )  # fmt: skip
+
+
+@nox.session
+def differential(session: nox.Session) -> None:
+    """
+    Run random programs here and on upstream, or on plain asyncio, and compare.
+
+    Arguments go to each run; without any, 100,000 programs of either kind are run.
+    """
+    session.install("maturin>=1.9.4,<2", *group("differential"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--release")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    failed = []
+    for kind in ("green", "tasks"):
+        findings = Path(session.create_tmp()).resolve() / f"{kind}.json"
+        try:
+            session.run(
+                "python", "tests/differential", kind, "--json", str(findings),
+                *(session.posargs or ["--seeds", "0:100000"]),
+            )  # fmt: skip
+        except CommandFailed:
+            failed.append(f"{kind} ({findings})")
+    if failed:
+        session.error("differences: " + ", ".join(failed))
 
 
 @nox.session
