@@ -16,6 +16,7 @@ from eventlet_asyncio._overlay.eventlet._wsgi.server import (
     STATE_CLOSE as STATE_CLOSE,
     Server as Server,
     Timeout as Timeout,
+    get_hub as get_hub,
     get_logger as get_logger,
     greenio as greenio,
     note as note,
@@ -23,5 +24,4 @@ from eventlet_asyncio._overlay.eventlet._wsgi.server import (
     sleep as sleep,
     socket_repr as socket_repr,
     spawn as spawn,
-    spawn_after as spawn_after,
 )
