@@ -8,7 +8,7 @@ it up.
 
 from __future__ import annotations
 
-import socket as _socket
+import _socket
 import time
 from typing import TYPE_CHECKING, Any
 
