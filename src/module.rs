@@ -189,6 +189,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::io::Registration>()?;
     module.add_class::<hub::libuv::_UvGuest>()?;
     module.add_class::<hub::selector::LoopSelector>()?;
+    module.add_function(wrap_pyfunction!(hub::fair::pay_operation, module)?)?;
     module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
     module.add_function(wrap_pyfunction!(hub::io::_close_elsewhere, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_in_green_code, module)?)?;

@@ -89,6 +89,7 @@ __all__ = [
     "http_parse",
     "http_reply",
     "kill",
+    "pay_operation",
     "read_now",
     "settrace",
     "sleep",
@@ -256,6 +257,7 @@ class Hub:
     def _unlisten(self, registration: Registration) -> bool: ...
     def _waiting(self) -> list[tuple[int, bool, Any]]: ...
 
+def pay_operation(weight: int = 1, /) -> None: ...
 def trampoline(
     fd: FileDescriptorLike,
     read: object = None,
@@ -558,8 +560,6 @@ class WebSocketReader:
     def receive(
         self, fileno: Callable[[], int], timeout: float | None, /
     ) -> str | bytes | tuple[int, Any, int] | None: ...
-    @property
-    def receiving(self) -> bool: ...
 
 def websocket_frame(
     opcode: int,

@@ -52,8 +52,15 @@ pub enum Fault {
     NotContinued,
     LengthForm,
     Utf8,
-    FrameTooLong { length: u64, limit: u64 },
-    MessageTooLong { limit: u64 },
+    /// So many frames of the message were empty.
+    EmptyFrames,
+    FrameTooLong {
+        length: u64,
+        limit: u64,
+    },
+    MessageTooLong {
+        limit: u64,
+    },
 }
 
 impl Fault {
@@ -61,6 +68,7 @@ impl Fault {
     pub const fn code(self) -> u16 {
         match self {
             Self::Utf8 => 1007,
+            Self::EmptyFrames => 1008,
             Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => 1009,
             _ => 1002,
         }
@@ -81,6 +89,7 @@ impl std::fmt::Display for Fault {
             Self::NotContinued => "A new message began before the last one ended.",
             Self::LengthForm => "A frame's length is not in its shortest form.",
             Self::Utf8 => "A text message is not valid UTF-8.",
+            Self::EmptyFrames => "A message has too many empty frames.",
             Self::FrameTooLong { length, limit } => {
                 return write!(
                     out,
@@ -114,6 +123,7 @@ struct Begun {
     text: bool,
     compressed: bool,
     frames: u64,
+    empty: u32,
     /// Up to where the text is known to be valid.
     valid: usize,
 }
@@ -140,6 +150,9 @@ pub struct Reader {
     spent: bool,
     closed: bool,
 }
+
+/// Frames of a message that may be empty: no limit of length ends a message of nothing else.
+const EMPTY_FRAMES: u32 = 1024;
 
 /// A message buffer is kept for the next message up to this many bytes.
 const KEPT: usize = 16 * 1024;
@@ -266,12 +279,19 @@ impl Reader {
     fn admit(&mut self, header: header::Header) -> Result<(), Fault> {
         self.check_size(header.opcode, header.length)?;
         match (header.opcode, &mut self.begun) {
-            (opcode::CONTINUATION, Some(begun)) => begun.frames += 1,
+            (opcode::CONTINUATION, Some(begun)) => {
+                begun.frames += 1;
+                begun.empty += u32::from(header.length == 0);
+                if begun.empty > EMPTY_FRAMES {
+                    return Err(Fault::EmptyFrames);
+                }
+            }
             (opcode::TEXT | opcode::BINARY, begun) => {
                 *begun = Some(Begun {
                     text: header.opcode == opcode::TEXT,
                     compressed: header.reserved != 0,
                     frames: 1,
+                    empty: 0,
                     valid: 0,
                 });
             }

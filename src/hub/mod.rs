@@ -22,6 +22,7 @@
 mod ahead;
 pub(crate) mod class;
 pub(crate) mod control;
+pub(crate) mod fair;
 pub(crate) mod io;
 pub(crate) mod libuv;
 pub(crate) mod looping;
@@ -46,7 +47,7 @@ use pyo3::ffi::PyObject;
 
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, thread};
 use crate::reactor::{Reactor, Readiness, Waker};
-use crate::sched::{Budget, Inbox, ReadyQueue, TimerHeap};
+use crate::sched::{Allowance, Budget, Inbox, ReadyQueue, TimerHeap};
 
 pub(crate) use park::{Mailbox, Parked, Visit};
 
@@ -135,6 +136,8 @@ pub(crate) struct Core {
     pub(crate) waker: Waker,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) budget: Budget,
+    /// For those who never wait; see `fair`.
+    pub(crate) allowance: Allowance,
     pub(crate) driver: Driver,
     /// A turn is in progress: whoever blocks hands over directly.
     pub(crate) in_turn: bool,
@@ -200,6 +203,7 @@ impl Core {
             waker,
             inbox: Arc::new(Inbox::new()),
             budget: Budget::new(TURN_SWITCHES, TURN_NANOS),
+            allowance: Allowance::new(),
             driver: Driver::Poll,
             in_turn: false,
             turn_requested: false,

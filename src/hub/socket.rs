@@ -11,7 +11,7 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use super::{Parked, Visit, Watcher, io, park, registry};
+use super::{Parked, Visit, Watcher, fair, io, park, registry};
 use crate::error::raise_new;
 use crate::greenlet::arguments::{given, none, seconds};
 use crate::greenlet::define::fast;
@@ -219,20 +219,24 @@ fn is_stream(fd: c_int) -> bool {
     result == 0 && kind == libc::SOCK_STREAM
 }
 
-/// Repeats `call` until it succeeds; -1 with an exception set on failure.
+/// Repeats `call` until it succeeds; -1 with an exception set on failure. Pays for it first.
 ///
 /// # Safety
 /// The GIL is held, no exception is set. `call` makes one system call on `fd`, which is
 /// non-blocking, and leaves errno alone if that fails.
 ///
 /// # Switches
-/// Whenever the call would block.
+/// Whenever the call would block, and if the turn's allowance is used up.
 pub(crate) unsafe fn persist(
     fd: c_int,
     direction: Direction,
     patience: &mut Patience,
     mut call: impl FnMut() -> isize,
 ) -> isize {
+    // SAFETY: contract of the callers.
+    if !unsafe { fair::pay_for(fd) } {
+        return -1;
+    }
     let core = registry::existing();
     // SAFETY: contract of the callers; the hub of this OS thread is live.
     let drained = !core.is_null() && unsafe { (*core).reactor.is_drained(fd, direction) };

@@ -29,6 +29,7 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
         (*core).turn_requested = false;
         let begun = now();
         (*core).budget.start(begun);
+        (*core).allowance.start(begun);
         let outer = step::suspend((*core).thread);
         let fine = passes(core, begun.saturating_sub((*core).rested) < INSTANT);
         step::resume((*core).thread, outer);
@@ -50,7 +51,9 @@ pub(super) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
     unsafe {
         become_runner(core);
         (*core).in_turn = true;
-        (*core).budget.start(now());
+        let begun = now();
+        (*core).budget.start(begun);
+        (*core).allowance.start(begun);
         let outer = step::suspend((*core).thread);
         cause();
         let fine = perform_ready(core);

@@ -64,7 +64,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-pub use clock::Monotonic;
+pub use clock::{Monotonic, cpu_time};
 pub use poller::Reactor;
 
 use crate::sched::{Clock, WaiterKey};

@@ -23,6 +23,9 @@
 //! [`Budget`] of switches and time. The clock costs as much as a quarter of a switch, so it
 //! is read at every 16th switch only: the time limit is approximate, the switch limit exact.
 //!
+//! A green thread whose operations never have to wait does not switch either. It pays for each
+//! from the turn's [`Allowance`], and gives way when that is used up.
+//!
 //! # Cost
 //!
 //! In steady state no operation allocates: the structures keep the capacity they once
@@ -32,12 +35,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allowance;
 pub mod clock;
 pub mod inbox;
 pub mod ready;
 pub mod timers;
 pub mod waiters;
 
+pub use allowance::Allowance;
 pub use clock::{Clock, Virtual, nanos_from_seconds, seconds_from_nanos};
 pub use inbox::Inbox;
 pub use ready::{Budget, ReadyQueue};

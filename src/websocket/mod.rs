@@ -27,10 +27,6 @@ pub(crate) struct WebSocketReader {
     pending: Option<Py<PyBytes>>,
     done: usize,
     failed: bool,
-    /// Green threads that wait in `receive`.
-    waiting: usize,
-    /// How often that was called.
-    asked: u32,
 }
 
 #[pymethods]
@@ -48,8 +44,6 @@ impl WebSocketReader {
             pending: None,
             done: 0,
             failed: false,
-            waiting: 0,
-            asked: 0,
         }
     }
 
@@ -89,12 +83,6 @@ impl WebSocketReader {
     /// How many bytes the frame that has begun still needs; 0 between frames.
     fn missing(&self) -> u64 {
         self.reader.missing()
-    }
-
-    /// Whether a green thread waits in `receive`.
-    #[getter]
-    fn receiving(&self) -> bool {
-        self.waiting > 0
     }
 
     /// Return the next event, received from a socket if need be. Switch point.

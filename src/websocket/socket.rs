@@ -8,18 +8,14 @@ use pyo3::types::{PyBytes, PyString};
 
 use super::{WebSocketReader, write_frame};
 use crate::frames::opcode;
+use crate::hub::fair;
 use crate::hub::io::set_os_error;
-use crate::hub::park::sleep;
 use crate::hub::socket::{Patience, note_read, persist};
 use crate::reactor::{Direction, now};
 use crate::sched::nanos_from_seconds;
 
 /// What is received or sent at once; more goes in several steps.
 const SIZE: usize = 64 * 1024;
-
-/// A peer that sends faster than it is served never makes us wait: so many events are read
-/// before others get a turn.
-const BURST: u32 = 128;
 
 /// Where bytes are on their way between kernel and message. One for all connections: it is
 /// used with the GIL held, and neither across a switch nor while Python code may run.
@@ -53,14 +49,9 @@ pub(super) fn receive<'py>(
     timeout: Option<f64>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = slf.py();
-    let due = {
-        let mut reader = slf.borrow_mut();
-        reader.asked = reader.asked.wrapping_add(1);
-        reader.asked.is_multiple_of(BURST)
-    };
-    if due {
-        // SAFETY: the GIL is held; nothing is borrowed.
-        unsafe { Bound::from_owned_ptr_or_err(py, sleep(0.0)) }?;
+    // SAFETY: the GIL is held; nothing is borrowed.
+    if !unsafe { fair::pay() } {
+        return Err(PyErr::fetch(py));
     }
     loop {
         if let Some(event) = slf.borrow_mut().next(py)? {
@@ -68,7 +59,6 @@ pub(super) fn receive<'py>(
         }
         let fd = open(fileno)?;
         // Nothing of the reader is borrowed while others run.
-        slf.borrow_mut().waiting += 1;
         let mut patience = patience(timeout);
         // SAFETY: the GIL is held; the buffer has that much room.
         let got = unsafe {
@@ -82,7 +72,6 @@ pub(super) fn receive<'py>(
             })
         };
         let mut reader = slf.borrow_mut();
-        reader.waiting -= 1;
         if got < 0 {
             return Err(PyErr::fetch(py));
         }
@@ -101,7 +90,8 @@ pub(super) fn receive<'py>(
     }
 }
 
-/// Send str or bytes as one frame over a socket. Switch point if the socket is full.
+/// Send str or bytes as one frame over a socket. Switch point if the socket is full, and now
+/// and then.
 ///
 /// Args:
 ///     fileno: Returns the socket's descriptor.
@@ -129,6 +119,10 @@ pub(super) fn websocket_send(
     };
     if content.len() > SIZE - crate::frames::header::MAX_LENGTH {
         return Ok(false);
+    }
+    // SAFETY: the GIL is held; the number is found out afterwards.
+    if !unsafe { fair::pay() } {
+        return Err(PyErr::fetch(py));
     }
     let fd = open(fileno)?;
     // SAFETY: the GIL is held, and the frame is in the buffer until the first system call has

@@ -11,6 +11,7 @@ use super::environ::{describe, put_headers, put_request};
 use super::parse::{refuse, room};
 use super::pool;
 use crate::http::head::{Limits, Scanner, parse, with_known_version};
+use crate::hub::fair;
 use crate::hub::socket::{Patience, note_read, persist};
 use crate::reactor::{Direction, now};
 use crate::sched::nanos_from_seconds;
@@ -156,6 +157,20 @@ impl HttpReader {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// [`take`](Self::take) for an operation, which is paid for also where what it needs has
+    /// been received already.
+    ///
+    /// # Switches
+    /// If the turn's allowance is used up.
+    fn begin(&self, py: Python<'_>) -> PyResult<(Taken<'_>, Option<f64>)> {
+        // SAFETY: the GIL is held; nothing is locked.
+        if unsafe { fair::pay() } {
+            self.take(py)
+        } else {
+            Err(PyErr::fetch(py))
+        }
+    }
+
     fn take(&self, py: Python<'_>) -> PyResult<(Taken<'_>, Option<f64>)> {
         let fd = self.fileno.call0(py)?.extract(py)?;
         let mut received = self.lock();
@@ -226,7 +241,7 @@ impl HttpReader {
         whole: Option<f64>,
     ) -> PyResult<Option<(Bound<'py, PyDict>, u32, i64)>> {
         let py = base.py();
-        let (mut taken, timeout) = self.take(py)?;
+        let (mut taken, timeout) = self.begin(py)?;
         let mut scanner = Scanner::default();
         let mut last = None;
         let length = loop {
@@ -261,7 +276,7 @@ impl HttpReader {
                 "the number of bytes to read from a connection must be known",
             ));
         };
-        let (mut taken, timeout) = self.take(py)?;
+        let (mut taken, timeout) = self.begin(py)?;
         let have = taken.bytes().len();
         if have >= size {
             let bytes = PyBytes::new(py, &taken.bytes()[..size]);
@@ -301,7 +316,7 @@ impl HttpReader {
     /// Read what is there, at least one byte and `size` at most; b"" at the end. Switch point.
     #[pyo3(signature = (size, /))]
     fn read1<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let (mut taken, timeout) = self.take(py)?;
+        let (mut taken, timeout) = self.begin(py)?;
         if taken.bytes().is_empty() && size > 0 {
             taken.receive(py, deadline(timeout))?;
         }
@@ -314,7 +329,7 @@ impl HttpReader {
     /// Read up to and including a line feed, `size` bytes at most. Switch point.
     #[pyo3(signature = (size, /))]
     fn readline<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let (mut taken, timeout) = self.take(py)?;
+        let (mut taken, timeout) = self.begin(py)?;
         let mut seen = 0;
         let length = loop {
             let bytes = taken.bytes();

@@ -48,6 +48,34 @@ def test_pipeline_leaves_others_their_turn(serve, protocol):
     assert order.index("/other") < 200
 
 
+@pytest.mark.parametrize("reads", [True, False], ids=["read", "discarded"])
+def test_tiny_chunks_leave_others_their_turn(serve, protocol, reads):
+    """Thousands of them arrive with one packet: none has to be waited for."""
+
+    def application(environ, start_response):
+        seen.append(turns[0])
+        if reads:
+            assert len(environ["wsgi.input"].read()) == 5000
+            seen.append(turns[0])
+        return hello(environ, start_response)
+
+    def count():
+        while True:
+            turns[0] += 1
+            eventlet.sleep(0)
+
+    seen, turns = [], [0]
+    client = serve(application, protocol=protocol).connect()
+    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"1\r\na\r\n" * 5000 + b"0\r\n\r\n")
+    counter = eventlet.spawn(count)
+    client.ask(GET)
+    client.response()
+    seen.append(turns[0])
+    counter.kill()
+    assert seen[1] - seen[0] >= 5000 // 256
+
+
 def test_responses_are_not_held_back_by_the_kernel(serve, protocol):
     """A small piece leaves without waiting for the client's word on the one before."""
 

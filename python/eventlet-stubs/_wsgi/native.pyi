@@ -1,6 +1,5 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet._wsgi.native import (
-    BURST as BURST,
     Exchange as Exchange,
     GreenSocket as GreenSocket,
     HttpProtocol as HttpProtocol,
@@ -11,6 +10,5 @@ from eventlet_asyncio._overlay.eventlet._wsgi.native import (
     is_overridden as is_overridden,
     remember as remember,
     serve as serve,
-    sleep as sleep,
     suits as suits,
 )

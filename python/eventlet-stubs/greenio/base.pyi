@@ -6,6 +6,7 @@ from eventlet_asyncio._overlay.eventlet.greenio.base import (
     SOCKET_BLOCKING as SOCKET_BLOCKING,
     SOCKET_CLOSED as SOCKET_CLOSED,
     _GLOBAL_DEFAULT_TIMEOUT as _GLOBAL_DEFAULT_TIMEOUT,
+    pay_operation as pay_operation,
     set_nonblocking as set_nonblocking,
     shutdown_safe as shutdown_safe,
     socket_accept as socket_accept,

@@ -7,5 +7,6 @@ from eventlet_asyncio._overlay.eventlet.greenio.py3 import (
     fresh_module as fresh_module,
     hubs as hubs,
     original as original,
+    pay_operation as pay_operation,
     raw_of as raw_of,
 )

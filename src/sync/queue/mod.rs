@@ -31,7 +31,7 @@ use super::class::{Head, passed};
 use super::{wait_in, wake, wake_soon};
 use crate::error::raise_new;
 use crate::greenlet::Inbound;
-use crate::hub::{Parked, park, registry};
+use crate::hub::{Parked, fair, park, registry};
 use crate::sched::WaiterList;
 
 /// A green thread that waits to put an item.
@@ -252,12 +252,20 @@ unsafe fn take_from_putter(me: *mut Queue) -> *mut PyObject {
 /// As for [`stored`].
 ///
 /// # Switches
-/// If nothing is there and `blocking`.
+/// If `blocking`: if nothing is there, and if the turn's allowance is used up.
 #[inline]
 unsafe fn get(me: *mut Queue, blocking: bool, deadline: Option<u64>) -> Result<*mut PyObject> {
     // SAFETY: by contract.
     unsafe {
-        if available(me)? > (*me).notified {
+        let mut there = available(me)? > (*me).notified;
+        if there && blocking && !fair::afford_light() {
+            if !fair::give_way() {
+                return None;
+            }
+            // It may have been taken while others ran.
+            there = available(me)? > (*me).notified;
+        }
+        if there {
             let item = take(me);
             return if item.is_null() {
                 None

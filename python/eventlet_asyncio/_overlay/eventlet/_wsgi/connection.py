@@ -11,7 +11,6 @@ the same native parser, and share `Exchange` for the rest. The steps are in `ste
 from __future__ import annotations
 
 import _socket as _kernel
-import itertools
 import socket as _socket
 import time
 from contextlib import suppress
@@ -34,7 +33,6 @@ from eventlet._wsgi.steps import Steps
 from eventlet.green import BaseHTTPServer
 from eventlet.green.http import client as http_client
 from eventlet.greenio import GreenSocket
-from eventlet.greenthread import sleep
 from eventlet_asyncio import _core
 
 __all__ = [
@@ -230,17 +228,16 @@ class HttpProtocol(Steps, _Handler):
         if self.is_native:
             native.serve(self)
             return
-        for served in itertools.count(1):
+        while True:
             self.handle_one_request()
             if self.close_connection:
                 break
             self.waiting_since = time.monotonic()
-            if served % native.BURST == 0:
-                # Not idle: the next request may be in the buffer.
-                state, self.conn_state[2] = self.conn_state[2], STATE_REQUEST
-                sleep(0)
-                if self.conn_state[2] is STATE_REQUEST:
-                    self.conn_state[2] = state
+            # Not idle: the next request may be in the buffer.
+            state, self.conn_state[2] = self.conn_state[2], STATE_REQUEST
+            _core.pay_operation()
+            if self.conn_state[2] is STATE_REQUEST:
+                self.conn_state[2] = state
 
     def _prepare(self) -> None:
         """Find out what is the same for all requests of the connection."""

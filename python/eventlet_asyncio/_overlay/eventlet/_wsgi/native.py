@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from eventlet._wsgi.exchange import Exchange
 from eventlet._wsgi.protocol import STATE_CLOSE, STATE_IDLE, STATE_REQUEST
 from eventlet.greenio import GreenSocket
-from eventlet.greenthread import sleep
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
     from eventlet._wsgi.connection import HttpProtocol
 
-__all__ = ["BURST", "SocketWriter", "is_overridden", "remember", "serve", "suits"]
+__all__ = ["SocketWriter", "is_overridden", "remember", "serve", "suits"]
 
 # What takes part in a request: a subclass that overrides one of these is asked, step by
 # step, and so is one that a program has patched.
@@ -32,9 +31,6 @@ _HOOKS = (
 _original: dict[str, Any] = {}
 
 _REPLACEABLE = {"makefile", "recv", "recv_into", "send", "sendall", "_trampoline"}
-
-#: Requests that have arrived already are served so many at a time before others get a turn.
-BURST = 32
 
 
 def remember(cls: type[HttpProtocol]) -> None:
@@ -95,7 +91,6 @@ def serve(protocol: HttpProtocol) -> None:
     fileno = protocol.connection._fileno
     log_output = server.log_output
     began = 0.0
-    waiting = 0
     # What the server says is asked for each time where it may change.
     fixed = server.has_fixed_environ
     template = protocol._of_connection(server.get_environ() if fixed else {})
@@ -141,10 +136,6 @@ def serve(protocol: HttpProtocol) -> None:
             return
         # Nothing of this request is held while waiting for the next one.
         request = environ = body = exchange = None  # type: ignore[assignment]
-        if reader.pending:
-            waiting += 1
-            if waiting % BURST == 0:
-                sleep(0)
-        elif state[2] is STATE_REQUEST:
+        if not reader.pending and state[2] is STATE_REQUEST:
             protocol.waiting_since = monotonic()
             state[2] = STATE_IDLE

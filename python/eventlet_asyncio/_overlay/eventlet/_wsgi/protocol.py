@@ -260,6 +260,8 @@ class Input:
         return self.chunk_length - self.position
 
     def _next_chunk(self) -> None:
+        # Chunks may be so small that many arrive at once.
+        _core.pay_operation()
         if self.chunk_length > 0 and self._line(2) != b"\r\n":
             self._fail(
                 ChunkReadError("a chunk must end with CR LF where its size says")

@@ -15,6 +15,7 @@ from typing import Any
 from eventlet import hubs
 from eventlet._patch.copies import borrow as _borrow
 from eventlet._patch.originals import original
+from eventlet.greenio.base import pay_operation as _pay_operation
 from eventlet.greenthread import sleep as _sleep
 from eventlet.support._offload import await_child as _await_child
 from eventlet.support._offload import read_now as _read_now
@@ -63,6 +64,7 @@ def read(fd: int, n: int) -> bytes:
     """
     if n < 0:
         return _os.read(fd, n)
+    _pay_operation()
     while True:
         data = _read_now(fd, n)
         if data is NotImplemented:
@@ -98,6 +100,7 @@ def write(fd: int, st: Any) -> int:
     Raises:
         OSError: If writing fails, or the descriptor is closed during the wait.
     """
+    _pay_operation()
     if _os.get_blocking(fd):
         return _write_to_blocking(fd, st)
     while True:
@@ -117,6 +120,7 @@ def _write_to_blocking(fd: int, st: Any) -> int:
     data = memoryview(st).cast("B")
     total = 0
     while True:
+        _pay_operation()
         _await_writable(fd)
         total += _os.write(fd, data[total : total + _PIPE_BUF])
         if total >= len(data):

@@ -26,6 +26,7 @@ from eventlet.green._ssl_setup import (
 from eventlet.green._ssl_setup import making as _making
 from eventlet.greenio import real as _real
 from eventlet.greenio.base import CONNECT_ERR, CONNECT_SUCCESS, GreenSocket
+from eventlet.greenio.base import pay_operation as _pay_operation
 from eventlet.greenio.timeouts import Timeouts
 from eventlet.hubs import IOClosed, trampoline
 from eventlet.semaphore import Semaphore as _Semaphore
@@ -193,6 +194,9 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
         """
         if self.act_non_blocking:
             return func(*args)
+        fd = self.fileno()
+        _pay_operation()
+        self._check_still(fd)
         end = None
         while True:
             try:
@@ -218,9 +222,12 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
             timeout=None if end is None else max(end - _time.monotonic(), 0),
             timeout_exc=timeout_exc(f"The {what} operation timed out"),
         )
+        self._check_still(fd)
+
+    def _check_still(self, fd: int) -> None:
+        """Raise if the socket was closed while others had their turn."""
         if self.fileno() != fd:
-            # Found ready, and closed before its turn came. The protocol goes by the
-            # number, which may be another file's by now.
+            # The protocol goes by the number, which may be another file's by now.
             raise OSError(errno.EBADF, _os.strerror(errno.EBADF))
 
     def settimeout(self, timeout: float | None) -> None:

@@ -18,6 +18,7 @@ from zmq import *
 from zmq.constants import *
 
 from eventlet import hubs
+from eventlet.greenio.base import pay_operation as _pay_operation
 from eventlet.hubs import get_hub
 from eventlet.patcher import slurp_properties
 from eventlet.support import greenlets
@@ -270,6 +271,7 @@ class Socket(_StandardSocket):
         timeout: int,
     ) -> Any:
         """Do `call` as soon as it does not fail for want of readiness."""
+        _pay_operation()
         deadline = timeout / 1000 if timeout >= 0 else None
         end = None if deadline is None else _now() + deadline
         while True:

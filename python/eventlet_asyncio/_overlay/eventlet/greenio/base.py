@@ -65,6 +65,8 @@ __all__ = [
 ]
 
 _SHUT_WR = socket_module.SHUT_WR
+# As how many operations an accepted connection counts.
+_ACCEPTED = 8
 _AF_UNIX = getattr(socket_module, "AF_UNIX", None)
 _MSG_DONTWAIT = int(getattr(socket_module, "MSG_DONTWAIT", 0))
 
@@ -168,6 +170,7 @@ class GreenSocket(Timeouts, Sendfile, Whole):
         """Repeat `call` until it does not fail for want of readiness."""
         if self.act_non_blocking or flags & _MSG_DONTWAIT:
             return call(*args)
+        pay_operation()
         while True:
             try:
                 return call(*args)
@@ -183,6 +186,9 @@ class GreenSocket(Timeouts, Sendfile, Whole):
         Raises:
             TimeoutError: If the timeout passes first.
         """
+        if not self.act_non_blocking:
+            # Clients may come faster than they are served, and each has work done for it.
+            pay_operation(_ACCEPTED)
         fd = self.fd
         while True:
             accepted = socket_accept(fd)
@@ -444,6 +450,7 @@ class GreenSocket(Timeouts, Sendfile, Whole):
         return fd.detach()
 
 
+pay_operation = _core.pay_operation
 _sock_recv = _core.sock_recv
 _sock_recv_into = _core.sock_recv_into
 _sock_send = _core.sock_send

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from eventlet import hubs
 from eventlet._patch.copies import fresh_module
 from eventlet._patch.originals import original
-from eventlet.greenio.base import SOCKET_BLOCKING
+from eventlet.greenio.base import SOCKET_BLOCKING, pay_operation
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -81,6 +81,7 @@ class GreenFileIO(_io.FileIO):
         """
         Read into `buffer` and return the number of bytes, 0 at the end. Switch point.
         """
+        pay_operation()
         while True:
             if self._shared:
                 self._await_shared()
@@ -95,6 +96,7 @@ class GreenFileIO(_io.FileIO):
         """
         if size is None or size < 0:
             return self.readall()
+        pay_operation()
         while True:
             if self._shared:
                 self._await_shared()
@@ -121,6 +123,7 @@ class GreenFileIO(_io.FileIO):
         if self._shared:
             # More than the system calls a pipe writable for would block.
             data = memoryview(data).cast("B")[: _select.PIPE_BUF]
+        pay_operation()
         while True:
             if self._shared:
                 self._await_shared(write=True)
