@@ -4,7 +4,6 @@ from eventlet_asyncio._overlay.eventlet.websocket import (
     BadRequest as BadRequest,
     ConnectionClosedError as ConnectionClosedError,
     DEFAULT_MAX_FRAME_LENGTH as DEFAULT_MAX_FRAME_LENGTH,
-    DEFAULT_MAX_MESSAGE_LENGTH as DEFAULT_MAX_MESSAGE_LENGTH,
     FailedConnectionError as FailedConnectionError,
     PROTOCOL_GUID as PROTOCOL_GUID,
     ProtocolError as ProtocolError,

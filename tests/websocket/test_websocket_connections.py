@@ -149,6 +149,7 @@ def test_server_without_its_socket_is_named():
     environ = {
         "HTTP_CONNECTION": "upgrade",
         "HTTP_UPGRADE": "websocket",
+        "HTTP_HOST": "example.org",
         "HTTP_SEC_WEBSOCKET_VERSION": "13",
         "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
     }
@@ -162,6 +163,7 @@ def test_socket_of_gunicorn_is_taken(pair):
     environ = {
         "HTTP_CONNECTION": "upgrade",
         "HTTP_UPGRADE": "websocket",
+        "HTTP_HOST": "example.org",
         "HTTP_SEC_WEBSOCKET_VERSION": "13",
         "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
         "gunicorn.socket": pair[0].socket,
@@ -181,6 +183,17 @@ def test_connection_over_tls(serve):
         client.send(message)
         assert client.wait() == message
     client.close()
+
+
+def test_connection_over_tls_ends_with_its_own_announcement(serve):
+    """The client can tell the end from one that an attacker has made of it."""
+    data = Path(__file__).parents[1] / "data"
+    tls = [str(data / f"localhost.{kind}") for kind in ("crt", "key")]
+    client = serve(lambda ws: None, tls=tls).connect()
+    client.socket.suppress_ragged_eofs = False
+    assert client.socket.recv(100) == b"\x88\x00"
+    client.socket.sendall(masked(b"", control_code=8))
+    assert client.socket.recv(100) == b""
 
 
 def test_limits_can_be_changed(pair):

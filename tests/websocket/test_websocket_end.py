@@ -213,6 +213,7 @@ def test_killed_handler_says_that_it_goes_away(pair):
     environ = {
         "HTTP_CONNECTION": "upgrade",
         "HTTP_UPGRADE": "websocket",
+        "HTTP_HOST": "example.org",
         "HTTP_SEC_WEBSOCKET_VERSION": "13",
         "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
         "gunicorn.socket": pair[0].socket,

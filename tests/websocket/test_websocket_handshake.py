@@ -84,6 +84,10 @@ def test_handshake_is_accepted():
         {"HTTP_CONNECTION": None},
         {"HTTP_CONNECTION": "keep-alive"},
         {"REQUEST_METHOD": "POST"},
+        {"SERVER_PROTOCOL": "HTTP/1.0"},
+        {"SERVER_PROTOCOL": "HTTP/0.9"},
+        {"HTTP_HOST": None},
+        {"HTTP_HOST": ""},
         {"CONTENT_LENGTH": "5"},
         {"HTTP_TRANSFER_ENCODING": "chunked"},
         {"HTTP_SEC_WEBSOCKET_KEY": None},
@@ -190,6 +194,7 @@ def test_offered_compression_is_accepted(offer, reply):
         "permessage-deflate; client_max_window_bits=09",
         "permessage-deflate; client_max_window_bits=a",
         "permessage-deflate; server_max_window_bits=8",
+        "permessage-deflate; server_max_window_bits",
         "permessage-deflate; a b",
         'permessage-deflate; client_max_window_bits="10',
         "permessage-deflate" + '"' * 5000,
@@ -199,6 +204,14 @@ def test_offer_that_cannot_be_kept_is_declined(offer):
     """The connection is accepted without compression."""
     assert deflate.negotiate(offer) is None
     accepted = answer(request(HTTP_SEC_WEBSOCKET_EXTENSIONS=offer), Terms())
+    assert b"Extensions" not in accepted.response
+
+
+def test_compression_can_be_switched_off():
+    """What the client offers is declined, whatever it is."""
+    asked = request(HTTP_SEC_WEBSOCKET_EXTENSIONS="permessage-deflate")
+    accepted = answer(asked, Terms(compression=False))
+    assert accepted.extensions == {}
     assert b"Extensions" not in accepted.response
 
 

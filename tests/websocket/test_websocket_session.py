@@ -160,6 +160,46 @@ def test_fragments_have_a_limit_of_their_own():
     assert failure(server, b"".join([*parts, parts[1]])) == 1009
 
 
+def test_message_has_one_limit_however_it_comes():
+    """In one frame or in many, compressed or not: the limit of a frame, unless one is set."""
+    for extensions in (None, DEFLATE):
+        for limits, most in (
+            ({"max_frame_length": 100}, 100),
+            ({"max_frame_length": 100, "max_message_length": 250}, 250),
+            ({"max_frame_length": 100, "max_message_length": 50}, 100),
+        ):
+            for size in (most, most + 1):
+                client, server = pair(extensions=extensions, **limits)
+                parts = [
+                    sent(
+                        client,
+                        b"x" * min(20, size - at),
+                        continuation=at > 0,
+                        final=False,
+                    )
+                    for at in range(0, size, 20)
+                ]
+                parts.append(sent(client, b"", continuation=True))
+                if size > most:
+                    assert failure(server, b"".join(parts)) == 1009
+                else:
+                    (message,) = heard(server, b"".join(parts))
+                    assert message in (b"x" * size, Reaction(message=b"x" * size))
+
+
+def test_empty_frames_are_limited():
+    """No limit of length would ever end a message that has none."""
+    client, server = pair()
+    begin = sent(client, "", final=False)
+    more = sent(client, "", continuation=True, final=False)
+    assert heard(server, begin + more * 1024) == []
+    assert failure(server, more) == 1008
+    client, server = pair()
+    full = sent(client, "x", continuation=True, final=False)
+    assert heard(server, begin + full * 3000) == []
+    assert heard(server, sent(client, "x", continuation=True)) == ["x" * 3001]
+
+
 def test_control_frame_that_cannot_be_sent_is_refused():
     """Long and fragmented control frames do not leave, and no opcode out of range."""
     session = Session()

@@ -5,4 +5,5 @@ from eventlet_asyncio._overlay.eventlet._websocket.deflate import (
     NAME as NAME,
     format_header as format_header,
     negotiate as negotiate,
+    pay_operation as pay_operation,
 )

@@ -4,6 +4,5 @@ from eventlet_asyncio._overlay.eventlet._websocket.rfc6455 import (
     GreenSocket as GreenSocket,
     RFC6455WebSocket as RFC6455WebSocket,
     Timeout as Timeout,
-    sleep as sleep,
     socket as socket,
 )

@@ -2,7 +2,6 @@
 from eventlet_asyncio._overlay.eventlet._websocket.session import (
     Close as Close,
     DEFAULT_MAX_FRAME_LENGTH as DEFAULT_MAX_FRAME_LENGTH,
-    DEFAULT_MAX_MESSAGE_LENGTH as DEFAULT_MAX_MESSAGE_LENGTH,
     Reaction as Reaction,
     Session as Session,
     VALID_CLOSE_STATUS as VALID_CLOSE_STATUS,

@@ -29,7 +29,6 @@ from eventlet._websocket.handshake import PROTOCOL_GUID
 from eventlet._websocket.rfc6455 import RFC6455WebSocket
 from eventlet._websocket.session import (
     DEFAULT_MAX_FRAME_LENGTH,
-    DEFAULT_MAX_MESSAGE_LENGTH,
     VALID_CLOSE_STATUS,
 )
 from eventlet.timeout import Timeout
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCEPTABLE_CLIENT_ERRORS",
     "DEFAULT_MAX_FRAME_LENGTH",
-    "DEFAULT_MAX_MESSAGE_LENGTH",
     "PROTOCOL_GUID",
     "VALID_CLOSE_STATUS",
     "BadRequest",
@@ -68,17 +66,19 @@ class WebSocketWSGI:
 
     Args:
         handler: Called with a `WebSocket`.
-        max_frame_length: How many bytes a frame may have, and its message when it is
-            decompressed. Larger ones end the connection with status 1009.
-        max_message_length: How many bytes a message may have that comes in several
-            frames; never less than `max_frame_length`.
+        max_frame_length: How many bytes a frame may have. Larger ones end the
+            connection with status 1009.
+        max_message_length: How many bytes a message may have, in however many frames it
+            comes and decompressed; `max_frame_length` if None, and never less than that.
+        compression: Whether messages are compressed where the client offers it.
     """
 
     def __init__(
         self,
         handler: Callable[[Any], Any],
         max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
-        max_message_length: int = DEFAULT_MAX_MESSAGE_LENGTH,
+        max_message_length: int | None = None,
+        compression: bool = True,
     ) -> None:
         self.handler = handler
         self.protocol_version: int | None = None
@@ -87,6 +87,7 @@ class WebSocketWSGI:
         self.origin_checker: Callable[[Any, Any], Any] | None = None
         self.max_frame_length = max_frame_length
         self.max_message_length = max_message_length
+        self.compression = compression
 
     @classmethod
     def configured(
@@ -95,6 +96,7 @@ class WebSocketWSGI:
         supported_protocols: Iterable[str] | None = None,
         origin_checker: Callable[[Any, Any], Any] | None = None,
         support_legacy_versions: bool = False,
+        compression: bool = True,
     ) -> Any:
         """
         Make an application with options, or a decorator that does.
@@ -106,6 +108,7 @@ class WebSocketWSGI:
             origin_checker: Called with the headers Host and Origin of a request; if it
                 returns something false, the client gets status 403.
             support_legacy_versions: Whether to speak the drafts hixie-75 and hixie-76.
+            compression: Whether messages are compressed where the client offers it.
         """
 
         def decorator(handler: Callable[[Any], Any]) -> WebSocketWSGI:
@@ -114,6 +117,7 @@ class WebSocketWSGI:
                 application.supported_protocols = supported_protocols
             application.origin_checker = origin_checker
             application.support_legacy_versions = support_legacy_versions
+            application.compression = compression
             return application
 
         return decorator if handler is None else decorator(handler)
@@ -160,7 +164,10 @@ class WebSocketWSGI:
     def _shake_hands(self, environ: dict[str, Any]) -> tuple[handshake.Accepted, bytes]:
         """Return how the request is answered, and what the client sent behind it."""
         terms = handshake.Terms(
-            self.supported_protocols, self.origin_checker, self.support_legacy_versions
+            self.supported_protocols,
+            self.origin_checker,
+            self.support_legacy_versions,
+            self.compression,
         )
         version = handshake.legacy_version(environ, terms)
         if version is None:
@@ -197,7 +204,8 @@ class WebSocketWSGI:
                 extensions=accepted.extensions,
                 max_frame_length=self.max_frame_length,
             )
-            ws.max_message_length = self.max_message_length
+            if self.max_message_length is not None:
+                ws.max_message_length = self.max_message_length
         return ws
 
 
@@ -227,7 +235,7 @@ def _socket_of(environ: dict[str, Any]) -> Any:
 
 def _buffered(environ: dict[str, Any]) -> bytes:
     """Return what the server has received behind the request's head."""
-    body = environ.get("eventlet.input")
+    body = environ.get("eventlet.input", environ.get("wsgi.input"))
     take = getattr(body, "take_buffered", None)
     if take is not None:
         early: bytes = take()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from eventlet.green import socket
@@ -192,6 +193,11 @@ class WebSocket:
 
     def _close_socket(self) -> None:
         sock = self.socket
+        session = getattr(sock, "_sslobj", None)
+        if session is not None:
+            # Without TLS's own announcement the end could be the work of an attacker.
+            with suppress(OSError):
+                session.shutdown()
         try:
             # Wakes a green thread that waits, and ends the connection even where others
             # hold the socket.

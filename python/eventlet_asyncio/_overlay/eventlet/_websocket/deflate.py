@@ -11,6 +11,8 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from eventlet_asyncio._core import pay_operation
+
 from .errors import FailedConnectionError
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ NAME = "permessage-deflate"
 _TAIL = b"\x00\x00\xff\xff"
 _EMPTY = b"\x00"
 _MAX_BITS = 15
+# Bytes that are decompressed before others may have a turn: half a millisecond.
+_PIECE = 256 << 10
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _WINDOWS = ("server_max_window_bits", "client_max_window_bits")
 
@@ -110,8 +114,12 @@ def _accept(parameters: list[tuple[str, str | None]]) -> dict[str, Any] | None:
         elif name in _WINDOWS:
             # Our compressor has no window of 2^8 bytes, the decompressor has.
             least = 9 if name == "server_max_window_bits" else 8
-            if value is None:
+            if value is None and name == "client_max_window_bits":
+                # The client says that it knows the parameter; the other one has a value
+                # always (sections 7.1.2.1 and 7.1.2.2).
                 agreed[name] = _MAX_BITS
+            elif value is None:
+                return None
             elif re.fullmatch("[1-9][0-9]?", value) and int(value) in range(
                 least, _MAX_BITS + 1
             ):
@@ -158,6 +166,23 @@ class Deflater:
         return out
 
 
+def _inflate(stream: Any, data: bytes, most: int) -> bytes:
+    """
+    Return what `data` decompresses to, `most` bytes at most. Switch point now and then.
+    """
+    out: bytes = stream.decompress(data, min(most, _PIECE))
+    if len(out) < _PIECE:
+        return out
+    parts = [out]
+    most -= len(out)
+    while most > 0 and len(out) == _PIECE:
+        pay_operation()
+        out = stream.decompress(stream.unconsumed_tail, min(most, _PIECE))
+        parts.append(out)
+        most -= len(out)
+    return b"".join(parts)
+
+
 class Inflater:
     """
     Decompresses the messages of one direction; the counterpart of `Deflater`.
@@ -177,7 +202,7 @@ class Inflater:
         """
         stream = self._stream or zlib.decompressobj(-self._bits)
         try:
-            out: bytes = stream.decompress(data + _TAIL, limit + 1)
+            out = _inflate(stream, data + _TAIL, limit + 1)
             ended = stream.eof
             # A sender may end the stream with a message (section 7.2.3.4), not go on
             # behind that end: the bytes after it would be copied once for each end.

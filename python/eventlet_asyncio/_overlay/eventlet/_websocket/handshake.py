@@ -54,6 +54,8 @@ class Terms(NamedTuple):
     origin_checker: Callable[[str | None, str], Any] | None = None
     #: Whether drafts from before RFC 6455 are answered.
     support_legacy_versions: bool = True
+    #: Whether messages may be compressed.
+    compression: bool = True
 
 
 class Accepted(NamedTuple):
@@ -99,6 +101,10 @@ def legacy_version(environ: Mapping[str, Any], terms: Terms) -> int | None:
         raise _refusal(reason="the Connection header does not say Upgrade")
     if "websocket" not in map(str.lower, _tokens(environ.get("HTTP_UPGRADE"))):
         raise _refusal(reason="the Upgrade header does not say websocket")
+    if environ.get("SERVER_PROTOCOL") in {"HTTP/0.9", "HTTP/1.0"}:
+        raise _refusal(reason="a handshake needs HTTP/1.1")
+    if not environ.get("HTTP_HOST"):
+        raise _refusal(reason="a handshake needs a Host header")
     if environ.get("REQUEST_METHOD", "GET") != "GET":
         raise _refusal(reason="the method of a handshake is GET")
     if environ.get("CONTENT_LENGTH") not in {None, "", "0"} or (
@@ -110,8 +116,8 @@ def legacy_version(environ: Mapping[str, Any], terms: Terms) -> int | None:
         return None
     if not terms.support_legacy_versions:
         raise _refusal(reason="there is no Sec-WebSocket-Version header")
-    if not environ.get("HTTP_ORIGIN") or not environ.get("HTTP_HOST"):
-        raise _refusal(reason="drafts need the headers Origin and Host")
+    if not environ.get("HTTP_ORIGIN"):
+        raise _refusal(reason="drafts need the header Origin")
     keys = [f"HTTP_SEC_WEBSOCKET_KEY{number}" in environ for number in (1, 2)]
     if keys[0] != keys[1]:
         raise _refusal(reason="only one of two Sec-WebSocket-Key headers is there")
@@ -157,7 +163,8 @@ def answer(environ: Mapping[str, Any], terms: Terms) -> Accepted:
     if protocol is not None:
         headers.append(f"Sec-WebSocket-Protocol: {protocol}")
     extensions = {}
-    agreed = deflate.negotiate(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""))
+    offers = environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", "")
+    agreed = deflate.negotiate(offers) if terms.compression else None
     if agreed is not None:
         extensions[deflate.NAME] = agreed
         headers.append(f"Sec-WebSocket-Extensions: {deflate.format_header(agreed)}")

@@ -11,7 +11,6 @@ from typing import Any
 from eventlet.event import Event
 from eventlet.green import socket
 from eventlet.greenio import GreenSocket
-from eventlet.greenthread import sleep
 from eventlet.timeout import Timeout
 from eventlet_asyncio import _core
 
@@ -25,9 +24,6 @@ __all__ = ["RFC6455WebSocket"]
 
 _REPLACEABLE = {"recv", "recv_into", "send", "sendall", "_trampoline"}
 _urandom = os.urandom
-# A peer that sends faster than it is served never makes us wait: so many events are read
-# before others get a turn.
-_BURST = 128
 
 
 class RFC6455WebSocket(WebSocket):
@@ -43,8 +39,8 @@ class RFC6455WebSocket(WebSocket):
         protocol: The subprotocol that was agreed on.
         client: Whether this is the client's side.
         extensions: The extensions that were agreed on: parameters by name.
-        max_frame_length: How many bytes a frame may have, and its message when it is
-            decompressed.
+        max_frame_length: How many bytes a frame may have, and a message unless
+            `max_message_length` is set.
     """
 
     UTF8Decoder = _UTF8Decoder
@@ -75,10 +71,8 @@ class RFC6455WebSocket(WebSocket):
         self._plain: Any = sock if _is_plain(sock) else None
         # Whether nothing more is to be heard from the peer.
         self._ended = False
-        # Events that were asked for, without native code.
-        self._asked = 0
-        # Green threads that wait for bytes.
-        self._receiving = 0
+        # Green threads that are in `wait`: they hear what the peer says.
+        self._hearing = 0
         # There while the peer is heard out; sent when it has nothing more to say.
         self._heard_end: Event | None = None
 
@@ -96,7 +90,7 @@ class RFC6455WebSocket(WebSocket):
     @property
     def max_frame_length(self) -> int:
         """
-        How many bytes a frame may have, and its message when it is decompressed.
+        How many bytes a frame may have.
         """
         return self._reader.max_frame_length
 
@@ -107,9 +101,11 @@ class RFC6455WebSocket(WebSocket):
     @property
     def max_message_length(self) -> int:
         """
-        How many bytes a message of several frames may have.
+        How many bytes a message may have, in however many frames and decompressed.
+
+        Never less than `max_frame_length`.
         """
-        return self._reader.max_message_length
+        return self._session.max_message_length
 
     @max_message_length.setter
     def max_message_length(self, length: int) -> None:
@@ -184,18 +180,25 @@ class RFC6455WebSocket(WebSocket):
         Raises:
             OSError: If the connection breaks.
         """
-        while True:
-            event = self._next_event()
-            if not isinstance(event, tuple):
-                # A message, as most events are, or the end.
-                return event
-            try:
-                message = self._react(event)
-            except FailedConnectionError as error:
-                self._refuse(error)
-                return None
-            if message is not None:
-                return message
+        if self.websocket_closed:
+            # Who has closed it hears the peer out, and drops what it says.
+            return None
+        self._hearing += 1
+        try:
+            while True:
+                event = self._next_event()
+                if not isinstance(event, tuple):
+                    # A message, as most events are, or the end.
+                    return event
+                try:
+                    message = self._react(event)
+                except FailedConnectionError as error:
+                    self._refuse(error)
+                    return None
+                if message is not None and not self.websocket_closed:
+                    return message
+        finally:
+            self._stop_hearing()
 
     def close(self, close_data: tuple[int, str | bytes] | None = None) -> None:
         """
@@ -235,12 +238,8 @@ class RFC6455WebSocket(WebSocket):
                 self._note_end()
                 return None
         else:
-            # As the native way does.
-            self._asked += 1
-            if self._asked % _BURST == 0 and not getattr(
-                sock, "act_non_blocking", False
-            ):
-                sleep(0)
+            if not getattr(sock, "act_non_blocking", False):
+                _core.pay_operation()
             event = reader.next()
         while True:
             if event is not None:
@@ -253,13 +252,10 @@ class RFC6455WebSocket(WebSocket):
                 return None
             missing = reader.missing()
             size = IDLE_READ if missing < IDLE_READ else min(missing, LARGE_READ)
-            self._receiving += 1
             try:
                 data = self.socket.recv(size)
             except OSError as error:
                 data = self._absence(error)
-            finally:
-                self._receiving -= 1
             if not data:
                 self._note_end()
                 return None
@@ -293,19 +289,25 @@ class RFC6455WebSocket(WebSocket):
             ConnectionClosedError: If the connection has ended.
             FailedConnectionError: If the peer broke the protocol.
         """
-        while (event := self._next_event()) is not None:
-            if isinstance(event, str):
-                found = self.Message(1, self.max_frame_length, self.UTF8Decoder())
-                found.push(event.encode(), final=True)
-                return found
-            if isinstance(event, bytes):
-                found = self.Message(2, self.max_frame_length)
-                found.push(event, final=True)
-                return found
-            if event[0] in (1, 2):
-                return self._session.compressed(event)
-            self._react(event)
-        raise ConnectionClosedError
+        if self.websocket_closed:
+            raise ConnectionClosedError
+        self._hearing += 1
+        try:
+            while (event := self._next_event()) is not None:
+                if isinstance(event, str):
+                    found = self.Message(1, self.max_frame_length, self.UTF8Decoder())
+                    found.push(event.encode(), final=True)
+                    return found
+                if isinstance(event, bytes):
+                    found = self.Message(2, self.max_frame_length)
+                    found.push(event, final=True)
+                    return found
+                if event[0] in (1, 2):
+                    return self._session.compressed(event)
+                self._react(event)
+            raise ConnectionClosedError
+        finally:
+            self._stop_hearing()
 
     def _pack_message(
         self,
@@ -348,6 +350,13 @@ class RFC6455WebSocket(WebSocket):
         if self._heard_end is not None and not self._heard_end.ready():
             self._heard_end.send()
 
+    def _stop_hearing(self) -> None:
+        """Leave `wait`, killed or timed out perhaps."""
+        self._hearing -= 1
+        if self._heard_end is not None and not self._hearing:
+            # Nobody is left who could hear the end.
+            self._note_end()
+
     def _hear_out(self, *, raw: bool = False) -> None:
         """
         Let the peer finish, for a limited time.
@@ -366,21 +375,25 @@ class RFC6455WebSocket(WebSocket):
                 # A TLS socket would lose its encryption with this.
                 if not hasattr(sock, "do_handshake"):
                     sock.shutdown(socket.SHUT_WR)
-                if self._receiving or self._reader.receiving:
-                    # Another green thread hears it.
-                    self._heard_end = Event()
-                    self._heard_end.wait()
-                elif raw:
+                if raw:
                     while sock.recv(LARGE_READ):
                         pass
+                elif self._heard_end is not None:
+                    # Another green thread closes it, too.
+                    self._heard_end.wait()
                 else:
                     self._heard_end = Event()
+                    if self._hearing:
+                        # One that is in `wait` hears it.
+                        self._heard_end.wait()
                     while (event := self._next_event()) is not None:
                         self._react(event)
             except (OSError, FailedConnectionError):
                 # Nobody is there, or nobody who could be understood.
                 pass
-        self._ended = True
+            finally:
+                self._note_end()
+        self._note_end()
 
 
 def _is_plain(sock: Any) -> bool:

@@ -19,16 +19,13 @@ from .messages import Message, UTF8Decoder
 
 __all__ = [
     "DEFAULT_MAX_FRAME_LENGTH",
-    "DEFAULT_MAX_MESSAGE_LENGTH",
     "VALID_CLOSE_STATUS",
     "Reaction",
     "Session",
 ]
 
-#: Bytes of one frame, and of the message that it becomes when it is decompressed.
+#: Bytes of one frame, and of a message, however it is cut and compressed.
 DEFAULT_MAX_FRAME_LENGTH = 8 << 20
-#: Bytes of a message that comes in several frames.
-DEFAULT_MAX_MESSAGE_LENGTH = 64 << 20
 
 #: Codes that a close frame may carry: the registered ones, and those of applications.
 VALID_CLOSE_STATUS = frozenset(
@@ -63,9 +60,9 @@ class Session:
     Args:
         client: Whether this is the client's side, which masks what it sends.
         extensions: What was agreed on in the handshake: parameters by name.
-        max_frame_length: How long a frame may be, and its message decompressed.
-        max_message_length: How long a message of several frames may be; never less
-            than `max_frame_length`.
+        max_frame_length: How long a frame may be.
+        max_message_length: How long a message may be, in however many frames it comes
+            and decompressed; `max_frame_length` if None, and never less than that.
         message_class: What puts compressed messages together.
         decoder_class: What decodes compressed text.
     """
@@ -76,16 +73,24 @@ class Session:
         client: bool = False,
         extensions: dict[str, Any] | None = None,
         max_frame_length: int = DEFAULT_MAX_FRAME_LENGTH,
-        max_message_length: int = DEFAULT_MAX_MESSAGE_LENGTH,
+        max_message_length: int | None = None,
         message_class: type[Message] = Message,
         decoder_class: type[UTF8Decoder] = UTF8Decoder,
     ) -> None:
         self.client = client
-        self.reader = WebSocketReader(client, max_frame_length, max_message_length)
+        # The reader takes the larger of the two.
+        self.reader = WebSocketReader(client, max_frame_length, max_message_length or 0)
         self.remote_close_data: bytes | None = None
         self._message_class = message_class
         self._decoder_class = decoder_class
         self.extensions = extensions or {}
+
+    @property
+    def max_message_length(self) -> int:
+        """
+        How many bytes a message may have.
+        """
+        return max(self.reader.max_frame_length, self.reader.max_message_length)
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -139,10 +144,8 @@ class Session:
         """
         Return a message that the reader has found to be compressed.
         """
-        opcode, payload, frames = event
-        limit = self.reader.max_frame_length
-        if frames > 1:
-            limit = max(limit, self.reader.max_message_length)
+        opcode, payload, _ = event
+        limit = self.max_message_length
         decoder = self._decoder_class() if opcode == _TEXT else None
         message = self._message_class(opcode, limit, decoder, self.inflater)
         message.push(payload, final=True)
