@@ -69,11 +69,11 @@ def __getattr__(name: str) -> object:
             )
             raise ImportError(coded("EA101", message), name="eventlet")
         value = getattr(import_module("eventlet.asyncio"), name)
-    elif name == "gunicorn:Worker":
+    elif name in ("gunicorn:Worker", "gunicorn:NativeWorker"):
         # gunicorn takes what follows the last dot of its option for an attribute.
-        from eventlet_asyncio.gunicorn import Worker
+        from eventlet_asyncio import gunicorn
 
-        value = Worker
+        value = getattr(gunicorn, name.partition(":")[2])
     else:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -7,8 +7,10 @@ have one alike::
     gunicorn -k eventlet_asyncio.gunicorn:Worker module:app
 
 No variable is needed: the worker class selects this distribution.
-gunicorn's own code parses requests and writes responses; what is here accepts
-connections, says that the worker lives, and ends it gracefully.
+What is here accepts connections, says that the worker lives, and ends it gracefully.
+gunicorn's own code writes responses, and with `Worker` it parses requests; with
+`NativeWorker` the parser of `eventlet.wsgi` does.
+
 The standard library is patched in each worker, before the application is loaded;
 with ``--preload`` the application is loaded earlier and has to patch for itself.
 """
@@ -20,6 +22,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+from gunicorn import util
 from gunicorn.sock import ssl_wrap_socket
 from gunicorn.workers.base_async import AsyncWorker
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 # Before anything imports eventlet, also in the master.
 eventlet_asyncio.activate()
 
-__all__ = ["Worker"]
+__all__ = ["NativeWorker", "Worker"]
 
 HEARTBEAT = 1.0
 """Seconds between two signs of life for the master, which wants one per ``timeout``."""
@@ -45,9 +48,10 @@ class Worker(AsyncWorker):  # type: ignore[misc]
     """
     A worker whose requests run in green threads, ``worker_connections`` at most.
 
-    At SIGTERM, after ``max_requests``, and when the master is gone it accepts nothing
-    more, ends connections that are idle between requests, and waits for the others
-    as long as ``graceful_timeout`` says.
+    At SIGTERM, after ``max_requests``, and when the master is gone it accepts who has
+    connected already and closes its listeners, ends connections that are idle between
+    requests, answers what has arrived, and waits for that as long as
+    ``graceful_timeout`` says.
     """
 
     alive: bool
@@ -72,8 +76,10 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         self._places = eventlet.Semaphore(self.worker_connections)
         # Of each connection, by green thread: the wait for its next request.
         self._idle: dict[Any, Any] = {}
+        # Green threads that have answered a request, and all with their connections.
         self._served: set[Any] = set()
-        self._busy: set[Any] = set()
+        self._busy: dict[Any, Any] = {}
+        self._all_ended = eventlet.Event()
         super().init_process()
 
     def run(self) -> None:
@@ -85,7 +91,8 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         for listener in self.sockets:
             green = GreenSocket(listener.sock)
             green.settimeout(None)
-            acceptors.append(eventlet.spawn(self._accept, listener, green))
+            named = _Named(listener)
+            acceptors.append((named, green, eventlet.spawn(self._accept, named, green)))
         while self.alive:
             self.notify()
             self._stopping.wait(timeout=HEARTBEAT)
@@ -93,15 +100,18 @@ class Worker(AsyncWorker):  # type: ignore[misc]
                 self.log.info("Parent changed, shutting down: %s", self)
                 self.alive = False
         self.notify()
-        for acceptor in acceptors:
+        for named, green, acceptor in acceptors:
             acceptor.kill()
-        for green_thread in self._served & self._idle.keys():
-            green_thread.kill(self._idle[green_thread])
+            self._drain(named, green)
+            # Of the last one who has it, this makes the kernel refuse clients at once.
+            green.close()
+        self._end_idle()
         with eventlet.Timeout(self.cfg.graceful_timeout, exception=False):
             while self._busy:
                 self.notify()
-                with eventlet.Timeout(HEARTBEAT, exception=False):
-                    next(iter(self._busy)).wait()
+                # All may have ended, and others have begun, before this.
+                self._all_ended = eventlet.Event()
+                self._all_ended.wait(timeout=HEARTBEAT)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End gracefully: what SIGTERM asks for."""
@@ -167,14 +177,49 @@ class Worker(AsyncWorker):  # type: ignore[misc]
             except BaseException:
                 self._places.release()
                 raise
-            served = eventlet.spawn(self._serve, listener, client, address)
-            self._busy.add(served)
-            served.link(self._ended)
+            self._begin(self._serve, listener, client, address)
+
+    def _begin(self, serve: Any, listener: Any, client: Any, address: Any) -> None:
+        """Serve a connection in a green thread of its own."""
+        import eventlet
+
+        served = eventlet.spawn(serve, listener, client, address)
+        self._busy[served] = client
+        served.link(self._ended)
+
+    def _drain(self, listener: Any, green: Any) -> None:
+        """Accept who has connected already: with the listener closed they would be reset."""
+        green.settimeout(0)
+        for _ in range(self.cfg.backlog):
+            try:
+                client, address = green.accept()
+            except OSError as failed:
+                if failed.errno == errno.ECONNABORTED:
+                    continue
+                return
+            self._begin(self._serve_in_turn, listener, client, address)
+
+    def _end_idle(self) -> None:
+        """End connections that are between two requests, and nothing has arrived on."""
+        for green_thread, waiting in list(self._idle.items()):
+            if (
+                # Each kill lets others run.
+                self._idle.get(green_thread) is waiting
+                and green_thread in self._served
+                and not _has_arrived(self._busy[green_thread])
+            ):
+                green_thread.kill(waiting)
 
     def _ended(self, green_thread: Any) -> None:
         self._places.release()
-        self._busy.discard(green_thread)
+        self._busy.pop(green_thread, None)
         self._served.discard(green_thread)
+        if not self.alive and not self._busy and not self._all_ended.ready():
+            self._all_ended.send()
+
+    def _serve_in_turn(self, listener: Any, client: Any, address: Any) -> None:
+        self._places.acquire()
+        self._serve(listener, client, address)
 
     def _serve(self, listener: Any, client: Any, address: Any) -> None:
         """Serve one connection to its end."""
@@ -188,3 +233,113 @@ class Worker(AsyncWorker):  # type: ignore[misc]
                 client.close()
                 return
         self.handle(listener, client, address)
+
+
+class NativeWorker(Worker):
+    """
+    A worker whose requests are read by the parser of `eventlet.wsgi`.
+
+    What that refuses never reaches gunicorn. gunicorn's parser then reads the head as it
+    was understood, for its settings about proxies and header names; hooks, logs and
+    responses are gunicorn's. HTTP/1 only, and no PROXY protocol.
+    """
+
+    def init_process(self) -> None:
+        """
+        Prepare the forked process and serve until the worker ends.
+
+        Raises:
+            RuntimeError: If the PROXY protocol or HTTP/2 is configured.
+        """
+        for setting, plain in (
+            ("proxy_protocol", {False, "off"}),
+            ("http_protocols", {"h1"}),
+        ):
+            found = self.cfg.settings.get(setting)
+            if found is not None and not _is_among(found.get(), plain):
+                msg = (
+                    f"NativeWorker speaks HTTP/1 without more: leave the setting"
+                    f" {setting} alone, or use eventlet_asyncio.gunicorn:Worker"
+                )
+                raise RuntimeError(msg)
+        super().init_process()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection to its end."""
+        from eventlet_asyncio import _gunicorn_requests
+
+        name = listener.getsockname()
+        request = None
+        requests = _gunicorn_requests.Requests(self.cfg, client, addr)
+        try:
+            while True:
+                request = None
+                with self.timeout_ctx():
+                    request = requests.next()
+                if request is None:
+                    break
+                self.handle_request(name, request, client, addr)
+                if not self.cfg.keepalive:
+                    break
+        except StopIteration:
+            # The connection ends with this response.
+            pass
+        except OSError as lost:
+            self.log.debug("Connection lost: %r", lost)
+        except Exception as failed:  # noqa: BLE001 - the log and the client get it
+            self.handle_error(request, client, addr, failed)
+        finally:
+            requests.close()
+            with contextlib.suppress(OSError):
+                client.close()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        """Tell the log and the client what was wrong with a request."""
+        from eventlet_asyncio import _gunicorn_requests
+
+        refusal = _gunicorn_requests.refusal_of(exc)
+        if refusal is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        code, reason, detail = refusal
+        host = addr[0] if addr else ""
+        self.log.warning("Invalid request from ip=%s: %s", host, detail or reason)
+        with contextlib.suppress(OSError):
+            util.write_error(client, code, reason, detail)
+
+
+class _Named:
+    """A listener whose name is known also after it was closed."""
+
+    def __init__(self, listener: Any) -> None:
+        self._name = listener.getsockname()
+        self._text = str(listener)
+
+    def getsockname(self) -> Any:
+        """Return the address that the listener was bound to."""
+        return self._name
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _has_arrived(client: Any) -> bool:
+    """Say whether a connection has bytes that were not read yet."""
+    from eventlet.patcher import original
+
+    real = original("socket")
+    pending = getattr(client, "pending", None)
+    try:
+        if pending is not None and pending():
+            return True
+        # Also beneath TLS, which has the say about what it is.
+        sock = getattr(client, "fd", client)
+        flags = real.MSG_PEEK | real.MSG_DONTWAIT
+        return bool(real.SocketType.recv(sock, 1, flags))
+    except (OSError, ValueError):
+        return False
+
+
+def _is_among(value: Any, plain: set[Any]) -> bool:
+    values = value if isinstance(value, (list, tuple, set)) else [value]
+    return all(one in plain for one in values)

@@ -24,6 +24,7 @@ import pytest
 from tests.apps.servers import HUB, free_port
 
 OWN = "eventlet_asyncio.gunicorn:Worker"
+NATIVE = "eventlet_asyncio.gunicorn:NativeWorker"
 DATA = Path(__file__).parents[1] / "data"
 
 APPLICATION = """
@@ -62,11 +63,12 @@ def versions():
     """List the versions there are, each with the workers to try."""
     for folder in filter(None, os.environ.get("APPS_GUNICORN", "").split(os.pathsep)):
         (found,) = importlib.metadata.distributions(name="gunicorn", path=[folder])
-        workers = [OWN] if HUB == "asyncio" else []
+        workers = [OWN, NATIVE] if HUB == "asyncio" else []
         if Path(folder, "gunicorn", "workers", "geventlet.py").exists():
             workers.append("eventlet")
         for worker in workers:
-            name = f"{found.version}-{'own' if worker == OWN else worker}"
+            kind = {OWN: "own", NATIVE: "native"}.get(worker, worker)
+            name = f"{found.version}-{kind}"
             yield pytest.param((folder, worker), id=name)
 
 
@@ -302,3 +304,290 @@ def test_unix_socket_and_preload(start, tmp_path):
     )  # fmt: skip
     assert server.ask()[0] == 200
     assert len(server.workers()) == 2
+
+
+class Load:
+    """
+    Clients that keep asking, half of them on kept connections.
+
+    A kept connection may be closed between two requests: then it is asked again on a new
+    one, as every client does. Anything else that is no answer is lost.
+    """
+
+    def __init__(self, server, clients=8):
+        self.server = server
+        self.lost = []
+        self.done = 0
+        self._stop = False
+        self._pool = ThreadPoolExecutor(clients)
+        self._all = [self._pool.submit(self._ask, n % 2 == 0) for n in range(clients)]
+
+    def _ask(self, keep):
+        connection = None
+        headers = {} if keep else {"Connection": "close"}
+        while not self._stop:
+            fresh = connection is None
+            try:
+                if fresh:
+                    connection = http.client.HTTPConnection(
+                        "127.0.0.1", self.server.port, timeout=30
+                    )
+                connection.request("GET", "/", headers=headers)
+                answer = connection.getresponse()
+                if answer.status != 200 or not answer.read().isdigit():
+                    self.lost.append(answer.status)
+                self.done += 1
+                if not keep or answer.getheader("Connection") == "close":
+                    connection.close()
+                    connection = None
+            except (OSError, http.client.HTTPException) as error:
+                expected = (
+                    http.client.RemoteDisconnected,
+                    BrokenPipeError,
+                    ConnectionResetError,
+                )
+                if fresh or not isinstance(error, expected):
+                    self.lost.append(repr(error))
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    def more(self, requests):
+        """Wait until so many more have been answered."""
+        wanted = self.done + requests
+        eventually(lambda: self.done >= wanted or self.lost, self.server)
+
+    def end(self):
+        """End the clients; return what was lost."""
+        self._stop = True
+        for client in self._all:
+            client.result()
+        self._pool.shutdown()
+        return self.lost
+
+
+@pytest.fixture
+def load():
+    """Give a function that puts a server under load."""
+    running = []
+
+    def start(server):
+        running.append(Load(server))
+        running[-1].more(20)
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.end()
+
+
+def test_term_refuses_new_clients_at_once(start):
+    """They can try elsewhere, while the request in progress is answered."""
+    server = start()
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(server.ask, "/held")
+        eventually((server.folder / "begun").exists, server)
+        server.process.send_signal(signal.SIGTERM)
+
+        def refused():
+            try:
+                server.ask()
+            except ConnectionRefusedError:
+                return True
+            except (OSError, http.client.HTTPException):
+                pass
+            return False
+
+        eventually(refused, server)
+        assert not held.done()
+        (server.folder / "release").touch()
+        assert held.result()[0] == 200
+    assert server.process.wait(30) == 0, server.told()
+
+
+def test_term_serves_who_has_connected(kind, start):
+    """Connections that the kernel has accepted are answered: nobody is reset."""
+    if kind[1] == "eventlet":
+        pytest.skip("gunicorn's worker closes the listener without looking")
+    server = start()
+    # Both workers are stopped in the middle of what they do, so nobody accepts.
+    workers = server.workers()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    early = []
+    for _ in range(20):
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        early.append(sock)
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+    for sock in early:
+        sock.settimeout(30)
+        assert sock.recv(100).startswith(b"HTTP/1.1 200 "), server.told()
+        sock.close()
+
+
+def test_term_serves_what_has_arrived_on_idle_connections(kind, start):
+    """A request that lies in the kernel is answered before its connection ends."""
+    if kind[1] == "eventlet":
+        pytest.skip("gunicorn's worker lets idle connections time out")
+    server = start("--keep-alive", "60")
+    # In this order, or more clients would be needed to find both.
+    workers = server.workers()
+    kept = []
+    for _ in range(20):
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        sock.settimeout(30)
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += sock.recv(1000)
+        kept.append(sock)
+    time.sleep(0.5)  # the last ones have reached their wait for the next request
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    for sock in kept:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+    for sock in kept:
+        answer = b""
+        while more := sock.recv(1000):
+            answer += more
+        assert b"HTTP/1.1 200 " in answer
+        assert b"Connection: close" in answer
+        sock.close()
+
+
+def test_no_request_is_lost_to_reloads(start, load):
+    """SIGHUP three times under load."""
+    server = start()
+    clients = load(server)
+    for _ in range(3):
+        before = server.told().count("Booting worker")
+        server.process.send_signal(signal.SIGHUP)
+        eventually(
+            lambda seen=before: server.told().count("Booting worker") >= seen + 2,
+            server,
+        )
+        clients.more(100)
+    assert clients.end() == []
+    assert "Traceback" not in server.told()
+
+
+def test_no_request_is_lost_to_more_and_fewer_workers(start, load):
+    """SIGTTIN and SIGTTOU under load."""
+    server = start()
+    clients = load(server)
+    for sign in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGTTIN, signal.SIGTTOU):
+        word = f"Handling signal: {sign.name[3:].lower()}"
+        before = server.told().count(word)
+        server.process.send_signal(sign)
+        eventually(
+            lambda word=word, seen=before: server.told().count(word) > seen, server
+        )
+        clients.more(100)
+    assert clients.end() == []
+    assert "Traceback" not in server.told()
+
+
+def test_no_request_is_lost_to_max_requests(start, load):
+    """Workers that have served their share end under load, one after the other."""
+    server = start("--max-requests", "60")
+    clients = load(server)
+    clients.more(600)
+    assert clients.end() == []
+    assert server.told().count("Autorestarting worker") > 3
+    assert "Traceback" not in server.told()
+
+
+def test_no_request_is_lost_to_an_upgrade(start, load):
+    """SIGUSR2 and the end of the old master under load."""
+    server = start()
+    clients = load(server)
+    old = server.pid()
+    server.process.send_signal(signal.SIGUSR2)
+    eventually(lambda: server.pid("pid.2"), server)
+    new = server.pid("pid.2")
+    clients.more(100)
+    os.kill(old, signal.SIGTERM)
+    assert server.process.wait(60) == 0
+    clients.more(100)
+    assert clients.end() == []
+    assert "Traceback" not in server.told()
+    os.kill(new, signal.SIGTERM)
+    eventually(lambda: not Path("/proc", str(new), "exe").exists(), server)
+
+
+def test_hostile_client_does_not_stop_the_heartbeat(start):
+    """The master kills a worker that it hears nothing of, here for three seconds."""
+    server = start("--timeout", "3")
+    chunks = b"1\r\na\r\n" * 100_000
+    end = time.monotonic() + 8
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        sock.settimeout(1)
+        while time.monotonic() < end:
+            with contextlib.suppress(TimeoutError):
+                try:
+                    sock.sendall(chunks)
+                except OSError:
+                    break
+    assert server.ask()[0] == 200
+    assert "WORKER TIMEOUT" not in server.told()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    ],
+    ids=["lengths", "hosts", "lines", "folded", "chunk", "coding"],
+)
+def test_native_parser_has_the_say(kind, start, request_):
+    """Its worker refuses what `eventlet.wsgi` refuses, and nothing of it is logged as an error."""
+    if kind[1] != NATIVE:
+        pytest.skip("of the worker with our parser")
+    server = start()
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.settimeout(30)
+        sock.sendall(request_)
+        answer = b""
+        while more := sock.recv(1000):
+            answer += more
+    assert answer.split(b" ")[1] in (b"400", b"501"), answer
+    assert "Invalid request from ip=127.0.0.1" in server.told()
+    assert "Traceback" not in server.told()
+
+
+def test_native_parser_reads_pipelines_and_bodies(kind, start):
+    """Each body ends where it ends, read or not."""
+    if kind[1] != NATIVE:
+        pytest.skip("of the worker with our parser")
+    server = start()
+    pipeline = (
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /"
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nend"
+    )
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.settimeout(30)
+        sock.sendall(pipeline)
+        answer = b""
+        while more := sock.recv(1000):
+            answer += more
+    assert answer.count(b"HTTP/1.1 200 OK") == 3, answer
+    assert b"\r\n\r\nabcHTTP/1.1" in answer
+    assert answer.endswith(b"\r\n\r\nend")
+    assert server.ask("/stream")[1] == b"".join(b"%d," % n for n in range(1000))
