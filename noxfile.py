@@ -63,8 +63,9 @@ def check_style(session: nox.Session) -> None:
     session.run("mypy", "--python-executable", interpreter(session))
     session.run("python", "tools/stubs.py", "--check")
     session.run("python", "tools/licences.py", "--check")
-    session.run("cargo", "fmt", "--check", external=True)
-    cargo(session, "clippy", "--all-targets", "--", "-D", "warnings")
+    session.run("python", "tools/scan_names.py", "--check")
+    session.run("cargo", "fmt", "--all", "--check", external=True)
+    cargo(session, "clippy", "--workspace", "--all-targets", "--", "-D", "warnings")
     cargo(
         session, "clippy", "--all-targets", "--no-default-features",
         "--", "-D", "warnings",
@@ -105,6 +106,7 @@ def tests(session: nox.Session) -> None:
     session.install(*group("lint", "test"))
     check_style(session)
     cargo(session, "test", "--no-default-features")
+    cargo(session, "test", "--package", "eventlet_scan")
     python = interpreter(session)
     wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
@@ -251,6 +253,9 @@ def rust(session: nox.Session) -> None:
         "cargo", "test", "--locked", "--no-default-features", *session.posargs,
         external=True,
     )  # fmt: skip
+    session.run(
+        "cargo", "test", "--locked", "--package", "eventlet_scan", external=True
+    )
 
 
 @nox.session

@@ -7,6 +7,7 @@
 //! pure, no interpreter | needs the interpreter (feature `python`)
 //! ```
 //!
+//! `scanner` stands apart: it hands requests to the crate in `scan/`, which uses none of these.
 //! `http` and `frames` stand beside them: bytes in, bytes out, each used by one layer alone,
 //! `wsgi` and `websocket`.
 
@@ -35,6 +36,8 @@ mod module;
 mod offload;
 #[cfg(feature = "python")]
 mod pystate;
+#[cfg(feature = "python")]
+mod scanner;
 #[cfg(feature = "python")]
 mod sync;
 #[cfg(feature = "python")]

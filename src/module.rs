@@ -9,7 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::greenlet::define::{noargs, onearg};
-use crate::{bridge, greenlet, greenthread, hub, imports, offload, pystate, sync, websocket, wsgi};
+use crate::{
+    bridge, greenlet, greenthread, hub, imports, offload, pystate, scanner, sync, websocket, wsgi,
+};
 
 /// Adds functions written on the C API to the module, and to its `__all__`.
 ///
@@ -224,6 +226,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     offload::register(module)?;
     websocket::register(module)?;
     wsgi::register(module)?;
+    scanner::register(module)?;
     bridge::register(module)?;
     // Set already only if making the classes has imported this once more.
     let _ = FIRST.set(module.clone().unbind());

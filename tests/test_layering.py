@@ -52,8 +52,12 @@ CONFINED = {
         "no runtime of others schedules green threads",
     ),
     r"\bhttparse\b": (r"(http|wsgi)/", "requests are read in one place"),
+    r"\bruff_\w+": (
+        r"scan/src/syntax\.rs",
+        "the parser promises no stability, so one file names it",
+    ),
     r"\bpyo3\b": (
-        r"(?!(frames|http|sched|stack|switch|reactor)/)",
+        r"(?!(frames|http|scan|sched|stack|switch|reactor)/)",
         "the lower layers build without an interpreter",
     ),
 }

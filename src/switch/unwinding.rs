@@ -66,7 +66,7 @@ unsafe extern "C" fn personality(
 ) -> c_int {
     if actions & UA_FORCE_UNWIND != 0 {
         loop {
-            std::thread::sleep(Duration::from_secs(3600));
+            std::thread::sleep(Duration::from_hours(1));
         }
     }
     let former = FORMER.wait();

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Name of each subcommand, with its line in the help.
 COMMANDS = {
+    "scan": "find what uses Eventlet, in any form, without importing the code",
+    "explain": "explain a rule of scan, with code before, on the way and after",
     "doctor": "say which eventlet and greenlet load here, and what stands in their way",
     "run": "run a program on this implementation, and collect what it does",
     "guard": "run a command that must not use Eventlet, or count what it uses",

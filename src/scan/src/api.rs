@@ -1,0 +1,253 @@
+//! The one way in: a request as JSON, an answer as JSON.
+//!
+//! The answer holds what to print and the exit status, so that the caller, whatever its
+//! language, decides nothing.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::explain;
+use crate::finding::Finding;
+use crate::report::{self, Paint, Target};
+use crate::rules;
+use crate::scan::{self, Options, Scan};
+
+// Each is a flag of the command line.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Request {
+    pub(crate) command: String,
+    pub(crate) paths: Vec<PathBuf>,
+    /// The folder that paths are shown relative to.
+    pub(crate) folder: PathBuf,
+    pub(crate) target: String,
+    pub(crate) format: String,
+    pub(crate) select: Vec<String>,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) color: bool,
+    pub(crate) version: String,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) baseline: String,
+    pub(crate) baseline_file: Option<PathBuf>,
+    pub(crate) strict: bool,
+    pub(crate) evidence: Vec<PathBuf>,
+    pub(crate) rules: Vec<String>,
+    pub(crate) from: String,
+    pub(crate) entry: Vec<String>,
+    pub(crate) mode: String,
+    pub(crate) unsafe_too: bool,
+    pub(crate) force: bool,
+    pub(crate) module: String,
+}
+
+#[derive(Serialize, Default)]
+pub(crate) struct Answer {
+    pub(crate) exit: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Answer {
+    pub(crate) fn wrong(message: impl Into<String>) -> Self {
+        Self {
+            exit: 2,
+            out: String::new(),
+            err: format!("eventlet-asyncio: {}\n", message.into()),
+        }
+    }
+}
+
+/// What the project's own configuration says.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "kebab-case")]
+struct Config {
+    exclude: Vec<String>,
+    select: Vec<String>,
+    ignore: Vec<String>,
+    target: Option<String>,
+    baseline: Option<PathBuf>,
+}
+
+/// Answers one request; never fails, whatever it is asked.
+#[must_use]
+pub fn handle(request: &str) -> String {
+    let answer = match serde_json::from_str::<Request>(request) {
+        Ok(request) => answer(request),
+        Err(error) => Answer::wrong(format!("the request cannot be read: {error}")),
+    };
+    serde_json::to_string(&answer).unwrap_or_else(|error| {
+        format!("{{\"exit\": 2, \"out\": \"\", \"err\": \"no answer: {error}\"}}")
+    })
+}
+
+fn answer(mut request: Request) -> Answer {
+    if request.command == "explain" {
+        return explain::answer(&request);
+    }
+    if request.paths.is_empty() {
+        request.paths.push(PathBuf::from("."));
+    }
+    let mut problems = String::new();
+    let config = configure(&mut request, &mut problems);
+    let Some(target) = Target::parse(&request.target) else {
+        return Answer::wrong(format!(
+            "there is no target {:?}: choose asyncio, threads or both",
+            request.target
+        ));
+    };
+    for word in request.select.iter().chain(&request.ignore) {
+        if !rules::all().keys().any(|id| rules::is_meant(id, word)) {
+            return Answer::wrong(format!(
+                "there is no rule {word:?}: see eventlet-asyncio explain"
+            ));
+        }
+    }
+    let mut paths = Vec::new();
+    for path in &request.paths {
+        let full = request.folder.join(path);
+        if !full.exists() {
+            return Answer::wrong(format!("there is no {}", path.display()));
+        }
+        paths.push(clean(&full));
+    }
+    let options = Options {
+        paths,
+        folder: clean(&request.folder),
+        excluded: config.exclude,
+        cache: request.cache.clone(),
+    };
+    let done = scan::in_pool(|| match request.command.as_str() {
+        "scan" => scan_command(&request, &options, target),
+        other => Answer::wrong(format!("there is no command {other:?}")),
+    });
+    let mut answer = done.unwrap_or_else(Answer::wrong);
+    answer.err.insert_str(0, &problems);
+    answer
+}
+
+/// A path without `.` and `..`, so that prefixes of paths can be compared.
+fn clean(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Reads `[tool.eventlet-asyncio]`; a broken file is told and passed over.
+fn configure(request: &mut Request, problems: &mut String) -> Config {
+    let file = request.config.clone().map_or_else(
+        || nearest_config(&request.folder.join(&request.paths[0])),
+        |file| Some(request.folder.join(file)),
+    );
+    let Some(file) = file else {
+        return Config::default();
+    };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            let _ = writeln!(problems, "{}: {error}", file.display());
+            return Config::default();
+        }
+    };
+    let parsed: Result<toml::Table, _> = toml::from_str(&text);
+    let config = parsed.map_err(|error| error.to_string()).and_then(|table| {
+        let own = table
+            .get("tool")
+            .and_then(|tool| tool.get("eventlet-asyncio"))
+            .cloned();
+        own.map_or_else(
+            || Ok(Config::default()),
+            |own| own.try_into::<Config>().map_err(|error| error.to_string()),
+        )
+    });
+    match config {
+        Ok(config) => {
+            if request.select.is_empty() {
+                request.select.clone_from(&config.select);
+            }
+            request.ignore.extend(config.ignore.iter().cloned());
+            if request.target.is_empty() {
+                request.target = config.target.clone().unwrap_or_default();
+            }
+            if request.baseline_file.is_none() {
+                let folder = file.parent().unwrap_or(Path::new(""));
+                request.baseline_file = config.baseline.as_ref().map(|path| folder.join(path));
+            }
+            config
+        }
+        Err(error) => {
+            let first = error.lines().next().unwrap_or_default();
+            let _ = writeln!(
+                problems,
+                "{}: its [tool.eventlet-asyncio] is not used, since it cannot be read: {first}",
+                file.display()
+            );
+            Config::default()
+        }
+    }
+}
+
+fn nearest_config(path: &Path) -> Option<PathBuf> {
+    let path = clean(path);
+    let mut folder = Some(if path.is_dir() {
+        path.as_path()
+    } else {
+        path.parent()?
+    });
+    while let Some(at) = folder {
+        let file = at.join("pyproject.toml");
+        if file.is_file() {
+            return Some(file);
+        }
+        if at.join(".git").exists() {
+            return None;
+        }
+        folder = at.parent();
+    }
+    None
+}
+
+/// The findings that the user wants to see.
+fn wanted<'s>(request: &Request, scan: &'s Scan) -> Vec<&'s Finding> {
+    scan.findings
+        .iter()
+        .filter(|finding| {
+            // What cannot be read is told whatever is asked for.
+            finding.rule == "EV001"
+                || (request.select.is_empty()
+                    || request
+                        .select
+                        .iter()
+                        .any(|word| rules::is_meant(finding.rule, word)))
+                    && !request
+                        .ignore
+                        .iter()
+                        .any(|word| rules::is_meant(finding.rule, word))
+        })
+        .collect()
+}
+
+fn scan_command(request: &Request, options: &Options, target: Target) -> Answer {
+    let scan = scan::run(options);
+    let findings = wanted(request, &scan);
+    let mut answer = Answer {
+        exit: u8::from(!findings.is_empty()),
+        ..Answer::default()
+    };
+    for problem in &scan.problems {
+        answer.err.push_str(problem);
+        answer.err.push('\n');
+    }
+    answer.out = match request.format.as_str() {
+        "" | "text" => report::text(&scan, &findings, target, &Paint(request.color)),
+        "json" => {
+            let document = report::json(&scan, &findings, target, &request.version);
+            format!("{document:#}\n")
+        }
+        other => {
+            return Answer::wrong(format!("there is no format {other:?}"));
+        }
+    };
+    answer
+}

@@ -1,0 +1,43 @@
+//! Finds, explains and rewrites uses of Eventlet in Python sources.
+//!
+//! Layers, from the bottom; each uses only those before it:
+//!
+//! ```text
+//! syntax  source | facts  extract | names  rules | project  eval | explicit  strings  texts
+//! patches  safety  finding | scan  cache | report  explain | api
+//! ```
+//!
+//! [`handle`] is the one way in. Nothing here knows of an interpreter: sources are read, never
+//! imported, and what they say is only what they say, on whatever Python they run.
+
+#![forbid(unsafe_code)]
+// One arm for each kind of node, of rule, of option: longer, and simpler to read than parts.
+#![allow(clippy::too_many_lines)]
+#![allow(dead_code)]
+
+mod api;
+mod cache;
+mod colour;
+mod eval;
+mod explain;
+mod explicit;
+mod extract;
+mod facts;
+mod files;
+mod finding;
+mod graph;
+mod implicit;
+mod link;
+mod names;
+mod patches;
+mod project;
+mod report;
+mod rules;
+mod safety;
+mod scan;
+mod source;
+mod strings;
+mod syntax;
+mod texts;
+
+pub use api::handle;

@@ -1,0 +1,195 @@
+//! The files of a scan, as modules that import each other.
+
+use std::path::{Path, PathBuf};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::facts::{Facts, NONE};
+use crate::names;
+
+pub(crate) struct Module {
+    /// As given to the user: relative to where the scan was started, if it lies there.
+    pub(crate) path: String,
+    pub(crate) file: PathBuf,
+    /// The name that it is imported by.
+    pub(crate) name: String,
+    pub(crate) is_package: bool,
+    pub(crate) is_test: bool,
+    pub(crate) facts: Facts,
+}
+
+impl Module {
+    /// `module:qualname` of a function; `<module>` outside of all.
+    pub(crate) fn qualname(&self, function: u32, class: u32) -> String {
+        if let Some(function) = self.facts.functions.get(function as usize) {
+            return self.facts.text(function.qualname).to_owned();
+        }
+        match self.facts.classes.get(class as usize) {
+            Some(class) => self.facts.text(class.qualname).to_owned(),
+            None => "<module>".to_owned(),
+        }
+    }
+
+    /// The absolute name that an import in this module means.
+    pub(crate) fn absolute(&self, level: u32, module: &str) -> String {
+        if level == 0 {
+            return module.to_owned();
+        }
+        let mut parts: Vec<&str> = self.name.split('.').collect();
+        let up = level as usize - usize::from(self.is_package);
+        parts.truncate(parts.len().saturating_sub(up));
+        if !module.is_empty() {
+            parts.push(module);
+        }
+        parts.join(".")
+    }
+}
+
+pub(crate) struct Project {
+    pub(crate) modules: Vec<Module>,
+    by_name: FxHashMap<String, Vec<(u8, u32)>>,
+}
+
+impl Project {
+    pub(crate) fn new(modules: Vec<Module>) -> Self {
+        let mut by_name: FxHashMap<String, Vec<(u8, u32)>> = FxHashMap::default();
+        for (id, module) in modules.iter().enumerate() {
+            by_name
+                .entry(module.name.clone())
+                .or_default()
+                .push((0, id as u32));
+            // Folders above that have no __init__ may be namespace packages.
+            let depth = module.name.split('.').count();
+            let mut folder = module.file.as_path();
+            for _ in 0..depth + usize::from(module.is_package) {
+                folder = folder.parent().unwrap_or(Path::new(""));
+            }
+            let mut name = module.name.clone();
+            let mut weight = 1;
+            while let Some(part) = folder.file_name().and_then(|part| part.to_str())
+                && weight < 6
+            {
+                name = format!("{part}.{name}");
+                by_name
+                    .entry(name.clone())
+                    .or_default()
+                    .push((weight, id as u32));
+                weight += 1;
+                folder = folder.parent().unwrap_or(Path::new(""));
+            }
+        }
+        for found in by_name.values_mut() {
+            found.sort_unstable();
+        }
+        Self { modules, by_name }
+    }
+
+    /// The module of this name that `from` would import.
+    pub(crate) fn find(&self, name: &str, from: u32) -> Option<u32> {
+        if names::is_ours(name) {
+            return None;
+        }
+        let found = self.by_name.get(name)?;
+        let best = found.first()?.0;
+        let own = &self.modules[from as usize].file;
+        let common = |id: u32| {
+            let other = &self.modules[id as usize].file;
+            own.components()
+                .zip(other.components())
+                .take_while(|(a, b)| a == b)
+                .count()
+        };
+        found
+            .iter()
+            .filter(|(weight, _)| *weight == best)
+            // Of several the nearest; the first of those, so that the answer is always the same.
+            .max_by_key(|(_, id)| (common(*id), std::cmp::Reverse(*id)))
+            .map(|(_, id)| *id)
+    }
+
+    /// Whether some module lies in a package of this name.
+    pub(crate) fn has_package(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// For each module those that it imports, at any time.
+    pub(crate) fn imports(&self) -> Vec<Vec<u32>> {
+        use crate::facts::BindingKind;
+        let mut all = Vec::with_capacity(self.modules.len());
+        for (id, module) in self.modules.iter().enumerate() {
+            let id = id as u32;
+            let mut found = FxHashSet::default();
+            let mut add = |name: &str| {
+                // Importing a module imports the packages around it.
+                let mut end = 0;
+                for part in name.split('.') {
+                    end += part.len() + usize::from(end > 0);
+                    if let Some(target) = self.find(&name[..end], id)
+                        && target != id
+                    {
+                        found.insert(target);
+                    }
+                }
+            };
+            for binding in &module.facts.bindings {
+                match &binding.kind {
+                    BindingKind::Import { module: name, .. } => add(module.facts.text(*name)),
+                    BindingKind::From {
+                        level,
+                        module: base,
+                        name,
+                    } => {
+                        let base = module.absolute(*level, module.facts.text(*base));
+                        add(&format!("{base}.{}", module.facts.text(*name)));
+                    }
+                    _ => {}
+                }
+            }
+            for star in &module.facts.stars {
+                add(&module.absolute(star.level, module.facts.text(star.module)));
+            }
+            let mut found: Vec<u32> = found.into_iter().collect();
+            found.sort_unstable();
+            all.push(found);
+        }
+        all
+    }
+
+    pub(crate) fn function_name(&self, module: u32, function: u32) -> String {
+        let module = &self.modules[module as usize];
+        format!("{}:{}", module.name, module.qualname(function, NONE))
+    }
+}
+
+/// The name that a file is imported by, from the packages around it.
+pub(crate) fn module_name(file: &Path) -> (String, bool) {
+    let stem = file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    let is_package = stem == "__init__";
+    let mut parts = Vec::new();
+    if !is_package {
+        parts.push(stem.to_owned());
+    }
+    let mut folder = file.parent();
+    while let Some(at) = folder
+        && at.join("__init__.py").is_file()
+        && let Some(part) = at.file_name().and_then(|part| part.to_str())
+    {
+        parts.push(part.to_owned());
+        folder = at.parent();
+    }
+    parts.reverse();
+    (parts.join("."), is_package)
+}
+
+/// Whether a file holds tests, by the names that test runners look for.
+pub(crate) fn is_test(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    let file = parts.next().unwrap_or_default();
+    file.starts_with("test_")
+        || file.ends_with("_test.py")
+        || file == "conftest.py"
+        || parts.any(|part| part == "test" || part == "tests" || part == "testing")
+}
