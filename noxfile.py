@@ -164,7 +164,8 @@ def apps(session: nox.Session) -> None:
     Run real applications with their servers; arguments go to pytest.
 
     The servers are Debian's: redis-server, postgresql, mariadb-server,
-    rabbitmq-server and zookeeper; what is missing is skipped.
+    rabbitmq-server and zookeeper, the browser its chromium, with npm for what runs in
+    it; what is missing is skipped.
     With APPS_HUB=epolls the applications run on upstream, for comparison.
     """
     session.install("maturin>=1.9.4,<2", *group("apps"))
@@ -185,6 +186,7 @@ def apps(session: nox.Session) -> None:
         *(session.posargs or ["tests/apps", "tests/test_examples.py"]),
         env={
             "APPS_GUNICORN": os.pathsep.join(gunicorns),
+            **browser_variables(session),
             "EVENTLET_HUB": "asyncio",
             # Applications bring plugins along that are meant for their users.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -216,6 +218,22 @@ def differential(session: nox.Session) -> None:
             failed.append(f"{kind} ({findings})")
     if failed:
         session.error("differences: " + ", ".join(failed))
+
+
+def browser_variables(session: nox.Session) -> dict[str, str]:
+    """Name the browser and the client that runs in it, where both are to be had."""
+    browser, npm = shutil.which("chromium"), shutil.which("npm")
+    if browser is None or npm is None:
+        return {}
+    folder = Path(session.create_tmp()).resolve() / "npm"
+    client = folder / "node_modules/socket.io-client/dist/socket.io.min.js"
+    if not client.exists():
+        session.run(
+            npm, "install", "--silent", "--no-audit", "--no-fund",
+            "--prefix", str(folder), "socket.io-client@4",
+            external=True,
+        )  # fmt: skip
+    return {"APPS_CHROMIUM": browser, "APPS_SOCKETIO_CLIENT": str(client)}
 
 
 @nox.session

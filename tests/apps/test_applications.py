@@ -8,6 +8,7 @@ A program says in its docstring what it promises, asserts that, and prints
 ``# server: name ...``  starts servers, whose addresses the program finds in
 variables ``APPS_<NAME>``;
 ``# env: NAME=value``  sets a variable;
+``# given: NAME ...``  passes variables on, and skips it where one is not set;
 ``# upstream: reason``  says why it does not pass on upstream.
 
 ``APPS_HUB`` chooses what they run on: ``asyncio``, the default, is this
@@ -17,6 +18,7 @@ it, for comparison.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,11 @@ def test_application_keeps_its_promise(program, run_isolated, server):
     if HUB != "asyncio" and said("upstream", text):
         pytest.skip("upstream: " + " ".join(said("upstream", text)))
     skip_unless_installed(text)
+    missing = [name for name in said("given", text) if name not in os.environ]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
     env = {f"APPS_{name.upper()}": server(name) for name in said("server", text)}
+    env |= {name: os.environ[name] for name in said("given", text)}
     env |= dict(pair.split("=", 1) for pair in said("env", text))
     done = run_isolated(program, {"EVENTLET_HUB": HUB} | env)
     assert done.stdout.splitlines()[-1:] == ["pass"], done.stderr
