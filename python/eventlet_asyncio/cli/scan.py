@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
+from eventlet_asyncio._activate import coded
 from eventlet_asyncio.cli import _engine
 
 if TYPE_CHECKING:
     import argparse
 
-FORMATS = ("text", "json")
+# What the engine prints itself, and what is made from its JSON.
+OWN = ("text", "json")
+FORMATS = (*OWN, "sarif", "github", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _engine.add_common(parser)
     parser.add_argument(
         "--format", choices=FORMATS, default="text", help="default: text"
+    )
+    parser.add_argument(
+        "--older",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="with --format html: an earlier result (--format json), for the "
+        "burn-down; the time of the file is that of the result",
     )
     for name, help_text in (
         ("--select", "only these rules: EV102, EV1, or a group such as sleep"),
@@ -62,16 +74,44 @@ def words(values: list[str]) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Scan, print, and return the exit status."""
-    return _engine.answer(
-        _engine.request(
-            "scan",
-            options,
-            format=options.format,
-            select=words(options.select),
-            ignore=words(options.ignore),
-            baseline=options.baseline,
-            baseline_file=options.baseline_file,
-            strict=options.strict,
-            evidence=options.evidence,
-        )
+    if options.older and options.format != "html":
+        told = coded("EA413", "--older belongs to --format html")
+        sys.stderr.write(f"eventlet-asyncio scan: {told}\n")
+        return 2
+    request = _engine.request(
+        "scan",
+        options,
+        format=options.format if options.format in OWN else "json",
+        select=words(options.select),
+        ignore=words(options.ignore),
+        baseline=options.baseline,
+        baseline_file=options.baseline_file,
+        strict=options.strict,
+        evidence=options.evidence,
     )
+    if options.format in OWN:
+        return _engine.answer(request)
+    return _render(options, request)
+
+
+def _render(options: argparse.Namespace, request: dict[str, Any]) -> int:
+    """Scan, and print the result in a form that the engine does not know."""
+    import json
+
+    from eventlet_asyncio import report
+
+    status, out, err = _engine.ask(request)
+    sys.stderr.write(err)
+    try:
+        result = json.loads(out)
+    except ValueError:
+        # Nothing was scanned: what there is to say is no result.
+        _engine.write(out)
+        return status
+    try:
+        text = report.render(options.format, result, older=options.older)
+    except (OSError, report.ResultError) as error:
+        sys.stderr.write(f"eventlet-asyncio scan: {error}\n")
+        return 2
+    _engine.write(text)
+    return status

@@ -171,14 +171,15 @@ class Executor(concurrent.futures.Executor):
     Args:
         max_workers: How many jobs run at the same time.
         name: Of the threads, and in warnings.
-        every: Seconds between two warnings.
+        every: Seconds between two warnings; ``None`` for no warnings, where jobs
+            are meant to wait.
 
     Raises:
         ValueError: If ``max_workers`` is less than 1.
     """
 
     def __init__(
-        self, max_workers: int, name: str = "executor", *, every: float = 10
+        self, max_workers: int, name: str = "executor", *, every: float | None = 10
     ) -> None:
         if max_workers < 1:
             raise ValueError(
@@ -222,7 +223,8 @@ class Executor(concurrent.futures.Executor):
             self._unfinished += 1
             self._most = max(self._most, self._unfinished)
             waiting, now = self.waiting, time.monotonic()
-            warn = waiting > 0 and now - self._warned >= self._every
+            warn = waiting > 0 and self._every is not None
+            warn = warn and now - self._warned >= (self._every or 0)
             if warn:
                 self._warned = now
         if warn:
