@@ -80,7 +80,17 @@ ORDER = (
 )
 # The overlay's modules that stand directly on the native one.
 NATIVE = (
-    *("", "asyncio", "corolocal", "event", "greenio", "greenthread", "hubs", "lock"),
+    *(
+        "",
+        "asyncio",
+        "corolocal",
+        "debug",
+        "event",
+        "greenio",
+        "greenthread",
+        "hubs",
+        "lock",
+    ),
     *("queue", "semaphore", "support", "timeout", "tpool"),
     # Locks of the import system, which may import nothing when they are used.
     "_patch.hybrid",

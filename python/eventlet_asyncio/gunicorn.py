@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from gunicorn import util
@@ -64,6 +65,9 @@ class Worker(AsyncWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Prepare the forked process and serve until the worker ends."""
+        # gunicorn sets its handlers after what takes longest here. Till then a signal would
+        # reach the copy of the master's, and a worker that has to end would go on.
+        signal.signal(signal.SIGTERM, self._end_early)
         self.patch()
         import eventlet
         from eventlet import hubs, wsgi
@@ -117,6 +121,10 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         """End gracefully: what SIGTERM asks for."""
         super().handle_exit(sig, frame)
         self._wake()
+
+    def _end_early(self, _sig: int, _frame: FrameType | None) -> None:
+        """End as soon as the worker is there."""
+        self.alive = False
 
     def handle_request(self, *arguments: Any) -> Any:
         """Answer a request, the last one of the worker perhaps."""

@@ -216,6 +216,21 @@ def test_term_finishes_what_has_begun(start):
     assert "SIGKILL" not in server.told()
 
 
+def test_term_is_not_lost_while_a_worker_starts(kind, tmp_path):
+    """The master asks once only, and then waits for as long as may be."""
+    if kind[1] == "eventlet":
+        pytest.skip("gunicorn's worker sets its handlers later")
+    server = Server(kind, tmp_path)
+    try:
+        eventually(lambda: "Booting worker" in server.told(), server)
+        time.sleep(0.05)
+        server.process.send_signal(signal.SIGTERM)
+        # Less than the time that workers get to end.
+        assert server.process.wait(15) == 0, server.told()
+    finally:
+        server.end()
+
+
 def test_quit_ends_at_once(start):
     """SIGQUIT does not wait for requests."""
     server = start()
