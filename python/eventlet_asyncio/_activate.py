@@ -50,7 +50,6 @@ NAMES = ("eventlet", "greenlet")
 OVERLAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_overlay")
 
 #: Where each code of an error is explained: a file of the source distribution.
-#: ``eventlet-asyncio explain CODE`` prints the same.
 ERRORS_PAGE = "docs/reference/errors.md"
 
 _REMEDY = (

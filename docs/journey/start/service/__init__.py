@@ -1,0 +1,1 @@
+"""A service that carries parcels: the example of a migration."""

@@ -1,0 +1,5 @@
+"""Entry point of ``python -m service``."""
+
+from service.main import main
+
+main()
