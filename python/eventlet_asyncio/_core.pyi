@@ -622,7 +622,12 @@ def http_parse(
     head: bytes, strict: bool, /
 ) -> tuple[str, str, int, list[tuple[str, str]]]: ...
 def http_framing(
-    method: str, minor: int, headers: list[tuple[str, str]], strict: bool, /
+    method: str,
+    minor: int,
+    headers: list[tuple[str, str]],
+    strict: bool,
+    trusted: bool,
+    /,
 ) -> tuple[int, int]: ...
 def http_chunk_size(line: bytes, /) -> int | None: ...
 def http_is_field(line: bytes, /) -> bool: ...

@@ -30,6 +30,8 @@ __all__ = ["Requests", "refusal_of"]
 # Empty lines before a request are skipped, but not for ever.
 _EMPTY_LINES = 8
 _STRICT = True
+# Nobody but us has read the head.
+_TRUSTED = False
 
 
 class Requests:
@@ -72,7 +74,7 @@ class Requests:
         if head is None:
             return None
         method, target, minor, headers = _core.http_parse(head, _STRICT)
-        flags, length = _core.http_framing(method, minor, headers, _STRICT)
+        flags, length = _core.http_framing(method, minor, headers, _STRICT, _TRUSTED)
         lines = [f"{method} {target} HTTP/1.{minor}"]
         lines += [f"{name}: {value}" for name, value in headers]
         plain = "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -217,8 +217,8 @@ pub fn with_known_version(head: &[u8]) -> Cow<'_, [u8]> {
 /// Reads a complete head, as [`Scanner`] delimits it and [`with_known_version`] gives it.
 ///
 /// With `strict` unset, Transfer-Encoding and Content-Length may occur together: the former
-/// counts, as old clients expect; and Host may be missing. Everything else is refused all the
-/// same.
+/// counts, as old clients expect; Host may be missing; and a coding that is not known is left
+/// to the application. Everything else is refused all the same.
 ///
 /// # Errors
 /// The head is malformed, or can be understood in two ways.
@@ -244,12 +244,10 @@ pub fn parse<'a>(
     let pairs = fields
         .iter()
         .map(|field| (field.name.as_bytes(), field.value));
-    let mut facts = interpret(pairs, minor, strict)?;
+    let facts = interpret(pairs, minor, strict)?;
     if strict && minor > 0 && !facts.host {
         return Err(Refusal::Malformed("Host is missing"));
     }
-    // What follows is no HTTP if the tunnel is made.
-    facts.doubtful |= method == "CONNECT";
     Ok(Head {
         method,
         target,
@@ -297,7 +295,7 @@ pub fn interpret<'a>(
     minor: u8,
     strict: bool,
 ) -> Result<Facts, Refusal> {
-    let (mut length, mut chunked) = (None, false);
+    let (mut length, mut chunked, mut unknown) = (None, false, false);
     let mut facts = Facts {
         body: Body::None,
         close: false,
@@ -338,10 +336,13 @@ pub fn interpret<'a>(
                 if chunked {
                     return Err(Refusal::Malformed("Transfer-Encoding is given twice"));
                 }
-                if !value.eq_ignore_ascii_case(b"chunked") {
+                if value.eq_ignore_ascii_case(b"chunked") {
+                    chunked = true;
+                } else if strict {
                     return Err(Refusal::UnknownCoding);
+                } else {
+                    unknown = true;
                 }
-                chunked = true;
             }
             _ => {}
         }
@@ -360,6 +361,7 @@ pub fn interpret<'a>(
         (false, Some(length)) => Body::Length(length),
         (false, None) => Body::None,
     };
+    facts.doubtful |= unknown;
     Ok(facts)
 }
 

@@ -27,7 +27,11 @@ pub(super) fn describe(facts: &Facts, method: &[u8], minor: u8) -> (u32, i64) {
     let mut flags = if minor > 0 { flag::NEW } else { 0 };
     for (set, bit) in [
         (method == b"HEAD", flag::HEAD),
-        (facts.close || facts.doubtful, flag::CLOSE),
+        // What follows CONNECT is no HTTP if the tunnel is made.
+        (
+            facts.close || facts.doubtful || method == b"CONNECT",
+            flag::CLOSE,
+        ),
         (facts.keep_alive && !facts.close, flag::KEEP_ALIVE),
         (facts.expects, flag::EXPECTS),
         (facts.body == Body::Chunked, flag::CHUNKED),

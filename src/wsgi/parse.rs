@@ -78,6 +78,8 @@ pub(super) fn http_parse<'py>(py: Python<'py>, head: &[u8], strict: bool) -> PyR
 ///     minor: Its minor version, 0 or 1.
 ///     headers: Pairs of name and value.
 ///     strict: As for `http_parse`.
+///     trusted: Whether whoever has read them decides if a suspicious framing ends the
+///         connection.
 ///
 /// Returns:
 ///     Flags, and the length of the body (-1 if it is not told).
@@ -85,17 +87,19 @@ pub(super) fn http_parse<'py>(py: Python<'py>, head: &[u8], strict: bool) -> PyR
 /// Raises:
 ///     `HttpRefusal`: If they can be understood in two ways.
 #[pyfunction]
-#[pyo3(signature = (method, minor, headers, strict, /))]
+#[pyo3(signature = (method, minor, headers, strict, trusted, /))]
 pub(super) fn http_framing(
     method: &str,
     minor: u8,
     headers: Vec<(String, String)>,
     strict: bool,
+    trusted: bool,
 ) -> PyResult<(u32, i64)> {
     let fields = headers
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.trim_ascii().as_bytes()));
-    let facts = interpret(fields, minor, strict).map_err(refuse)?;
+    let mut facts = interpret(fields, minor, strict).map_err(refuse)?;
+    facts.doubtful &= !trusted;
     Ok(describe(&facts, method.as_bytes(), minor))
 }
 

@@ -92,7 +92,8 @@ class HttpProtocol(Steps, _Handler):
     disable_nagle_algorithm = False
     MessageClass: Any = http_client.HTTPMessage
 
-    #: Refuse requests that have both Transfer-Encoding and Content-Length, or no Host.
+    #: Refuse requests that have both Transfer-Encoding and Content-Length, an unknown
+    #: Transfer-Encoding or no Host, and bodies that end too early.
     reject_bad_requests = True
     #: Seconds from the first byte of a request to the end of its head; None: no limit.
     header_timeout: Any = _Limit("head")
@@ -306,7 +307,7 @@ class HttpProtocol(Steps, _Handler):
             body.wfile_line = b"HTTP/1.1 100 Continue\r\n"
         limits = self.limits
         if length > 0 or flags & _CHUNKED:
-            body.whole = limits.whole_bodies
+            body.whole = limits.whole_bodies and self.reject_bad_requests
             body.largest = limits.body_size
             seconds, rate = self.body_timeout, limits.body_rate
             if seconds is not None or rate is not None:

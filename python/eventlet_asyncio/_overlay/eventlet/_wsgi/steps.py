@@ -205,17 +205,18 @@ class Steps:
             return False
         self.request_version = f"HTTP/1.{minor}"
         self.headers = self._message(headers)
-        flags, _ = self._framing()
+        flags, _ = self._framing(trusted=False)
         closes = flags & _CLOSE or not flags & (_NEW | _KEEP_ALIVE)
         self.close_connection = bool(closes)
         return not flags & _EXPECTS or self.handle_expect_100()
 
-    def _framing(self) -> tuple[int, int]:
+    def _framing(self, *, trusted: bool = True) -> tuple[int, int]:
         """
         Return flags of the request and the length of its body, -1 for none.
 
         Read from ``command``, ``request_version`` and ``headers`` as they are now, whoever
         has set them: a subclass may parse requests itself, or change what was parsed.
+        With `trusted`, ``close_connection`` says what a suspicious framing comes to.
 
         Raises:
             HttpRefusal: If they can be understood in two ways.
@@ -227,8 +228,9 @@ class Steps:
         ]
         is_old = self.request_version in ("HTTP/1.0", "HTTP/0.9", "")
         framing: tuple[int, int] = _core.http_framing(
-            self.command or "", 0 if is_old else 1, fields, self.reject_bad_requests
-        )
+            self.command or "", 0 if is_old else 1, fields, self.reject_bad_requests,
+            trusted,
+        )  # fmt: skip
         return framing
 
     def handle_expect_100(self) -> bool:
