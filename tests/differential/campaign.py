@@ -16,7 +16,7 @@ from processes import make_pair
 from shrink import shrink
 
 #: So many times longer are the units with which a difference must show again.
-STRETCHES = (5, 15, 50)
+STRETCHES = (5, 15, 50, 150)
 #: Findings of one signature that are made smaller.
 SHRUNK = 2
 
@@ -86,7 +86,7 @@ class Campaign:
 
     def _one(self, seed, program, pair):
         first = found = compare(program, *pair.run(program, self._options.unit))
-        if found is not None and "crash" not in found[0]:
+        if found is not None and found[0] != "crash":
             found = self._confirm(program, pair)
         if found is not None:
             self._keep(seed, program, found, pair)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import contextvars
 import socket
 import time
@@ -173,7 +174,7 @@ class Machine:
                 out.append(self.val(await f))
             except Exception as e:
                 out.append(self.fmt(e))
-            self.log(who, "completed", out[-1])
+        # Those that are done already come in the order of their addresses.
         return sorted(out)
 
     async def do_event(self, who, e, what, d):
@@ -251,9 +252,14 @@ class Machine:
         loop = asyncio.get_running_loop()
         f = loop.create_future()
 
+        def deliver():
+            if not f.done():
+                f.set_result(tag)
+
         def other():
             real_sleep(self.t(d))
-            loop.call_soon_threadsafe(f.set_result, tag)
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(deliver)
 
         start_thread(other)
         return await f
