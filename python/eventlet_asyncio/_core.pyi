@@ -1,6 +1,7 @@
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import Context
+from io import BufferedReader
 from types import FrameType, GenericAlias, ModuleType, TracebackType
 from typing import Any, ClassVar, Final, Generic, ParamSpec, TypeAlias, final
 
@@ -34,6 +35,7 @@ __all__ = [
     "HttpRefusal",
     "Hub",
     "LightQueue",
+    "LineReader",
     "Lock",
     "Queue",
     "RLock",
@@ -514,6 +516,8 @@ class RLock:
     def _release_save(self) -> tuple[int, int]: ...
     def _acquire_restore(self, state: tuple[int, int], /) -> None: ...
     def _at_fork_reinit(self) -> None: ...
+
+class LineReader(BufferedReader): ...
 
 @disjoint_base
 class LightQueue(Generic[_Item]):

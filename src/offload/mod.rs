@@ -1,7 +1,7 @@
 //! Calls that block an OS thread, made on threads of tokio's so that green threads go on.
 //!
 //! Here run name resolution ([`dns`]), reads of files that are not in memory ([`file`]), and
-//! waits for children that no poller serves ([`children`]). Python code does not: it is called
+//! waits for children that no poller serves ([`children`]); [`lines`] reads those of pipes. Python code does not: it is called
 //! by threads of `eventlet.tpool`, which keep their thread state; [`calls`] leads there and back.
 //!
 //! Invariants:
@@ -24,6 +24,7 @@ mod dns;
 mod file;
 mod fork;
 mod job;
+mod lines;
 mod pool;
 
 use std::io;
@@ -45,6 +46,7 @@ fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
 /// Adds the functions of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<calls::CallQueue>()?;
+    module.add("LineReader", lines::class(module.py())?)?;
     module.add_function(wrap_pyfunction!(dns::getaddrinfo, module)?)?;
     module.add_function(wrap_pyfunction!(dns::gethostbyname, module)?)?;
     module.add_function(wrap_pyfunction!(dns::gethostbyname_ex, module)?)?;

@@ -31,6 +31,102 @@ def test_pipe_read_lets_other_green_threads_run(pipe, in_order):
     writing.close()
 
 
+def _sent_in_pieces(fd, data, size):
+    for start in range(0, len(data), size):
+        os.write(fd, data[start : start + size])
+        eventlet.sleep(0)
+    os.close(fd)
+
+
+def _into(method, size):
+    def read(file):
+        buffer = bytearray(size)
+        count = getattr(file, method)(buffer)
+        return bytes(buffer[:count])
+
+    return read
+
+
+READS = {
+    "iteration": b"".join,
+    "lines": lambda file: b"".join(file.readlines()),
+    "line": lambda file: file.readline() + file.read(),
+    "part of a line": lambda file: file.readline(3) + file.readline() + file.read(),
+    "nothing of a line": lambda file: (
+        file.readline(0) + file.readline(None) + file.read()
+    ),
+    "all": lambda file: file.read(),
+    "some": lambda file: b"".join(iter(lambda: file.read(7), b"")),
+    "one": lambda file: b"".join(iter(lambda: file.read1(7), b"")),
+    "peek": lambda file: file.peek(1)[:0] + file.read(),
+    "into": lambda file: b"".join(iter(lambda: _into("readinto", 7)(file), b"")),
+    "into one": lambda file: b"".join(iter(lambda: _into("readinto1", 7)(file), b"")),
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_what_is_read_is_the_same_however_it_arrives(pipe, read, size):
+    data = b"first\n\nthird line\n" * 3 + b"no end"
+    reading = greenio.GreenPipe(pipe[0], "rb")
+    writer = eventlet.spawn(_sent_in_pieces, pipe[1], data, size)
+    assert read(reading) == data
+    assert reading.read() == reading.readline() == b""
+    assert list(reading) == []
+    writer.wait()
+    reading.close()
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_lines_of_text_are_the_same_however_they_arrive(pipe, size):
+    text = "grün\r\nzwei\n\nno end"
+    reading = greenio.GreenPipe(pipe[0], "r", encoding="utf-8")
+    writer = eventlet.spawn(_sent_in_pieces, pipe[1], text.encode(), size)
+    assert list(reading) == ["grün\n", "zwei\n", "\n", "no end"]
+    writer.wait()
+    reading.close()
+
+
+def test_lines_have_at_most_the_size_asked_for(pipe):
+    reading = greenio.GreenPipe(pipe[0], "rb")
+    writer = eventlet.spawn(_sent_in_pieces, pipe[1], b"abcdefg\nhi", 2)
+    assert [reading.readline(3) for _ in range(5)] == [
+        b"abc",
+        b"def",
+        b"g\n",
+        b"hi",
+        b"",
+    ]
+    writer.wait()
+    reading.close()
+
+
+def test_reader_that_is_interrupted_can_go_on(pipe):
+    """What arrives later is read, although a wait before it was given up."""
+    reading = greenio.GreenPipe(pipe[0], "rb")
+    for wait in (reading.readline, reading.read1, lambda: reading.read(5)):
+        with eventlet.Timeout(0.01, False):
+            wait()
+    os.write(pipe[1], b"line\nand")
+    assert reading.readline(2) == b"li"
+    assert reading.readline() == b"ne\n"
+    os.close(pipe[1])
+    assert reading.read() == b"and"
+    reading.close()
+
+
+def test_raw_file_below_a_reader_waits_by_itself(pipe, in_order):
+    reading = greenio.GreenPipe(pipe[0], "rb")
+    assert isinstance(reading.raw, greenio.GreenFileIO)
+    log = in_order(lambda: reading.raw.read(5), lambda: os.write(pipe[1], b"x"))
+    assert log[-1] == (0, b"x")
+    raw = reading.detach()
+    os.write(pipe[1], b"y")
+    assert raw.read(5) == b"y"
+    raw.close()
+    os.close(pipe[1])
+
+
 def test_two_green_threads_can_write_to_one_file(pipe):
     """The second waits while the first has to, and neither gets an error."""
     reading = greenio.GreenPipe(pipe[0], "rb")

@@ -246,10 +246,22 @@ def test_selector_times_out_and_follows_changes(pair):
     selector.close()
 
 
-def test_only_selectors_that_let_others_run_are_offered():
+@pytest.mark.parametrize("name", ["SelectSelector", "PollSelector", "EpollSelector"])
+def test_every_selector_lets_others_run(pair, in_order, name):
+    one, two = pair
+
+    def wait():
+        with getattr(selectors, name)() as selector:
+            selector.register(one, selectors.EVENT_READ, "mine")
+            ((key, events),) = selector.select(20)
+            return key.data, events
+
+    log = in_order(wait, lambda: two.send(b"x"))
+    assert log[-1] == (0, ("mine", selectors.EVENT_READ))
+
+
+def test_default_selector_is_upstreams():
     assert selectors.DefaultSelector is selectors.SelectSelector
-    assert not hasattr(selectors, "EpollSelector")
-    assert not hasattr(selectors, "PollSelector")
 
 
 # Small ones
@@ -279,6 +291,23 @@ def test_open_tells_the_hub_of_a_number_that_is_used_again(pair, tmp_path):
     one.detach()
     with pytest.raises(FileNotFoundError):
         builtin.open(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("kind", ["Queue", "LifoQueue", "PriorityQueue"])
+def test_queues_have_the_size_they_were_given(kind):
+    """As the standard ones, which libraries compare it with: watchdog for one."""
+    made = getattr(Queue, kind)
+    for size in (0, -1, 3):
+        assert made(size).maxsize == made(maxsize=size).maxsize == size
+    assert made().maxsize == 0
+    changed = made(1)
+    changed.put(1)
+    changed.maxsize = 2
+    changed.put_nowait(2)
+    assert changed.full()
+    changed.maxsize = 0
+    assert changed.maxsize == 0
+    assert not changed.full()
 
 
 @pytest.mark.parametrize("kind", ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"])

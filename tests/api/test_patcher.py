@@ -245,6 +245,22 @@ def test_import_patched_covers_the_parts_of_a_package(module):
     assert sys.modules["package_a.part"] is part
 
 
+def test_import_patched_renews_what_the_package_works_with(module):
+    """As `requests` does its networking by `urllib3`, which may be loaded already."""
+    module("client_e", "import middle_e, state_e\nfrom middle_e import connect\n")
+    module("middle_e", "import wire_e\ndef connect():\n    return wire_e.socket\n")
+    module("wire_e", "import socket\n")
+    module("state_e", "state = object()\n")
+    plain = importlib.import_module("client_e")
+    loaded = {name: sys.modules[name] for name in ("middle_e", "wire_e", "state_e")}
+    green = eventlet.import_patched("client_e")
+    assert green.connect() is sys.modules["eventlet.green.socket"]
+    assert plain.connect() is socket
+    # What reaches nothing that is green may hold state.
+    assert green.state_e is plain.state_e
+    assert {name: sys.modules[name] for name in loaded} == loaded
+
+
 def test_import_that_fails_leaves_no_trace(module):
     module("fails_at_import", "import socket\nraise LookupError('why')\n")
     standard = sys.modules["socket"]
@@ -373,7 +389,7 @@ eventlet.monkey_patch({arguments})
 import builtins, os, select, socket, subprocess, threading, time
 green = {{
     "os": os.read.__module__ == "eventlet.green.os",
-    "select": not hasattr(select, "poll"),
+    "select": select.poll.__module__ == "eventlet.green.select",
     "socket": socket.socket.__module__ == "eventlet.greenio.base",
     "subprocess": subprocess.Popen.__mro__[1].__module__ == "eventlet.green.subprocess",
     "thread": threading.get_ident.__module__ == "eventlet.green.thread",

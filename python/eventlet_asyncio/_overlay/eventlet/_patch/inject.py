@@ -2,8 +2,10 @@
 Import single modules green.
 
 The module is imported anew while `sys.modules` shows green modules in place of the
-standard ones; then `sys.modules` is put back. Modules that the import loads besides
-stay loaded, as they may hold state that must not exist twice.
+standard ones; then `sys.modules` is put back. What was loaded before of the module's own
+parts, and of the packages that it works with (`_dependencies`), is imported anew with it.
+Other modules that the import loads stay loaded, as they may hold state that must not
+exist twice.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from eventlet._patch.copies import code_of
 from eventlet._patch.plan import GREEN_MODULES
 
 if TYPE_CHECKING:
@@ -120,9 +123,8 @@ def _import_green(
         return sys.modules[alias]
     replacements = given or _all_green()
     saver = SysModulesSaver(replacements)
-    own = [
-        n for n in sys.modules if n == module_name or n.startswith(module_name + ".")
-    ]
+    renewed = (module_name, *_dependencies(module_name, replacements))
+    own = [n for n in sys.modules if _is_within(n, renewed)]
     saver.save(module_name, *own)
     try:
         for name, replacement in replacements.items():
@@ -135,13 +137,69 @@ def _import_green(
         importlib.import_module(module_name)
         module = sys.modules[module_name]
     finally:
-        for name in [n for n in sys.modules if n.startswith(module_name + ".")]:
+        for name in [n for n in sys.modules if _is_within(n, renewed)]:
             if name not in own:
                 del sys.modules[name]
         saver.restore()
     sys.modules[alias] = module
     _given[alias] = given
     return module
+
+
+def _is_within(name: str, packages: Iterable[str]) -> bool:
+    """Say whether a module is one of `packages`, or a part of one."""
+    return any(
+        name == package or name.startswith(package + ".") for package in packages
+    )
+
+
+def _dependencies(module_name: str, replacements: Iterable[str]) -> list[str]:
+    """
+    Return the packages loaded before by which a module reaches what will be green.
+
+    `requests` does so by `urllib3`. The module's own siblings are left alone, and so are
+    packages with compiled modules, which cannot be imported twice.
+    """
+    wanted = set(replacements)
+    home = module_name.partition(".")[0]
+    uses: dict[str, set[str]] = {}
+    queue = [module_name]
+    while queue:
+        package = queue.pop()
+        members = [n for n in sys.modules if _is_within(n, (package,))]
+        loaded = [sys.modules[n] for n in members if sys.modules[n] is not None]
+        if package != module_name and any(code_of(m) is None for m in loaded):
+            continue
+        names = {name for module in loaded for name in _names_used_by(module)}
+        uses[package] = {n if n in wanted else n.partition(".")[0] for n in names}
+        queue += [
+            name
+            for name in uses[package] - uses.keys() - wanted - {home, *queue}
+            if name in sys.modules and not _is_foundation(name)
+        ]
+    green: set[str] = set()
+    while True:
+        more = {p for p in uses.keys() - green if uses[p] & (wanted | green)}
+        if not more:
+            return sorted(green - {module_name})
+        green |= more
+
+
+def _names_used_by(module: ModuleType) -> set[str]:
+    """Return the names of the modules that a module's globals are, or come from."""
+    names = set()
+    for value in list(vars(module).values()):
+        is_module = isinstance(value, type(sys))
+        name = getattr(value, "__name__" if is_module else "__module__", None)
+        if isinstance(name, str):
+            names.add(name)
+    return names
+
+
+def _is_foundation(name: str) -> bool:
+    """Say whether a package is Python's or ours, and so never imported anew."""
+    ours = ("eventlet", "eventlet_asyncio", "greenlet")
+    return name in sys.stdlib_module_names or name.startswith("__") or name in ours
 
 
 def _finding_standard(name: str, green: ModuleType) -> ModuleType:

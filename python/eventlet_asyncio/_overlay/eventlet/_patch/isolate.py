@@ -1,8 +1,9 @@
 """
-Keep asyncio and concurrent.futures on original modules.
+Keep asyncio, concurrent.futures and grpcio on original modules.
 
 The hub runs on asyncio: were asyncio's own sockets, selectors and threads green, they
-would wait on the hub that waits on them. `concurrent.futures` promises OS threads.
+would wait on the hub that waits on them. `concurrent.futures` promises OS threads, and
+threads of grpcio's wait in C.
 
 Modules loaded already get their module globals exchanged. Modules still to be loaded
 are executed with imports of their own (`eventlet._patch.copies`), found by a meta path
@@ -48,7 +49,10 @@ def _for_futures(name: str) -> ModuleType | None:
 _RESOLVERS: tuple[tuple[str, Callable[[str], Any]], ...] = (
     ("asyncio", _for_asyncio),
     ("concurrent.futures", _for_futures),
+    ("grpc", _for_futures),
 )
+# Written in C, so what it imports is exchanged when it is loaded.
+_COMPILED = "grpc._cython.cygrpc"
 
 
 def _resolver(module_name: str) -> Callable[[str], Any] | None:
@@ -153,16 +157,28 @@ def protect(*, patching: bool = False) -> None:
     Args:
         patching: Whether the standard modules change now.
     """
-    if patching:
+    if patching and "threading" not in _names:
         _names.update(_ALL)
+        when_imported(_COMPILED, _exchange)
+        when_imported("grpc._channel", _make_calls_green)
     _install()
-    replaced = {id(sys.modules[n]): n for n in _names if n in sys.modules}
     for module_name, module in list(sys.modules.items()):
-        resolve = _resolver(module_name)
-        if resolve is None or module is None:
-            continue
-        namespace = vars(module)
-        for attribute, value in list(namespace.items()):
-            name = replaced.get(id(value))
-            if name is not None:
-                namespace[attribute] = resolve(name)
+        if module is not None and _resolver(module_name) is not None:
+            _exchange(module)
+
+
+def _exchange(module: ModuleType) -> None:
+    """Exchange what a module that is loaded has imported."""
+    resolve: Any = _resolver(module.__name__)
+    replaced = {id(sys.modules[n]): n for n in _names if n in sys.modules}
+    namespace = vars(module)
+    for attribute, value in list(namespace.items()):
+        name = replaced.get(id(value))
+        if name is not None:
+            namespace[attribute] = resolve(name)
+
+
+def _make_calls_green(module: ModuleType) -> None:
+    from eventlet._patch.grpc_calls import install
+
+    install(module)

@@ -73,8 +73,10 @@ class Exchange:
     removed: tuple[str, ...] = field(default=())
 
 
-_SELECT_METHODS = ("poll", "epoll", "devpoll", "kqueue", "kevent")
-_SELECTORS = ("PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+# A method that blocks and cannot be made green is better missing: whoever wants it then
+# takes another one instead of stopping every green thread.
+_BLOCKING_METHODS = ("devpoll", "kqueue", "kevent")
+_BLOCKING_SELECTORS = ("DevpollSelector", "KqueueSelector")
 
 EXCHANGES: dict[str, tuple[Exchange, ...]] = {
     "os": (
@@ -85,14 +87,17 @@ EXCHANGES: dict[str, tuple[Exchange, ...]] = {
         ),
     ),
     "select": (
-        # A method that blocks and cannot be made green is better missing: whoever
-        # wants it then takes another one instead of stopping every green thread.
-        Exchange("select", "eventlet.green.select", ("select",), _SELECT_METHODS),
+        Exchange(
+            "select",
+            "eventlet.green.select",
+            ("select", "poll", "epoll"),
+            _BLOCKING_METHODS,
+        ),
         Exchange(
             "selectors",
             "eventlet.green.selectors",
-            ("SelectSelector", "DefaultSelector"),
-            _SELECTORS,
+            ("SelectSelector", "DefaultSelector", "PollSelector", "EpollSelector"),
+            _BLOCKING_SELECTORS,
         ),
     ),
     "socket": (

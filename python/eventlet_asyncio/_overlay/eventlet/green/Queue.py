@@ -51,6 +51,27 @@ class _ShutDown:
         return self.get()
 
 
+class _Sized:
+    """A queue that answers for its size with what it was given."""
+
+    def __init__(self: Any, maxsize: int | None = 0) -> None:
+        super().__init__(_limit(maxsize))
+        self._given = maxsize
+
+    @property
+    def maxsize(self: Any) -> int | None:
+        """
+        How many items may be stored; zero or less for no limit. Free to change.
+        """
+        limit: int | None = super().maxsize
+        return self._given if limit is None else limit
+
+    @maxsize.setter
+    def maxsize(self: Any, maxsize: int | None) -> None:
+        queue.LightQueue.maxsize.__set__(self, _limit(maxsize))
+        self._given = maxsize
+
+
 class _CanBeShutDown:
     """`shutdown`, which the standard queues have since Python 3.13."""
 
@@ -81,25 +102,16 @@ class _CanBeShutDown:
                     self.task_done()
 
 
-class Queue(_CanBeShutDown, queue.Queue):
+class Queue(_CanBeShutDown, _Sized, queue.Queue):
     """A queue that gives items out in the order they came in."""
 
-    def __init__(self, maxsize: int = 0) -> None:
-        super().__init__(_limit(maxsize))
 
-
-class PriorityQueue(_CanBeShutDown, queue.PriorityQueue):
+class PriorityQueue(_CanBeShutDown, _Sized, queue.PriorityQueue):
     """A queue that gives the smallest item out first."""
 
-    def __init__(self, maxsize: int = 0) -> None:
-        super().__init__(_limit(maxsize))
 
-
-class LifoQueue(_CanBeShutDown, queue.LifoQueue):
+class LifoQueue(_CanBeShutDown, _Sized, queue.LifoQueue):
     """A queue that gives the newest item out first."""
-
-    def __init__(self, maxsize: int = 0) -> None:
-        super().__init__(_limit(maxsize))
 
 
 class SimpleQueue(queue.Queue):

@@ -2,9 +2,10 @@
 Green files: pipes, terminals and whatever else a descriptor stands for.
 
 The raw layer is the interpreter's own `FileIO`, with reads and writes that park instead
-of blocking. The layers above, buffers and text, are the pure Python ones of the standard
-library in a copy of their own: the C ones hold a lock of their OS thread while they call
-the raw layer, and would refuse the next green thread that touches the file.
+of blocking. Text is the interpreter's own as well, and so is the buffer of what is only
+read (`_reading`). Buffers that write are the pure Python ones of the standard library in a
+copy of their own: the C ones hold a lock of their OS thread while they call the raw
+layer, and would refuse the next green thread that touches the file.
 """
 
 from __future__ import annotations
@@ -76,6 +77,17 @@ class GreenFileIO(_io.FileIO):
         poll.register(self.fileno(), events)
         while not poll.poll(0):
             self._wait(write=write)
+
+    def read_what_is_there(self, buffer: Any) -> int | None:
+        """
+        Read into `buffer` without waiting; None if there is nothing yet.
+        """
+        if self._shared:
+            poll = _select.poll()
+            poll.register(self.fileno(), _select.POLLIN)
+            if not poll.poll(0):
+                return None
+        return super().readinto(buffer)
 
     def readinto(self, buffer: Any) -> int:
         """
@@ -159,17 +171,20 @@ class GreenFileIO(_io.FileIO):
 
 def _green_layers() -> Any:
     """
-    Return a copy of the pure Python `io`, with green locks and green raw files.
+    Return a copy of the pure Python `io`, with green locks, raw files and readers.
     """
     _pyio = importlib.import_module("_pyio")
 
     from eventlet.green import thread
+    from eventlet.greenio._reading import GreenBufferedReader
 
     def resolve(name: str) -> ModuleType | None:
         return thread if name == "_thread" else None
 
     layers: Any = fresh_module("__green_module__pyio", _pyio, resolve)
     layers.FileIO = GreenFileIO
+    layers.BufferedReader = GreenBufferedReader
+    layers.TextIOWrapper = _io.TextIOWrapper
     return layers
 
 
