@@ -237,6 +237,21 @@ def browser_variables(session: nox.Session) -> dict[str, str]:
 
 
 @nox.session
+def tools(session: nox.Session) -> None:
+    """Run tools for developers and operators: coverage, profilers, debuggers, gRPC."""
+    session.install("maturin>=1.9.4,<2", *group("tools"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python, "--release")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(
+        python, "-m", "pytest", "-p", "pytest_timeout",
+        *(session.posargs or ["tests/tools"]),
+        env={"EVENTLET_HUB": "asyncio", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Feed the parsers what nobody meant to send, a minute each; or as many seconds."""
     if shutil.which("cargo-fuzz") is None:

@@ -8,7 +8,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ptr;
 use std::sync::OnceLock;
 
 use libc::{c_int, c_void};
@@ -290,9 +289,15 @@ pub(super) fn unmap_signal_stack(start: usize, len: usize) {
 }
 
 fn map_anonymous(len: usize, protection: c_int, flags: c_int) -> io::Result<usize> {
+    // Not by the C library's function: profilers of memory replace that one, and would count
+    // what is reserved as if it were used.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     // SAFETY: without MAP_FIXED a new mapping replaces nothing.
-    let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
-    if start == libc::MAP_FAILED {
+    let start = unsafe { libc::syscall(libc::SYS_mmap, 0_usize, len, protection, flags, -1, 0) };
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    // SAFETY: as above.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) } as isize;
+    if start == -1 {
         return Err(io::Error::last_os_error());
     }
     Ok(start as usize)

@@ -16,10 +16,9 @@ from eventlet._patch.hybrid import can_park
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 
-def install(module: ModuleType) -> None:
+def install(module: Any) -> None:
     """Have the calls of the module `grpc._channel` wait as green threads do."""
     for kind in ("_UnaryUnaryMultiCallable", "_StreamUnaryMultiCallable"):
         callable_class = getattr(module, kind, None)
@@ -27,12 +26,13 @@ def install(module: ModuleType) -> None:
             continue
         for name, with_call in (("__call__", False), ("with_call", True)):
             method = getattr(callable_class, name)
-            setattr(callable_class, name, _green(method, with_call))
+            green = _green(method, with_call, module.grpc.FutureCancelledError)
+            setattr(callable_class, name, green)
 
 
-def _green(blocking: Callable[..., Any], with_call: bool) -> Callable[..., Any]:
-    from grpc import FutureCancelledError
-
+def _green(
+    blocking: Callable[..., Any], with_call: bool, cancelled: type[Exception]
+) -> Callable[..., Any]:
     @functools.wraps(blocking)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not can_park():
@@ -40,7 +40,7 @@ def _green(blocking: Callable[..., Any], with_call: bool) -> Callable[..., Any]:
         future = self.future(*args, **kwargs)
         try:
             answer = future.result()
-        except FutureCancelledError:
+        except cancelled:
             # A call that blocks tells of its cancellation like of any other end.
             raise future from None
         except BaseException:

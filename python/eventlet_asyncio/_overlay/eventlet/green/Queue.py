@@ -51,11 +51,14 @@ class _ShutDown:
         return self.get()
 
 
+_native_size: Any = queue.LightQueue.maxsize
+
+
 class _Sized:
     """A queue that answers for its size with what it was given."""
 
     def __init__(self: Any, maxsize: int | None = 0) -> None:
-        super().__init__(_limit(maxsize))
+        super().__init__(_limit(maxsize))  # type: ignore[call-arg]
         self._given = maxsize
 
     @property
@@ -68,7 +71,7 @@ class _Sized:
 
     @maxsize.setter
     def maxsize(self: Any, maxsize: int | None) -> None:
-        queue.LightQueue.maxsize.__set__(self, _limit(maxsize))
+        _native_size.__set__(self, _limit(maxsize))
         self._given = maxsize
 
 

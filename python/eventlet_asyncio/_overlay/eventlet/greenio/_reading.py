@@ -94,7 +94,7 @@ class GreenBufferedReader(LineReader):
         super().__init__(self._source, buffer_size)
 
     @property
-    def raw(self) -> Any:
+    def raw(self) -> Any:  # type: ignore[override]
         """The raw file."""
         return self._source.green
 
