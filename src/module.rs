@@ -194,6 +194,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hub::fair::pay_operation, module)?)?;
     module.add_function(wrap_pyfunction!(hub::io::trampoline, module)?)?;
     module.add_function(wrap_pyfunction!(hub::io::_close_elsewhere, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::blocking::_block_loops, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_in_green_code, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_mark_in_loop, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_loop_waits, module)?)?;
@@ -202,6 +203,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hub::nested::_in_green_coroutine, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_release, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::registry::_loop_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(_set_visible_loop, module)?)?;
     module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;
     module.add_function(wrap_pyfunction!(_existing_hub, module)?)?;

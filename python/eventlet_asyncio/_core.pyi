@@ -1,4 +1,4 @@
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import Context
 from io import BufferedReader
@@ -50,9 +50,11 @@ __all__ = [
     "_after_fork_in_child",
     "_after_fork_in_parent",
     "_before_fork",
+    "_block_loops",
     "_close_elsewhere",
     "_close_offload",
     "_current_task_beside",
+    "_dismiss",
     "_existing_hub",
     "_green_tasks",
     "_greenlet",
@@ -60,6 +62,7 @@ __all__ = [
     "_in_green_coroutine",
     "_layout",
     "_lend",
+    "_loop_in_child",
     "_loop_waits",
     "_mark_in_loop",
     "_record_timers",
@@ -69,6 +72,7 @@ __all__ = [
     "_set_hub_factory",
     "_set_visible_loop",
     "_stack_statistics",
+    "_step_tasks",
     "_take_back",
     "await_child",
     "await_getaddrinfo",
@@ -425,6 +429,12 @@ class GreenCoroutine(Coroutine[Any, Any, Any]):
     def __next__(self) -> Any: ...
 
 def _green_tasks(create_task: Callable[..., Any], /) -> Callable[..., Any]: ...
+def _step_tasks(
+    what: tuple[Task[Any], Any, dict[Any, Any] | None, bool], /
+) -> None: ...
+def _dismiss(what: tuple[Task[Any], Any], /) -> None: ...
+def _block_loops(warn: Callable[[], None] | None = None) -> None: ...
+def _loop_in_child() -> AbstractEventLoop | None: ...
 def _current_task_beside(current_task: Callable[..., Any], /) -> Callable[..., Any]: ...
 def greenlet_to_future(green_thread: GreenThread, /) -> GreenFuture: ...
 def spawn_for_awaitable(awaitable: Awaitable[_T], /) -> GreenThread[_T]: ...

@@ -20,7 +20,9 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::{PyObject, PySendResult};
 
+use super::hooks;
 use super::names::NAMES;
+use super::records;
 use super::stepper::{self, Job};
 use super::waking;
 use crate::error::raise_new;
@@ -28,8 +30,8 @@ use crate::greenlet::arguments::none;
 use crate::greenlet::switch::visit;
 use crate::greenlet::{self, Greenlet, Inbound, errors, thread};
 use crate::greenthread::GreenThread;
+use crate::hub::registry;
 use crate::hub::step::{self, Step};
-use crate::hub::{Core, registry};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -55,6 +57,10 @@ pub(super) struct Coroutine {
     pub(super) state: State,
     /// The blocker is done: `inbound` is final.
     pub(super) woken: bool,
+    /// The next step finds it by its coroutine: see `records`.
+    pub(super) listed: bool,
+    /// Owns itself until the next step: nobody else does.
+    held: bool,
     /// Owned or NULL: the green thread that code in the coroutine takes itself for.
     pub(super) face: *mut GreenThread,
     /// Owned or NULL: the task, once there is a face.
@@ -69,6 +75,26 @@ pub(super) struct Coroutine {
     /// How often the task was asked to cancel before we asked; see `waking`.
     pub(super) cancelling: c_longlong,
     pub(super) weakrefs: *mut PyObject,
+}
+
+impl Coroutine {
+    /// Nothing is left of what has happened, but the coroutine.
+    pub(super) fn is_blank(&self) -> bool {
+        matches!(self.state, State::Idle | State::Done)
+            && self.face.is_null()
+            && self.task.is_null()
+            && self.parked.is_null()
+            && self.blocker.is_null()
+            && self.thrown.is_empty()
+            && self.weakrefs.is_null()
+    }
+
+    /// The task knows the coroutine alone, and not this.
+    #[inline]
+    fn is_record(&self) -> bool {
+        // SAFETY: the coroutine is live.
+        unsafe { ffi::PyCoro_CheckExact(self.inner) != 0 }
+    }
 }
 
 /// One step: sends `value` (borrowed), or throws `error` (owned or NULL).
@@ -119,7 +145,6 @@ unsafe fn once(
             ffi::Py_XDECREF(error);
             return PySendResult::PYGEN_ERROR;
         }
-        let core: *mut Core = (*thread).hub.cast();
         let target = match (*w).state {
             State::Running => return refuse(error, c"coroutine already executing"),
             State::Parked if (*(*w).parked).thread != thread => {
@@ -129,12 +154,9 @@ unsafe fn once(
                 );
             }
             State::Parked => unpark(w, error),
-            // Without a hub there is nothing that could block.
-            _ if core.is_null() || (*core).closed || (*w).state == State::Done => {
-                return inline(w, value, error, out);
-            }
-            State::Idle | State::Done => {
-                let g = stepper::take(core);
+            State::Done => return inline(w, value, error, out),
+            State::Idle => {
+                let g = stepper::take(thread);
                 if g.is_null() {
                     ffi::Py_XDECREF(error);
                     return PySendResult::PYGEN_ERROR;
@@ -144,6 +166,9 @@ unsafe fn once(
             }
         };
         let resumed = (*w).state == State::Parked;
+        if std::mem::replace(&mut (*w).held, false) {
+            ffi::Py_DECREF(w.cast());
+        }
         (*w).state = State::Running;
         let mut job = Job {
             step: Step {
@@ -160,8 +185,11 @@ unsafe fn once(
             result: ptr::null_mut(),
         };
         ffi::Py_INCREF(w.cast());
+        // A green thread that runs a loop may have no other reference while it is not current.
+        greenlet::incref(job.step.home);
         (*thread).step = (&raw mut job).cast();
         let inbound = visit(thread, target);
+        greenlet::decref(job.step.home);
         (*thread).step = job.step.outer.cast();
         if resumed {
             greenlet::decref(target);
@@ -191,7 +219,7 @@ unsafe fn inline(
     // SAFETY: contract of `advance`.
     unsafe {
         let status = if error.is_null() {
-            ffi::PyIter_Send((*w).inner, value, out)
+            hooks::send((*w).inner, value, out)
         } else {
             let status = stepper::throw((*w).inner, error, out);
             ffi::Py_DECREF(error);
@@ -260,6 +288,7 @@ unsafe fn conclude(w: *mut Coroutine) {
     // SAFETY: contract of `advance`; pointers are taken out before they are released.
     unsafe {
         (*w).state = State::Done;
+        records::unlist(w);
         if (*w).face.is_null() {
             return;
         }
@@ -301,6 +330,7 @@ unsafe fn park(
         inbound.discard();
         if left.passing {
             (*w).woken = true;
+            hold(w);
             *out = none();
             return PySendResult::PYGEN_NEXT;
         }
@@ -310,6 +340,10 @@ unsafe fn park(
             return once(w, ffi::Py_None(), error, out);
         }
         (*w).blocker = blocker;
+        if (*w).is_record() && ffi::PyObject_SetAttr(blocker, NAMES.green_step, w.cast()) < 0 {
+            ffi::PyErr_Clear();
+            hold(w);
+        }
         wait_in(w, parked);
         *out = ffi::Py_NewRef(blocker);
         let core = registry::existing();
@@ -317,6 +351,17 @@ unsafe fn park(
             step::settle(core);
         }
         PySendResult::PYGEN_NEXT
+    }
+}
+
+/// Keeps a record that the task does not know until its next step.
+unsafe fn hold(w: *mut Coroutine) {
+    // SAFETY: contract of `park`.
+    unsafe {
+        if (*w).is_record() && !(*w).held {
+            (*w).held = true;
+            ffi::Py_INCREF(w.cast());
+        }
     }
 }
 
@@ -340,7 +385,10 @@ pub(super) unsafe fn wait_in(w: *mut Coroutine, g: *mut Greenlet) {
 }
 
 /// A future of the running loop, marked as awaited; NULL with an exception set.
-unsafe fn make_blocker() -> *mut PyObject {
+///
+/// # Safety
+/// The GIL is held. Runs Python code.
+pub(super) unsafe fn make_blocker() -> *mut PyObject {
     // SAFETY: the GIL is held by the callers.
     unsafe {
         let event_loop = crate::imports::visible_loop();

@@ -11,6 +11,7 @@ use pyo3::ffi::{PyObject, PySendResult};
 use super::coroutine::{self, Coroutine, State};
 use super::future::as_method;
 use super::names::{NAMES, asyncio};
+use super::records;
 use crate::error::raise_new;
 use crate::greenlet::arguments::{boolean, none, or_none, up_to_three};
 use crate::greenlet::define::{
@@ -39,12 +40,12 @@ pub(super) unsafe fn check(op: *mut PyObject) -> bool {
     unsafe { ffi::Py_TYPE(op) == TYPE }
 }
 
-/// A coroutine in which blocking green calls suspend its task alone: owned, or NULL with an
-/// exception set.
+/// What steps a coroutine so that blocking green calls suspend its task alone: owned, or NULL
+/// with an exception set.
 ///
 /// # Safety
 /// `inner` is a coroutine (borrowed); the GIL is held.
-pub(super) unsafe fn wrap(inner: *mut PyObject) -> *mut Coroutine {
+pub(super) unsafe fn make(inner: *mut PyObject) -> *mut Coroutine {
     // SAFETY: by contract. The allocator zeroes; what zero does not express is written before
     // other code can see the object.
     unsafe {
@@ -59,17 +60,14 @@ pub(super) unsafe fn wrap(inner: *mut PyObject) -> *mut Coroutine {
     }
 }
 
-/// Tells whether `op` is a coroutine that can be wrapped; -1 with an exception set.
+/// Tells whether `op` is a coroutine of a kind that has to be wrapped: CPython's own has not; -1 with an exception set.
 ///
 /// # Safety
 /// `op` is live; the GIL is held. Runs Python code.
 pub(super) unsafe fn can_wrap(op: *mut PyObject) -> c_int {
     // SAFETY: by contract.
     unsafe {
-        if ffi::PyCoro_CheckExact(op) != 0 {
-            return 1;
-        }
-        if check(op) {
+        if ffi::PyCoro_CheckExact(op) != 0 || check(op) {
             return 0;
         }
         let Some(asyncio) = asyncio() else {
@@ -282,6 +280,7 @@ unsafe extern "C" fn clear(op: *mut PyObject) -> c_int {
     // SAFETY: called by the collector or by `dealloc`; pointers are taken out first. What is
     // on a stack stays with it: the greenlets do not name us any more.
     unsafe {
+        records::unlist(w);
         let face = std::mem::replace(&mut (*w).face, ptr::null_mut());
         if !face.is_null() {
             replace(&raw mut (*face).base.callee, ptr::null_mut());

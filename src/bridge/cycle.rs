@@ -12,7 +12,8 @@ use pyo3::ffi::PyObject;
 
 use super::names::NAMES;
 use super::{awaiting, class, future};
-use crate::greenthread::GreenThread;
+use crate::greenlet::Greenlet;
+use crate::greenthread::{self, GreenThread};
 
 /// Longest chain that is followed.
 const LONGEST: usize = 10_000;
@@ -85,5 +86,53 @@ unsafe fn green_behind(work: *mut PyObject, goal: *mut PyObject) -> Option<*mut 
         }
         ffi::Py_DECREF(work);
         found
+    }
+}
+
+/// [`NeedsLoop`](crate::hub::step::NeedsLoop): follows the wait chain from `g` to a task of the
+/// event loop.
+///
+/// # Safety
+/// Both are live; the GIL is held, no exception is set. Runs Python code.
+pub(super) unsafe fn needs_loop(g: *mut Greenlet, event_loop: *mut PyObject) -> bool {
+    // SAFETY: by contract. Each link is held while it is looked at.
+    unsafe {
+        if !greenthread::class::check(g.cast()) {
+            return false;
+        }
+        let mut link = ffi::Py_NewRef(g.cast()).cast::<GreenThread>();
+        let mut found = false;
+        for _ in 0..LONGEST {
+            let work = awaiting::work_of(link);
+            if !work.is_null() {
+                found = is_of(work, event_loop);
+                if found {
+                    break;
+                }
+            }
+            let next = ffi::Py_XNewRef((*link).waits_for.cast());
+            ffi::Py_DECREF(std::mem::replace(&mut link, next.cast()).cast());
+            if link.is_null() {
+                break;
+            }
+        }
+        ffi::Py_XDECREF(link.cast());
+        found
+    }
+}
+
+/// Whether a future is one of an event loop's.
+unsafe fn is_of(work: *mut PyObject, event_loop: *mut PyObject) -> bool {
+    // SAFETY: contract of `needs_loop`; the future is held while Python code runs.
+    unsafe {
+        ffi::Py_INCREF(work);
+        let own = ffi::PyObject_CallMethodNoArgs(work, NAMES.get_loop);
+        ffi::Py_DECREF(work);
+        if own.is_null() {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        ffi::Py_DECREF(own);
+        own == event_loop
     }
 }

@@ -31,6 +31,7 @@ static STEPS: Steps = Steps {
 };
 
 static STEPPING: Stepping = Stepping {
+    needs_loop: super::cycle::needs_loop,
     wake: waking::wake,
     raise,
 };
@@ -95,12 +96,11 @@ unsafe fn identity(thread: *mut Thread) -> *mut Greenlet {
 unsafe fn make(w: *mut Coroutine) -> bool {
     // SAFETY: contract of the hook; `w` is held by its step.
     unsafe {
-        let core: *mut Core = registry::existing();
+        let core: *mut Core = registry::hub();
         let Some(asyncio) = asyncio() else {
             return false;
         };
         if core.is_null() {
-            errors::set_error(c"the hub of this OS thread was closed");
             return false;
         }
         Python::attach(|py| {
@@ -188,12 +188,13 @@ fn innermost_frame(mut awaiting: Bound<'_, PyAny>) -> Option<Bound<'_, PyAny>> {
 unsafe fn busy(g: *mut Greenlet) -> bool {
     // SAFETY: contract of the hook.
     unsafe {
-        let w = if (*g).stepping {
+        let w: *mut Coroutine = if (*g).stepping {
             (*g).step.cast()
         } else {
             coroutine_of(g)
         };
-        waking::is_busy(w)
+        // Who blocks an event loop is in no step.
+        !w.is_null() && waking::is_busy(w)
     }
 }
 
@@ -213,6 +214,10 @@ unsafe fn route(g: *mut Greenlet, inbound: &mut Inbound, ended: bool) -> *mut Gr
     // SAFETY: contract of the hook.
     unsafe {
         let here = thread::existing();
+        if (*g).stepping && (*g).step.is_null() {
+            step::wake(g, as_value(inbound.take()));
+            return step::give_way(here, ended);
+        }
         let (w, target) = if (*g).stepping {
             ((*g).step.cast::<Coroutine>(), g)
         } else {
@@ -241,20 +246,23 @@ unsafe fn route(g: *mut Greenlet, inbound: &mut Inbound, ended: bool) -> *mut Gr
     }
 }
 
+/// What `switch()` gives for what it was called with.
+unsafe fn as_value(sent: Inbound) -> Inbound {
+    match sent {
+        Inbound::Call(args, kwargs) => {
+            // SAFETY: contract of `route`; both are owned.
+            Inbound::Value(unsafe { crate::greenlet::switch::single(args, kwargs) })
+        }
+        other => other,
+    }
+}
+
 /// Has the task's next step enter `target` with what is sent. False with an exception set.
 unsafe fn send(w: *mut Coroutine, target: *mut Greenlet, inbound: &mut Inbound) -> bool {
     // SAFETY: contract of `route`.
     unsafe {
         match inbound.take() {
-            sent if (*w).state == State::Parked => {
-                let sent = match sent {
-                    Inbound::Call(args, kwargs) => {
-                        Inbound::Value(crate::greenlet::switch::single(args, kwargs))
-                    }
-                    other => other,
-                };
-                waking::wake(w.cast(), target, sent)
-            }
+            sent if (*w).state == State::Parked => waking::wake(w.cast(), target, as_value(sent)),
             Inbound::Error(error) => waking::raise_in(w, error),
             sent => {
                 sent.discard();

@@ -21,7 +21,9 @@ mod coroutine_class;
 mod cycle;
 mod face;
 pub(crate) mod future;
+mod hooks;
 mod names;
+mod records;
 mod spawning;
 mod stepper;
 mod tasks;
@@ -45,6 +47,7 @@ pub(crate) fn functions() -> Vec<ffi::PyMethodDef> {
     let mut functions = spawning::functions();
     functions.extend(future::functions());
     functions.extend(tasks::functions());
+    functions.extend(hooks::functions());
     functions
 }
 

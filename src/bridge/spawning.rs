@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::awaiting;
 use super::coroutine::{Coroutine, State};
 use super::names::{NAMES, asyncio};
-use super::{coroutine_class, face, tasks};
+use super::{coroutine_class, face, records};
 use crate::greenlet::define::onearg;
 use crate::greenlet::{self, thread};
 use crate::greenthread::GreenThread;
@@ -53,7 +53,7 @@ unsafe fn spawn(
             awaiting::set_hub_error();
             return Err(PyErr::fetch(py));
         };
-        let (work, coroutine) = work_for(py, core, &event_loop, awaitable)?;
+        let (work, coroutine) = work_for(py, &event_loop, awaitable)?;
         let w: *mut Coroutine = coroutine
             .as_ref()
             .map_or(ptr::null_mut(), |w| w.as_ptr().cast());
@@ -77,7 +77,6 @@ unsafe fn spawn(
 /// steps, or the future that was given.
 unsafe fn work_for<'py>(
     py: Python<'py>,
-    core: *mut Core,
     event_loop: &Bound<'py, PyAny>,
     awaitable: *mut PyObject,
 ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
@@ -114,18 +113,24 @@ unsafe fn work_for<'py>(
                 .map(|work| (work, None));
             }
         }
-        tasks::spread(py, core, event_loop)?;
-        let coroutine = if coroutine_class::check(awaitable.as_ptr()) {
-            awaitable
+        let is_own = ffi::PyCoro_CheckExact(awaitable.as_ptr()) != 0;
+        let coroutine: Bound<'_, PyAny> = if is_own {
+            let record = records::take(awaitable.as_ptr());
+            let record = Bound::from_owned_ptr_or_err(py, record.cast())?;
+            records::list(record.as_ptr().cast());
+            record
+        } else if coroutine_class::check(awaitable.as_ptr()) {
+            awaitable.clone()
         } else {
-            let coroutine = coroutine_class::wrap(awaitable.as_ptr());
+            let coroutine = coroutine_class::make(awaitable.as_ptr());
             Bound::from_owned_ptr_or_err(py, coroutine.cast())?
         };
+        let given = if is_own { &awaitable } else { &coroutine };
         let task = with_loop(event_loop, || {
             let task = ffi::PyObject_CallMethodOneArg(
                 event_loop.as_ptr(),
                 NAMES.create_task,
-                coroutine.as_ptr(),
+                given.as_ptr(),
             );
             Bound::from_owned_ptr_or_err(py, task)
         })?;

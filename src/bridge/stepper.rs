@@ -1,7 +1,7 @@
 //! The greenlets that lend their stacks to steps of coroutines.
 //!
-//! A coroutine has no C stack between two steps, so one Stepper serves all coroutines of a hub
-//! in turn, and stays warm: a step costs a switch there and one back. Only a coroutine that
+//! A coroutine has no C stack between two steps, so one Stepper serves all coroutines of an
+//! OS thread in turn, and stays warm: a step costs a switch there and one back. Only a coroutine that
 //! blocks in the middle of a step keeps its Stepper, until that step is over.
 
 use std::ptr;
@@ -9,16 +9,17 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::{PyObject, PySendResult};
 
+use super::coroutine::Coroutine;
+use super::hooks;
 use super::names::NAMES;
 use crate::greenlet::arguments::none;
 use crate::greenlet::{
     self, Greenlet, Hooks, Inbound, Kind, Outcome, Phase, Thread, class, errors, life, switch_to,
 };
 use crate::greenthread;
-use crate::hub::Core;
 use crate::hub::step::Step;
 
-/// How many Steppers without work a hub keeps.
+/// How many Steppers without work an OS thread keeps.
 const SPARE: usize = 16;
 
 static STEPPER: Hooks = Hooks {
@@ -51,19 +52,19 @@ pub(super) struct Job {
 /// A Stepper without work: owned, or NULL with an exception set.
 ///
 /// # Safety
-/// `core` is this OS thread's hub; the GIL is held.
+/// `thread` is this OS thread's record; the GIL is held.
 #[inline]
-pub(super) unsafe fn take(core: *mut Core) -> *mut Greenlet {
+pub(super) unsafe fn take(thread: *mut Thread) -> *mut Greenlet {
     // SAFETY: by contract.
     unsafe {
-        while let Some(g) = (*core).steppers.pop() {
+        while let Some(g) = (*thread).steppers.pop() {
             if (*g).phase == Phase::Active {
                 return g;
             }
             // Somebody has found it, and ended it.
             greenlet::decref(g);
         }
-        make((*core).thread)
+        make(thread)
     }
 }
 
@@ -98,9 +99,9 @@ unsafe fn make(thread: *mut Thread) -> *mut Greenlet {
 pub(super) unsafe fn give_back(g: *mut Greenlet) {
     // SAFETY: by contract.
     unsafe {
-        let core: *mut Core = (*(*g).thread).hub.cast();
-        if !core.is_null() && (*core).steppers.len() < SPARE {
-            (*core).steppers.push(g);
+        let thread = (*g).thread;
+        if (*thread).steppers.len() < SPARE {
+            (*thread).steppers.push(g);
         } else {
             greenlet::decref(g);
         }
@@ -141,7 +142,7 @@ unsafe fn perform(thread: *mut Thread, g: *mut Greenlet, job: *mut Job) -> *mut 
         let error = std::mem::replace(&mut (*job).error, ptr::null_mut());
         let mut result = ptr::null_mut();
         let mut status = if error.is_null() {
-            ffi::PyIter_Send(inner, (*job).value, &raw mut result)
+            hooks::send(inner, (*job).value, &raw mut result)
         } else {
             let thrown = throw(inner, error, &raw mut result);
             ffi::Py_DECREF(error);
@@ -156,7 +157,10 @@ unsafe fn perform(thread: *mut Thread, g: *mut Greenlet, job: *mut Job) -> *mut 
             }
         }
         ffi::Py_DECREF(inner);
-        let job: *mut Job = (*thread).step.cast();
+        let mut job: *mut Job = (*thread).step.cast();
+        if job.is_null() {
+            job = orphaned(thread, g);
+        }
         if job.is_null() {
             // Ended as green code, its task being gone.
             ffi::Py_XDECREF(result);
@@ -168,6 +172,21 @@ unsafe fn perform(thread: *mut Thread, g: *mut Greenlet, job: *mut Job) -> *mut 
         (*job).result = result;
         (*thread).throwing = false;
         home
+    }
+}
+
+/// In a forked child: the job that was in progress at the fork, on this stack, if it was one of
+/// a loop that the parent runs. NULL otherwise.
+unsafe fn orphaned(thread: *mut Thread, g: *mut Greenlet) -> *mut Job {
+    // SAFETY: contract of `perform`. Its home has waited since the fork.
+    unsafe {
+        let job: *mut Job = (*thread).orphan.cast();
+        if job.is_null() || (*(*job).step.owner.cast::<Coroutine>()).stepper != g {
+            return ptr::null_mut();
+        }
+        (*thread).orphan = ptr::null_mut();
+        (*thread).step = job.cast();
+        job
     }
 }
 

@@ -9,19 +9,14 @@ use std::ptr;
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
-use pyo3::prelude::*;
 
 use super::coroutine_class;
 use super::names::NAMES;
 use crate::greenlet::arguments::{named, none};
 use crate::greenlet::define::{fast, onearg};
-use crate::greenlet::thread;
-use crate::hub::{Core, registry, step};
+use crate::hub::registry;
 
 static mut ALWAYS: ffi::PyMethodDef = fast(c"create_task", create_always, c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block.",
-);
-
-static mut INSIDE: ffi::PyMethodDef = fast(c"create_task", create_inside, c"create_task($self, coro, /, **kwargs)\n--\n\nRun a coroutine as a task, in which green calls may block if they may in the caller.",
 );
 
 static mut CURRENT: ffi::PyMethodDef = fast(c"current_task", current_task, c"current_task($self, /, loop=None)\n--\n\nReturn the running task, or None: in callbacks, and in green code.",
@@ -70,31 +65,6 @@ unsafe extern "C" fn current_task(
     }
 }
 
-/// Has tasks that green coroutines make on a loop the hub does not own be green as well.
-///
-/// # Safety
-/// `core` is this OS thread's hub; the GIL is held. Runs Python code.
-pub(super) unsafe fn spread(
-    py: Python<'_>,
-    core: *mut Core,
-    event_loop: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    // SAFETY: by contract; one borrow per statement.
-    unsafe {
-        let is = |known: &Option<Py<PyAny>>| known.as_ref().is_some_and(|l| l.is(event_loop));
-        if is(&(*core).looping.owned) || is(&(*core).looping.spread) {
-            return Ok(());
-        }
-        let own = event_loop.getattr("create_task")?;
-        let green = ffi::PyCFunction_NewEx(&raw mut INSIDE, own.as_ptr(), ptr::null_mut());
-        let green: Bound<'_, PyAny> = Bound::from_owned_ptr_or_err(py, green)?;
-        // A loop whose class leaves no room for it goes without.
-        let _ = event_loop.setattr("create_task", green);
-        (*core).looping.spread = Some(event_loop.clone().unbind());
-        Ok(())
-    }
-}
-
 unsafe extern "C" fn create_always(
     own: *mut PyObject,
     args: *const *mut PyObject,
@@ -103,22 +73,6 @@ unsafe extern "C" fn create_always(
 ) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; arguments as for a fast function.
     unsafe { create(own, args, count, names) }
-}
-
-unsafe extern "C" fn create_inside(
-    own: *mut PyObject,
-    args: *const *mut PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject {
-    let here = thread::existing();
-    // SAFETY: as for `create_always`.
-    unsafe {
-        if here.is_null() || step::innermost(here).is_null() {
-            return ffi::PyObject_Vectorcall(own, args, count as usize, names);
-        }
-        create(own, args, count, names)
-    }
 }
 
 /// Calls the loop's own method with a green coroutine in place of the coroutine.
@@ -140,7 +94,7 @@ unsafe fn create(
             1 => {}
             _ => return ptr::null_mut(),
         }
-        let green = coroutine_class::wrap(*args.add(place));
+        let green = coroutine_class::make(*args.add(place));
         if green.is_null() {
             return ptr::null_mut();
         }

@@ -28,10 +28,15 @@ pub(crate) struct Thread {
     pub(crate) throwing: bool,
     /// Owned: greenlets that lost their last reference in another OS thread.
     pub(crate) doomed: Vec<*mut Greenlet>,
+    /// Owned: greenlets without work that lend their stacks to steps of coroutines.
+    pub(crate) steppers: Vec<*mut Greenlet>,
     /// The hub of this thread; belongs to the `hub` layer.
     pub(crate) hub: *mut c_void,
     /// The innermost step of a coroutine in progress, or NULL; belongs to the `hub` layer.
     pub(crate) step: *mut c_void,
+    /// In a forked child: the step that the running code is in, as far as the loop is concerned that
+    /// the parent runs; belongs to the `hub` layer.
+    pub(crate) orphan: *mut c_void,
     /// Called with `hub` when the thread ends.
     pub(crate) close_hub: Option<unsafe fn(*mut c_void)>,
     pub(crate) alive: bool,
@@ -104,8 +109,10 @@ unsafe fn attach() -> *mut Thread {
             tracer: ptr::null_mut(),
             throwing: false,
             doomed: Vec::new(),
+            steppers: Vec::new(),
             hub: ptr::null_mut(),
             step: ptr::null_mut(),
+            orphan: ptr::null_mut(),
             close_hub: None,
             alive: true,
             ending: false,
@@ -151,7 +158,12 @@ unsafe extern "C" fn ended(capsule: *mut PyObject) {
             close((*thread).hub);
         }
         (*thread).hub = ptr::null_mut();
+        // What the child of a fork has of other OS threads' stacks is left as it is.
+        let steppers = std::mem::take(&mut (*thread).steppers);
         if own {
+            for g in steppers {
+                decref(g);
+            }
             end_doomed(thread);
             THREAD.set(ptr::null_mut());
             ENDED.set(Some(ffi::PyThreadState_GetID((*thread).tstate)));

@@ -143,7 +143,7 @@ pub(crate) unsafe fn raise_in(g: *mut Greenlet, error: *mut PyObject) -> *mut Py
             errors::raise(error);
             return ptr::null_mut();
         }
-        if g == (*core).runner && (*core).in_turn {
+        if g == (*core).runner && (*core).in_turn && !(*g).stepping {
             ffi::Py_DECREF(error);
             return raise_new(
                 ffi::PyExc_RuntimeError,

@@ -464,7 +464,7 @@ pub(crate) unsafe fn wait(me: *mut GreenThread) -> *mut PyObject {
         if !waiter.is_null() {
             (*waiter).waits_for = me;
         }
-        let inbound = crate::hub::park::park(core);
+        let inbound = crate::hub::park::park_for(core, me.cast());
         if !waiter.is_null() {
             (*waiter).waits_for = ptr::null_mut();
         }

@@ -29,8 +29,6 @@ pub(crate) struct Looping {
     pub(crate) attached: Option<Py<PyAny>>,
     /// Where the attached loop sleeps, if that is ours.
     pub(super) selector: Option<Py<LoopSelector>>,
-    /// The loop, not owned, on which green coroutines make green tasks.
-    pub(crate) spread: Option<Py<PyAny>>,
     /// Green code that waits for the owned loop to stand still, to close it.
     pub(super) releasing: Option<Parked>,
     /// Pending `call_later` on the attached loop, and its deadline.
@@ -47,7 +45,6 @@ impl Default for Looping {
             owned: None,
             attached: None,
             selector: None,
-            spread: None,
             releasing: None,
             handle: None,
             scheduled: NEVER,
@@ -168,7 +165,6 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             let _ = handle.call_method0(py, "cancel");
         }
         (*core).looping.scheduled = NEVER;
-        drop((*core).looping.spread.take());
         if let Some(former) = (*core).looping.attached.take() {
             let fd = (*core).reactor.as_raw_fd();
             let former = former.bind(py);
@@ -462,6 +458,23 @@ pub(super) unsafe fn release(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> P
         }
         Bound::from_owned_ptr_or_err(py, inbound.into_result())?;
         Ok(true)
+    }
+}
+
+/// Whether the loop that runs the calling code is the one that the hub runs itself.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(crate) unsafe fn on_owned(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let running = crate::imports::visible_loop();
+        if running.is_null() {
+            return false;
+        }
+        ffi::Py_DECREF(running);
+        let owned = (*core).looping.owned.as_ref();
+        owned.is_some_and(|owned| owned.as_ptr() == running)
     }
 }
 

@@ -20,6 +20,7 @@
 //!   to `litter`, which the turn empties.
 
 mod ahead;
+pub(crate) mod blocking;
 pub(crate) mod class;
 pub(crate) mod control;
 pub(crate) mod fair;
@@ -149,8 +150,8 @@ pub(crate) struct Core {
     pub(crate) lent: Vec<*mut Greenlet>,
     /// Owned: runs the loop when nobody else does; replaced when it has died.
     pub(crate) greenlet: *mut Greenlet,
-    /// Owned: greenlets without work that lend their stacks to steps of coroutines.
-    pub(crate) steppers: Vec<*mut Greenlet>,
+    /// The innermost caller that takes the turns itself, or NULL.
+    blocked: *mut blocking::Block,
     /// Released by the turn (invariant H4).
     pub(crate) litter: Vec<Ready>,
     /// So many of the next green threads have their stacks' addresses looked up.
@@ -176,6 +177,8 @@ pub(crate) struct Core {
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
+    /// In a forked child: the coroutine that forked goes on, on the loop that ran it.
+    pub(crate) goes_on: bool,
     /// In a forked child: main is suspended in what only the parent goes on with.
     pub(crate) main_is_parents: bool,
     pub(crate) debug_exceptions: bool,
@@ -210,7 +213,7 @@ impl Core {
             runner: ptr::null_mut(),
             lent: Vec::new(),
             greenlet: ptr::null_mut(),
-            steppers: Vec::new(),
+            blocked: ptr::null_mut(),
             litter: Vec::new(),
             fetched: 0,
             polled: false,
@@ -225,6 +228,7 @@ impl Core {
             running: false,
             stopping: false,
             closed: false,
+            goes_on: false,
             main_is_parents: false,
             debug_exceptions: true,
             one_reader: true,

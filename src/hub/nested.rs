@@ -73,8 +73,11 @@ pub(crate) fn _mark_in_loop(value: bool) -> bool {
 }
 
 /// Runs `wait` with the caller's loop hidden and its mark taken off.
-unsafe fn outside(core: *mut Core, wait: impl FnOnce() -> Inbound) -> Inbound {
-    // SAFETY: the GIL is held; the running greenlet is the same before and after.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn outside(core: *mut Core, wait: impl FnOnce() -> Inbound) -> Inbound {
+    // SAFETY: by contract; the running greenlet is the same before and after.
     unsafe {
         let me = (*(*core).thread).current;
         let marked = std::mem::replace(&mut (*me).in_loop, false);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Ready, make_ready, registry, run, step, successor};
+use super::{
+    Core, Driver, Due, Message, Ready, blocking, make_ready, nested, registry, run, step, successor,
+};
 use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Greenlet, Inbound, Phase, Thread, switch_to, thread};
 use crate::reactor::{Waker, now};
@@ -68,6 +70,10 @@ impl Parked {
     #[inline]
     pub(crate) fn greenlet(&self) -> *mut Greenlet {
         self.g
+    }
+
+    pub(super) fn ticket(&self) -> u64 {
+        self.ticket
     }
 
     pub(crate) fn into_raw(self) -> *mut Greenlet {
@@ -159,7 +165,8 @@ impl Mailbox {
     }
 }
 
-/// Who runs next, for a greenlet that is about to leave; NULL with an exception if it may not block.
+/// Who runs next, for a greenlet that is about to leave; NULL with an exception if it may not block,
+/// and without one if it blocks an event loop: see [`blocking`].
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held.
@@ -175,7 +182,7 @@ unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
         let me = (*thread).current;
         if (*core).in_turn && me != (*core).runner {
             if (*me).in_loop {
-                return run::refuse_to_block();
+                return blocking::refuse();
             }
             successor(core)
         } else {
@@ -195,10 +202,23 @@ unsafe fn leave_for(core: *mut Core) -> *mut Greenlet {
 #[inline]
 pub(crate) unsafe fn park(core: *mut Core) -> Inbound {
     // SAFETY: by contract.
+    unsafe { park_for(core, ptr::null_mut()) }
+}
+
+/// [`park`] until the end of another greenlet, which is looked at if the wait blocks a loop.
+///
+/// # Safety
+/// As for [`park`]; `awaited` is live, or NULL.
+///
+/// # Switches
+/// As [`park`].
+#[inline]
+pub(crate) unsafe fn park_for(core: *mut Core, awaited: *mut Greenlet) -> Inbound {
+    // SAFETY: by contract.
     unsafe {
         let next = leave_for(core);
         if next.is_null() {
-            return Inbound::Error(greenlet::errors::take_raised());
+            return blocking::park(core, awaited);
         }
         switch_to((*core).thread, next)
     }
@@ -314,8 +334,7 @@ pub(crate) unsafe fn may_wait(core: *mut Core) -> bool {
     }
 }
 
-/// Lets everything run that is ready or due; a no-op on the stack that runs the event loop,
-/// which cannot wait for itself.
+/// Lets everything run that is ready or due; a no-op in a callback of the hub.
 pub(crate) unsafe fn yield_once(core: *mut Core) -> Inbound {
     // SAFETY: contract of `sleep`.
     unsafe {
@@ -334,8 +353,12 @@ pub(crate) unsafe fn yield_once(core: *mut Core) -> Inbound {
             return switch_to(thread, step::leave(thread, current));
         }
         if (*core).in_turn {
-            if (*thread).current == (*core).runner || (*(*thread).current).in_loop {
+            if (*thread).current == (*core).runner {
                 return Inbound::Nothing;
+            }
+            if (*(*thread).current).in_loop {
+                // A callback of a loop that green code runs.
+                return nested::outside(core, || yield_once(core));
             }
             if (*core).ready.is_empty() {
                 // Nobody else is ready: what is due comes first, then poll and event loop
@@ -351,7 +374,10 @@ pub(crate) unsafe fn yield_once(core: *mut Core) -> Inbound {
             return switch_to(thread, successor(core));
         }
         if run::on_the_loop(core) {
-            return Inbound::Nothing;
+            if (*core).driver != Driver::Asyncio {
+                return Inbound::Nothing;
+            }
+            return blocking::yield_once(core);
         }
         let visit = Visit::new(core);
         if !super::looping::attach_to_running(core) || !visit.lasts() {
@@ -365,7 +391,7 @@ pub(crate) unsafe fn yield_once(core: *mut Core) -> Inbound {
         }
         let next = run::enter_runner(core);
         if next.is_null() {
-            return Inbound::Error(crate::error::take_raised());
+            return blocking::park(core, ptr::null_mut());
         }
         (*core)
             .ready

@@ -129,6 +129,10 @@ pub(crate) unsafe fn install(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             return Ok(());
         }
         if !former.is_null() {
+            if (*former).goes_on && !step::innermost(thread).is_null() {
+                // In a forked child the coroutine may take another hub: its loop ends here.
+                abandon(py, former)?;
+            }
             refuse_running(former)?;
         }
         ffi::Py_INCREF((*core).object);
@@ -209,9 +213,6 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         }
         looping::detach(py, core);
         end_greenlet(core);
-        while let Some(g) = (*core).steppers.pop() {
-            greenlet::decref(g);
-        }
         drop((*core).looping.owned.take());
         if (*core).driver == Driver::Asyncio && object != ffi::Py_None() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
@@ -348,26 +349,104 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
         // The others' OS threads are not here, and their pollers are the parent's.
         unlist(core, true);
         if core.is_null() {
+            let thread = thread::existing();
+            if !thread.is_null() {
+                leave_step(thread);
+            }
             return Ok(());
         }
         (*core).reactor.rebuild()?;
         (*core).waker = (*core).reactor.waker();
+        if steps_on_owned(core) {
+            match go_on(py, core) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => error.write_unraisable(py, None),
+            }
+        }
+        abandon(py, core)
+    }
+}
+
+/// Whether the running code is in a step of a task of the loop that the hub runs itself.
+unsafe fn steps_on_owned(core: *mut Core) -> bool {
+    // SAFETY: contract of `after_fork_in_child`.
+    unsafe {
+        let owned = (*core).looping.owned.as_ref();
+        let attached = (*core).looping.attached.as_ref();
+        (*core).running
+            && !step::innermost((*core).thread).is_null()
+            && step::outermost_home((*core).thread) == (*core).greenlet
+            && owned.is_some_and(|owned| attached.is_some_and(|attached| attached.is(owned)))
+    }
+}
+
+/// The coroutine that forked goes on in the child, and with it the loop that runs it. False if
+/// the loop is not of a kind that can be given a poller of its own.
+unsafe fn go_on(py: Python<'_>, core: *mut Core) -> PyResult<bool> {
+    // SAFETY: contract of `after_fork_in_child`; the loop is cloned before it is used.
+    unsafe {
+        let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) else {
+            return Ok(false);
+        };
+        let owned = owned.into_bound(py);
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        if !hub.call_method1("_renew_loop", (&owned,))?.is_truthy()? {
+            return Ok(false);
+        }
+        looping::attach(py, core, &owned)?;
+        (*core).turn_requested = true;
+        (*core).waker.wake();
+        (*core).goes_on = true;
+    }
+    Ok(true)
+}
+
+/// The loop of a forked child that goes on in the coroutine that forked, or None.
+#[pyfunction]
+pub(crate) fn _loop_in_child(py: Python<'_>) -> Option<Py<PyAny>> {
+    let core = existing();
+    if core.is_null() {
+        return None;
+    }
+    // SAFETY: the hub of this OS thread; the GIL is held.
+    unsafe {
+        if !(*core).goes_on {
+            return None;
+        }
+        (*core).looping.owned.as_ref().map(|l| l.clone_ref(py))
+    }
+}
+
+/// In a forked child: the coroutine that forked, if one did, is not run by a loop any more. Its
+/// green calls are those of green code, and it goes back to the loop only where the step ends.
+unsafe fn leave_step(thread: *mut Thread) {
+    // SAFETY: contract of `after_fork_in_child`.
+    unsafe {
+        (*(*thread).current).in_loop = false;
+        let step = std::mem::replace(&mut (*thread).step, ptr::null_mut());
+        if !step.is_null() {
+            (*thread).orphan = step;
+        }
+    }
+}
+
+/// In a forked child: leaves the parent's loops alone, and whatever runs on them.
+unsafe fn abandon(py: Python<'_>, core: *mut Core) -> PyResult<()> {
+    // SAFETY: contract of `after_fork_in_child`.
+    unsafe {
+        (*core).goes_on = false;
         let looping = std::mem::take(&mut (*core).looping);
         // The Python side of the hub knows it, too.
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         if (*core).driver == Driver::Asyncio {
             hub.call_method0("_forget_loop")?;
         }
-        for event_loop in [looping.owned, looping.attached, looping.spread]
-            .into_iter()
-            .flatten()
-        {
+        for event_loop in [looping.owned, looping.attached].into_iter().flatten() {
             keep_for_ever(event_loop);
         }
         (*core).main_is_parents = (*(*core).thread).current != (*(*core).thread).main;
-        // The coroutine that forked, if one did, is not run by a loop any more.
-        (*(*(*core).thread).current).in_loop = false;
-        (*(*core).thread).step = ptr::null_mut();
+        leave_step((*core).thread);
         // The hub greenlet is suspended inside the parent's loop: it is left as it is, and
         // keeps the reference that was ours.
         (*core).greenlet = ptr::null_mut();

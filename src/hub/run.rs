@@ -18,7 +18,7 @@ use pyo3::types::PyAny;
 
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
-use super::{Core, Driver, Due, timer, turn};
+use super::{Core, Driver, Due, blocking, timer, turn};
 use crate::error::raise_new;
 use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, life};
 use crate::reactor::now;
@@ -99,28 +99,9 @@ pub(super) unsafe fn on_the_loop(core: *mut Core) -> bool {
     }
 }
 
-/// Raises the error for a blocking call in a coroutine that is not a green one, or in a
-/// callback; returns NULL.
-///
-/// # Safety
-/// The GIL is held.
-#[cold]
-pub(super) unsafe fn refuse_to_block() -> *mut Greenlet {
-    // SAFETY: by contract.
-    unsafe {
-        raise_new(
-            ffi::PyExc_RuntimeError,
-            c"a blocking green call would stop the asyncio event loop that runs this code: run the \
-              program with eventlet.asyncio.run(main()), in whose tasks such calls may block; or await \
-              a green thread that makes the call (await eventlet.spawn(function, ...)); or await \
-              asyncio.to_thread(function, ...)",
-        )
-        .cast()
-    }
-}
-
 /// Who runs the turns, for a greenlet that wants to leave outside a turn: the runner of a loop
-/// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here.
+/// that runs, else the hub greenlet. NULL with an exception if blocking is impossible here,
+/// and without one if the call blocks the loop: see [`blocking`].
 ///
 /// # Safety
 /// `core` is this OS thread's hub; the GIL is held. Runs Python code. After NULL, `core` must
@@ -138,7 +119,9 @@ pub(crate) unsafe fn enter_runner(core: *mut Core) -> *mut Greenlet {
         if runner.is_null() {
             let error = errors::take_raised();
             ffi::Py_DECREF(object);
-            errors::raise(error);
+            if !error.is_null() {
+                errors::raise(error);
+            }
         } else {
             // The thread's record holds the object of a hub that is open.
             ffi::Py_DECREF(object);
@@ -180,7 +163,7 @@ unsafe fn find_runner(core: *mut Core) -> *mut Greenlet {
                 if !runner.is_null() && runner != me && (*runner).phase == Phase::Active {
                     return runner;
                 }
-                return refuse_to_block();
+                return blocking::refuse();
             }
         }
         if !ensure_greenlet(core) {
@@ -334,7 +317,10 @@ unsafe fn take_turn(py: Python<'_>, core: *mut Core) -> PyResult<()> {
 }
 
 /// How long the hub may sleep, in nanoseconds.
-unsafe fn pause(core: *mut Core) -> u64 {
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held.
+pub(super) unsafe fn pause(core: *mut Core) -> u64 {
     // SAFETY: contract of `run`.
     unsafe {
         if !(*core).ready.is_empty() || !(*core).inbox.is_empty() || (*core).turn_requested {

@@ -76,6 +76,12 @@ impl LoopSelector {
             .map(drop)
     }
 
+    /// asyncio's own selector.
+    #[getter]
+    fn _own(&self, py: Python<'_>) -> Py<PyAny> {
+        self.selector.clone_ref(py)
+    }
+
     /// Everything else is the own selector's.
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         self.selector.bind(name.py()).getattr(name)

@@ -13,7 +13,7 @@ use std::ptr;
 
 use pyo3::ffi::PyObject;
 
-use super::{Core, looping, registry, run, successor};
+use super::{Core, blocking, looping, registry, run, successor};
 use crate::greenlet::{Greenlet, Inbound, Thread};
 
 /// A step in progress; lies on the stack of its home.
@@ -36,8 +36,12 @@ pub(crate) type Wake = unsafe fn(*mut PyObject, *mut Greenlet, Inbound) -> bool;
 /// Raises an exception (owned) in a coroutine that the greenlet stands for, wherever it waits.
 pub(crate) type Raise = unsafe fn(*mut Greenlet, *mut PyObject) -> bool;
 
+/// Whether the end of a green thread waits for what is done by the given event loop.
+pub(crate) type NeedsLoop = unsafe fn(*mut Greenlet, *mut PyObject) -> bool;
+
 /// What steps coroutines; a higher layer.
 pub(crate) struct Stepping {
+    pub(crate) needs_loop: NeedsLoop,
     pub(crate) wake: Wake,
     pub(crate) raise: Raise,
 }
@@ -145,11 +149,20 @@ pub(crate) unsafe fn wake(g: *mut Greenlet, inbound: Inbound) -> bool {
         match STEPPING {
             Some(stepping) if !(*g).step.is_null() => (stepping.wake)((*g).step, g, inbound),
             _ => {
-                inbound.discard();
+                blocking::wake(g, inbound);
                 true
             }
         }
     }
+}
+
+/// See [`NeedsLoop`].
+///
+/// # Safety
+/// Both are live; the GIL is held. Runs Python code.
+pub(super) unsafe fn needs_loop(g: *mut Greenlet, event_loop: *mut PyObject) -> bool {
+    // SAFETY: by contract.
+    unsafe { STEPPING.is_some_and(|stepping| (stepping.needs_loop)(g, event_loop)) }
 }
 
 /// Raises `error` in `g` if that goes on in steps only; None if it is any other greenlet.

@@ -3,7 +3,9 @@
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, Due, Message, Parked, Ready, Visit, control, discard, io, lend, slow, step};
+use super::{
+    Core, Due, Message, Parked, Ready, Visit, blocking, control, discard, io, lend, slow, step,
+};
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, life, switch_to};
 use crate::reactor::now;
 
@@ -165,7 +167,7 @@ unsafe fn perform(core: *mut Core, item: Ready) -> bool {
         match item {
             Ready::Resume(parked, inbound) => {
                 let g = parked.greenlet();
-                if parked.is_current() && (*g).stepping {
+                if (*g).stepping && (parked.is_current() || blocking::is_meant(core, &parked)) {
                     let fine = step::wake(g, inbound) || control::report(core);
                     parked.release();
                     return fine;

@@ -58,7 +58,7 @@ pub(crate) use context::{current_context, set_current_context};
 pub(crate) use gc_head::being_judged;
 pub(crate) use layout::{check, layout};
 #[cfg(Py_3_14)]
-pub(crate) use private::share_running_loop;
+pub(crate) use private::{running_task, share_running_loop};
 pub(crate) use tracing::{end_tracing, enter_tracing, is_traced, leave_tracing, trace_function};
 use version::{ExcItem, Fields, ThreadState};
 

@@ -329,6 +329,16 @@ impl Private {
     }
 }
 
+/// The task whose step the running stack takes (borrowed), or NULL.
+///
+/// # Safety
+/// `ts` must be the current thread state, checked at import.
+#[inline]
+pub(crate) unsafe fn running_task(ts: *mut PyThreadState) -> *mut PyObject {
+    // SAFETY: guaranteed by the caller.
+    unsafe { Asyncio::read(ts).running_task }
+}
+
 /// Chooses whether all stacks of an OS thread see the same running loop.
 ///
 /// A loop that a suspended stack keeps at that moment is not seen by it any more, and

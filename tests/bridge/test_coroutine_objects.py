@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import sys
 import threading
 import traceback
 import types
+from collections.abc import Coroutine
 
 import pytest
 
@@ -44,15 +46,16 @@ def test_task_shows_the_coroutine_that_it_runs():
         for _ in range(3):
             await asyncio.sleep(0)
         coro = task.get_coro()
-        assert asyncio.iscoroutine(coro)
+        assert type(coro) is types.CoroutineType
+        assert inspect.getcoroutinestate(coro) == inspect.CORO_SUSPENDED
         assert coro.__name__ == "work"
         assert coro.__qualname__.endswith("locals>.work")
         assert coro.cr_code.co_name == "work"
         assert coro.cr_frame.f_code.co_name == "work"
         assert not coro.cr_running
         assert coro.cr_await is not None
-        assert isinstance(coro.__wrapped__, types.CoroutineType)
-        assert "work" in repr(task)
+        assert " coro=<" in repr(task)
+        assert ".work() running at " in repr(task)
         assert [frame.f_code.co_name for frame in task.get_stack()] == ["work"]
         gate_.set_result(None)
         return [frame.f_code.co_name for frame in await task]
@@ -71,6 +74,7 @@ def test_blocked_task_shows_what_it_waits_for():
         coro = task.get_coro()
         assert asyncio.isfuture(coro.cr_await)
         assert not coro.cr_running
+        assert inspect.getcoroutinestate(coro) == inspect.CORO_SUSPENDED
         assert [frame.f_code.co_name for frame in task.get_stack()] == ["work"]
         assert "wait_for=" in repr(task)
         task.cancel()
@@ -90,6 +94,28 @@ def test_traceback_of_a_green_coroutine_shows_its_own_frames_alone():
         spawn_for_awaitable(outer()).wait()
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names[-2:] == ["outer", "inner"]
+
+
+class Delegate(Coroutine):
+    """A coroutine that is not of CPython's own class, as compiled ones are not."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __await__(self):
+        return self.inner.__await__()
+
+    def send(self, value):
+        """Take a step."""
+        return self.inner.send(value)
+
+    def throw(self, *args):
+        """Take a step with an exception."""
+        return self.inner.throw(*args)
+
+    def close(self):
+        """End the coroutine."""
+        return self.inner.close()
 
 
 def test_wrapper_behaves_as_a_coroutine_that_is_stepped_by_hand():
@@ -114,7 +140,7 @@ def test_wrapper_behaves_as_a_coroutine_that_is_stepped_by_hand():
 
     event_loop = hubs.get_hub().loop
     event_loop.set_task_factory(factory)
-    tasks = [event_loop.create_task(work()) for _ in range(4)]
+    tasks = [event_loop.create_task(Delegate(work())) for _ in range(4)]
     event_loop.set_task_factory(None)
     for task in tasks:
         await_(task)

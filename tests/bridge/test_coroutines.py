@@ -74,49 +74,249 @@ def test_every_task_of_the_hubs_own_loop_may_block():
     assert event_loop.run_until_complete(child()) == 7
 
 
-def test_tasks_that_green_coroutines_make_on_a_loop_of_others_may_block():
+def test_every_task_of_an_applications_loop_may_block():
     async def child():
         eventlet.sleep(0.001)
-        return 7
+        return eventlet.spawn(lambda: 7).wait()
 
     async def parent():
         return await asyncio.gather(child(), asyncio.create_task(child()))
 
     async def main():
+        assert await child() == 7
         assert await spawn_for_awaitable(parent()) == [7, 7]
-        with pytest.raises(RuntimeError, match="await"):
-            await asyncio.create_task(child())
+        return await parent()
+
+    for _ in range(2):
+        assert asyncio.run(main()) == [7, 7]
+        assert eventlet.spawn(asyncio.run, main()).wait() == [7, 7]
+
+
+def test_task_that_blocks_under_asyncio_run_suspends_that_task_alone():
+    log = []
+
+    async def tick():
+        while True:
+            log.append("tick")
+            await asyncio.sleep(0.001)
+
+    async def main():
+        ticking = asyncio.create_task(tick())
+        eventlet.sleep(0.05)
+        ticking.cancel()
+        return len(log)
+
+    assert asyncio.run(main()) > 5
+
+
+def test_tasks_made_whole_by_others_may_block():
+    def factory(event_loop, coro, **options):
+        seen.append(coro)
+        return asyncio.Task(coro, loop=event_loop, **options)
+
+    async def child():
+        eventlet.sleep(0.001)
+        return 7
+
+    async def main():
+        event_loop = asyncio.get_running_loop()
+        event_loop.set_task_factory(factory)
+        coro = child()
+        task = asyncio.create_task(coro)
+        assert seen == [coro]
+        assert task.get_coro() is coro
+        made = asyncio.Task(child(), loop=event_loop)
+        return await task, await made
+
+    seen = []
+    assert asyncio.run(main()) == (7, 7)
+    seen.clear()
+    assert run(main()) == (7, 7)
+    seen.clear()
+
+
+def test_coroutine_that_is_stepped_by_hand_blocks_who_steps_it():
+    log = []
+
+    async def work():
+        eventlet.sleep(0.01)
+        return 5
+
+    async def main():
+        other = asyncio.create_task(asyncio.sleep(0, "other"))
+        other.add_done_callback(log.append)
+        with pytest.raises(StopIteration) as stop:
+            work().send(None)
+        # This task is the one that was suspended.
+        assert log == [other]
+        return stop.value.value
+
+    assert asyncio.run(main()) == 5
+    log.clear()
+
+
+# Where a call cannot suspend a task
+
+
+def in_callback(function):
+    """Run a function in a callback of a fresh loop; its result or exception."""
+
+    async def main():
+        event_loop = asyncio.get_running_loop()
+        done = event_loop.create_future()
+
+        def call():
+            try:
+                done.set_result(function())
+            except Exception as error:
+                done.set_exception(error)
+
+        event_loop.call_soon(call)
+        return await done
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("green", [False, True])
+def test_green_call_in_a_callback_blocks_its_loop_with_a_warning(green):
+    log = []
+
+    def blocks():
+        asyncio.get_running_loop().call_soon(log.append, "loop")
+        other = eventlet.spawn(lambda: (eventlet.sleep(0.005), log.append("green"))[1])
+        eventlet.sleep(0.02)
+        assert other.dead
+        assert eventlet.spawn(lambda: 5).wait() == 5
+        assert list(eventlet.GreenPool().imap(abs, [-1, -2])) == [1, 2]
+        event = Event()
+        eventlet.spawn_after(0.001, event.send, 3)
+        assert event.wait() == 3
+        assert event.wait() == 3
+        with pytest.raises(eventlet.Timeout), eventlet.Timeout(0.005):
+            eventlet.sleep(60)
+        log.append("returns")
+        asyncio.get_running_loop()
+
+    def test():
+        with pytest.warns(
+            RuntimeWarning, match="blocks its asyncio event loop"
+        ) as seen:
+            in_callback(blocks)
+        assert {warning.filename for warning in seen} == {__file__}
+
+    if green:
+        eventlet.spawn(test).wait()
+    else:
+        test()
+    assert log[:2] == ["green", "returns"]
+
+
+def test_green_call_in_a_callback_of_the_hubs_own_loop_blocks_it():
+    async def main():
+        event_loop = asyncio.get_running_loop()
+        done = event_loop.create_future()
+
+        def call():
+            green = eventlet.spawn(lambda: (eventlet.sleep(0.005), 5)[1])
+            done.set_result(green.wait())
+
+        event_loop.call_soon(call)
+        return await done
+
+    with pytest.warns(RuntimeWarning):
+        assert run(main()) == 5
+    assert eventlet.spawn(lambda: 6).wait() == 6
+
+
+def test_yield_in_a_callback_lets_green_threads_run_and_warns_of_nothing():
+    log = []
+
+    def yields():
+        eventlet.spawn(log.append, "green")
+        eventlet.sleep(0)
+        log.append("callback")
+
+    in_callback(yields)
+    assert log == ["green", "callback"]
+
+
+@pytest.mark.filterwarnings("ignore:a blocking green call:RuntimeWarning")
+@pytest.mark.parametrize("green", [False, True])
+def test_green_call_that_needs_the_loop_it_blocks_is_refused(green):
+    async def double(value):
+        await asyncio.sleep(0)
+        return value * 2
+
+    def test():
+        with pytest.raises(RuntimeError, match="would wait for ever"):
+            in_callback(lambda: await_(double(2)))
+        if not green:
+            # Through a green thread, and where nobody is left to wake it.
+            with pytest.raises(RuntimeError, match="would wait for ever"):
+                in_callback(lambda: eventlet.spawn(await_, double(2)).wait())
+
+    if green:
+        eventlet.spawn(test).wait()
+    else:
+        test()
+
+
+@pytest.mark.filterwarnings("ignore:a blocking green call:RuntimeWarning")
+def test_callback_that_blocks_is_woken_by_a_kill_and_by_a_switch():
+    def killed():
+        eventlet.spawn_after(0.001, eventlet.kill, greenthread.getcurrent(), ValueError)
+        with pytest.raises(ValueError):
+            eventlet.sleep(60)
         return True
 
-    assert asyncio.run(main())
+    def switched():
+        hub = hubs.get_hub()
+        hub.schedule_call_global(0.001, greenthread.getcurrent().switch, "sent")
+        return hub.switch()
+
+    assert in_callback(killed)
+    assert in_callback(switched) == "sent"
+    assert eventlet.spawn(lambda: 5).wait() == 5
 
 
-def test_plain_task_of_an_adopted_loop_is_told_the_three_ways_out():
-    async def main():
-        with pytest.raises(RuntimeError) as caught:
-            eventlet.sleep(1)
-        return str(caught.value)
+@pytest.mark.parametrize("choice", ["error", "off"])
+def test_plain_tasks_can_be_chosen(choice, run_isolated):
+    program = """
+import asyncio, warnings
+import eventlet
 
-    text = asyncio.run(main())
-    for way in (
-        "eventlet.asyncio.run(",
-        "await eventlet.spawn(",
-        "await asyncio.to_thread(",
-    ):
-        assert way in text
+async def child():
+    eventlet.sleep(0.001)
+    return 7
 
+async def main():
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
 
-def test_loop_that_the_hub_releases_makes_plain_tasks_again(monkeypatch):
-    monkeypatch.delenv("EVENTLET_ASYNCIO_LOOP")
-    event_loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(event_loop)
-    hubs.use_hub("asyncio")
-    assert hubs.get_hub().loop is event_loop
-    assert "create_task" in vars(event_loop)
-    hubs.use_hub("asyncio")
-    assert "create_task" not in vars(event_loop)
-    asyncio.set_event_loop(None)
-    event_loop.close()
+    def call():
+        try:
+            eventlet.sleep(0.001)
+            done.set_result("blocked")
+        except RuntimeError as error:
+            done.set_result(str(error))
+
+    loop.call_soon(call)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        eventlet.sleep(0.001)
+    print(await done, len(seen))
+
+asyncio.run(main())
+print(eventlet.asyncio.spawn_for_awaitable(child()).wait())
+"""
+    environment = {"EVENTLET_HUB": "asyncio", "EVENTLET_ASYNCIO_PLAIN_TASKS": choice}
+    lines = run_isolated(program, environment).stdout.splitlines()
+    if choice == "error":
+        assert "EVENTLET_ASYNCIO_PLAIN_TASKS=error" in lines[0]
+        assert lines[0].endswith(" 0")
+    else:
+        assert lines[0] == "blocked 1"
+    assert lines[1] == "7"
 
 
 # What else runs meanwhile
@@ -391,7 +591,7 @@ def test_task_dropped_while_blocked_ends_its_green_call():
     assert log == [asyncio.CancelledError]
 
 
-def test_wrapper_that_is_closed_while_blocked_ends_its_green_call():
+def test_coroutine_that_is_closed_while_blocked_ends_its_green_call():
     log = []
     event = Event()
 
@@ -401,38 +601,18 @@ def test_wrapper_that_is_closed_while_blocked_ends_its_green_call():
         finally:
             log.append(sys.exc_info()[0])
 
-    made = []
-
-    def factory(event_loop, coro, **options):
-        made.append(coro)
-        return asyncio.Task(nothing(), loop=event_loop, **options)
-
-    async def nothing():
-        pass
-
     async def main():
-        event_loop = asyncio.get_running_loop()
-        event_loop.set_task_factory(factory)
         task = asyncio.create_task(work())
-        event_loop.set_task_factory(None)
-        await task
-        coro = made.pop()
-        assert asyncio.isfuture(coro.send(None))
+        await asyncio.sleep(0)
         assert log == []
-        coro.close()
+        task.get_coro().close()
         assert log == [GeneratorExit]
-        task = None
-        event_loop.set_task_factory(factory)
-        task = asyncio.create_task(work())
-        event_loop.set_task_factory(None)
-        await task
-        coro = made.pop()
-        coro.send(None)
-        del coro
-        gc.collect()
+        task.cancel()
+        await asyncio.wait([task])
 
     run(main())
-    assert log == [GeneratorExit] * 2
+    log.clear()
+    asyncio.run(main())
     event.send()
     eventlet.sleep(0)
 

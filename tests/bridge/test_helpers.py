@@ -89,14 +89,11 @@ def test_await_refuses_what_cannot_be_awaited():
         await_(3)
 
 
-def test_await_in_a_plain_task_is_refused_without_leaving_anything():
+def test_await_in_a_task_of_asyncio_run_suspends_that_task():
     async def main():
-        with pytest.raises(RuntimeError, match="await"):
-            await_(double(1))
-        await asyncio.sleep(0)
-        return True
+        return await_(double(1))
 
-    assert asyncio.run(main())
+    assert asyncio.run(main()) == 2
 
 
 def test_await_in_a_green_coroutine_suspends_that_coroutine():

@@ -1,4 +1,4 @@
-"""A coroutine starts green threads under asyncio.run: start() does not wait, the thread is alive."""
+"""A coroutine and a callback start green threads under asyncio.run: the thread is alive."""
 
 # ruff: noqa: E402 (patched before anything is imported)
 
@@ -10,7 +10,7 @@ import threading
 import time
 
 
-async def main():
+async def main(in_callback):
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     seen = []
@@ -23,8 +23,13 @@ async def main():
 
     thread = threading.Thread(target=work, name="worker")
     assert not thread.is_alive()
-    thread.start()
-    assert seen == []
+    if in_callback:
+        # Which cannot wait: nor does start().
+        started = loop.create_future()
+        loop.call_soon(lambda: started.set_result(thread.start()))
+        await started
+    else:
+        thread.start()
     assert thread.is_alive()
     assert thread.ident
     assert thread in threading.enumerate()
@@ -42,7 +47,7 @@ async def main():
     assert thread not in threading.enumerate()
 
 
-for _ in range(2):
-    asyncio.run(main())
-    eventlet.spawn(asyncio.run, main()).wait()
+for in_callback in (False, True, False):
+    asyncio.run(main(in_callback))
+    eventlet.spawn(asyncio.run, main(in_callback)).wait()
 print("pass")

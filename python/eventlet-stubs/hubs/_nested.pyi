@@ -7,6 +7,7 @@ from eventlet_asyncio._overlay.eventlet.hubs._nested import (
     after_hub_in_child as after_hub_in_child,
     before_hub_in_child as before_hub_in_child,
     original as original,
+    renew_loop as renew_loop,
     run as run,
     uvloop_runner as uvloop_runner,
 )

@@ -17,6 +17,8 @@ in coroutines, and in OS threads without green threads, nothing changes.
   so that is replaced in ``asyncio.tasks`` alone:
   the function objects stay, also where they were imported by name.
 - ``current_task`` gives None where no loop is running, instead of raising.
+- ``is_running`` of the loop beneath green code is False there,
+  as that loop is hidden from it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ import asyncio.base_events
 import asyncio.selector_events
 import asyncio.tasks
 import functools
+import os
 import threading
+import warnings
 from asyncio import events
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -44,11 +48,14 @@ _installed = False
 _waiting_for_stop: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
 
 
-def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
+def install(
+    usable_loop: Callable[[], asyncio.AbstractEventLoop | None], *, visible: bool
+) -> None:
     """
     Make asyncio's loops cooperative in green code; once per process.
 
     Args:
+        visible: Whether green code sees the loop beneath it as running.
         usable_loop: Returns the loop set for the running OS thread,
             unless that cannot be run.
     """
@@ -57,23 +64,37 @@ def install(usable_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None
         return
     _installed = True
     base = asyncio.base_events.BaseEventLoop
-    _replace(base, nest=_nested.run)
-    _replace_close(asyncio.selector_events.BaseSelectorEventLoop)
+    is_running = base.is_running
+    _replace(base, nest=_nested.run, visible=visible)
+    _replace_close(asyncio.selector_events.BaseSelectorEventLoop, is_running)
     asyncio.tasks.events = _events_of_tasks(usable_loop)  # type: ignore[attr-defined]
     current_task = _core._current_task_beside(asyncio.tasks.current_task)
     asyncio.current_task = asyncio.tasks.current_task = current_task
-    when_imported("uvloop", _install_uvloop)
+    when_imported("uvloop", functools.partial(_install_uvloop, visible=visible))
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _install_uvloop(uvloop: ModuleType) -> None:
-    _replace(uvloop.Loop, nest=_nested.uvloop_runner(uvloop))
-    _replace_close(uvloop.Loop)
+def _install_uvloop(uvloop: ModuleType, *, visible: bool) -> None:
+    is_running = uvloop.Loop.is_running
+    _replace(uvloop.Loop, nest=_nested.uvloop_runner(uvloop), visible=visible)
+    _replace_close(uvloop.Loop, is_running)
 
 
-def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
-    """Replace the two methods of a loop class that run the loop."""
+def _after_fork_in_child() -> None:
+    """Show the coroutine that forked its loop, which asyncio has forgotten by now."""
+    event_loop = _core._loop_in_child()
+    if event_loop is not None:
+        events._set_running_loop(event_loop)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            events.set_event_loop(event_loop)
+
+
+def _replace(cls: type[Any], nest: Callable[..., None], *, visible: bool) -> None:
+    """Replace the methods of a loop class that run the loop, and tell whether it runs."""
     run_forever = cls.run_forever
     run_until_complete = cls.run_until_complete
+    is_running = cls.is_running
 
     @functools.wraps(run_forever)
     def forever(self: Any) -> None:
@@ -85,32 +106,43 @@ def _replace(cls: type[Any], nest: Callable[..., None]) -> None:
                 run_forever(self)
             finally:
                 _has_stopped(self)
-        elif self.is_running() and self is _hub_loop():
+        elif is_running(self) and self is _hub_loop():
             _wait_for_stop(self)
         else:
             nest(self, run_forever)
 
     @functools.wraps(run_until_complete)
     def until_complete(self: Any, future: Any) -> Any:
-        if _core._in_green_code() and self.is_running() and self is _hub_loop():
+        if _core._in_green_code() and is_running(self) and self is _hub_loop():
             return _wait_for(self, future)
         return run_until_complete(self, future)
 
+    @functools.wraps(is_running)
+    def running(self: Any) -> bool:
+        if not is_running(self):
+            return False
+        return not (_core._in_green_code() and self is _hub_loop())
+
     cls.run_forever = forever
     cls.run_until_complete = until_complete
+    if not visible:
+        cls.is_running = running
 
 
-def _replace_close(cls: type[Any]) -> None:
+def _replace_close(cls: type[Any], is_running: Callable[[Any], bool]) -> None:
     """Replace the method of a loop class that refuses to close a running loop."""
     close = cls.close
 
     @functools.wraps(close)
     def stop_and_close(self: Any) -> None:
         # To name the hub's loop makes one where there is none: not for a loop that stands.
-        event_loop = _hub_loop() if self.is_running() else None
+        event_loop = _hub_loop() if is_running(self) else None
         if event_loop is not None and self is event_loop:
             # Where green code calls, the hub runs it beneath: it takes another one.
             _core._release(event_loop)
+        if is_running(self):
+            message = "Cannot close a running event loop"
+            raise RuntimeError(message)
         close(self)
 
     cls.close = stop_and_close

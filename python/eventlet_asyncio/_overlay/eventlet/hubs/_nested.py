@@ -24,7 +24,7 @@ from eventlet.hubs import _wakeups
 from eventlet_asyncio import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
     Run = Callable[[Any], None]
@@ -77,6 +77,53 @@ def uvloop_runner(uvloop: ModuleType) -> Callable[[Any, Run], None]:
             guest.end()
 
     return run_uvloop
+
+
+def renew_loop(event_loop: Any) -> bool:
+    """
+    Give a loop, which goes on in a forked child, a poller of its own that watches nothing.
+
+    Its connections are the parent's.
+    False if the loop is not of a kind that can be given one.
+    """
+    selector = getattr(event_loop, "_selector", None)
+    selector = getattr(selector, "_own", selector)
+    keys = getattr(selector, "_fd_to_key", None)
+    # By name: asyncio's may come from a copy of the module.
+    if type(selector).__name__ != "EpollSelector" or not isinstance(keys, dict):
+        return False
+    own = event_loop._ssock.fileno()
+    for fd in [fd for fd in keys if fd != own]:
+        del keys[fd]
+    _renew(event_loop, selector, keys.values())
+    event_loop._transports.clear()
+    event_loop._asyncgens.clear()
+    event_loop._default_executor = None
+    return True
+
+
+def _renew(event_loop: Any, selector: Any, keys: Iterable[Any]) -> None:
+    """Put new files behind the numbers of a selector's poller and of a loop's pipe."""
+    os: Any = original("os")
+    select: Any = original("select")
+    ends: list[Any] = [getattr(event_loop, end, None) for end in ("_ssock", "_csock")]
+    if None not in ends:
+        for end, new in zip(ends, original("socket").socketpair(), strict=True):
+            new.setblocking(False)
+            os.dup2(new.fileno(), end.fileno(), inheritable=False)
+            new.close()
+    poller: Any = getattr(selector, "_selector", None)
+    kind: Any = getattr(select, "epoll", ())
+    if not isinstance(poller, kind):
+        return
+    fresh = select.epoll()
+    for key in keys:
+        events = select.EPOLLIN if key.events & EVENT_READ else 0
+        events |= select.EPOLLOUT if key.events & EVENT_WRITE else 0
+        with contextlib.suppress(OSError):
+            fresh.register(key.fd, events)
+    os.dup2(fresh.fileno(), poller.fileno(), inheritable=False)
+    fresh.close()
 
 
 def before_hub_in_child() -> None:
@@ -220,28 +267,7 @@ class _ParkingSelector(_Waits):
 
     def renew(self) -> None:
         """Put new files behind the numbers of the poller and of the loop's pipe."""
-        os: Any = original("os")
-        select: Any = original("select")
-        ends: list[Any] = [
-            getattr(self._event_loop, end, None) for end in ("_ssock", "_csock")
-        ]
-        if None not in ends:
-            for end, new in zip(ends, original("socket").socketpair(), strict=True):
-                new.setblocking(False)
-                os.dup2(new.fileno(), end.fileno(), inheritable=False)
-                new.close()
-        poller: Any = getattr(self._selector, "_selector", None)
-        kind: Any = getattr(select, "epoll", ())
-        if not isinstance(poller, kind):
-            return
-        fresh = select.epoll()
-        for key in self._selector.get_map().values():
-            events = select.EPOLLIN if key.events & EVENT_READ else 0
-            events |= select.EPOLLOUT if key.events & EVENT_WRITE else 0
-            with contextlib.suppress(OSError):
-                fresh.register(key.fd, events)
-        os.dup2(fresh.fileno(), poller.fileno(), inheritable=False)
-        fresh.close()
+        _renew(self._event_loop, self._selector, self._selector.get_map().values())
 
     def select(self, timeout: float | None = None) -> Any:
         """Return what is ready, after at most ``timeout`` seconds. A switch point."""

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 from eventlet.hubs import (
     _cancelled,  # noqa: F401 - the bridge calls it; imported while nobody waits
     _ending,
-    _libraries,
     _loops,
+    _nested,
     _slow,
+    _tasks,
 )
 from eventlet.hubs.hub import BaseHub
 from eventlet_asyncio import _core
@@ -118,9 +119,25 @@ class Hub(BaseHub):
         finally:
             event_loop.close()
 
+    def _renew_loop(self, event_loop: asyncio.AbstractEventLoop) -> bool:
+        """
+        Have a forked child go on with the loop, in a coroutine of which it was forked.
+
+        False if that cannot be: then the child takes another one.
+        """
+        if not _nested.renew_loop(event_loop):
+            return False
+        running = asyncio.current_task(event_loop)
+        for task in asyncio.all_tasks(event_loop):
+            if task is not running:
+                _tasks.dismiss(task)
+        return True
+
     def _forget_loop(self) -> None:
         """Forget the loop, which after a fork is the parent's."""
-        self._own_loop = None
+        event_loop, self._own_loop = self._own_loop, None
+        if event_loop is not None and asyncio._get_running_loop() is event_loop:
+            asyncio._set_running_loop(None)
 
     def _debug_begins(self) -> None:
         """Note that the loop is in debug mode from now on."""
@@ -192,7 +209,8 @@ def _factory(named: str | None) -> Callable[[], asyncio.AbstractEventLoop]:
     return factory  # type: ignore[no-any-return]
 
 
-_core._set_visible_loop(os.environ.get(VISIBLE_VARIABLE) == "1")
-_loops.install(_current_loop)
-_libraries.install()
+_visible = os.environ.get(VISIBLE_VARIABLE) == "1"
+_core._set_visible_loop(_visible)
+_loops.install(_current_loop, visible=_visible)
+_tasks.install()
 _ending.install()
