@@ -46,7 +46,8 @@ struct Own {
     /// Where `asyncio.Task` has its coroutine.
     coroutine: usize,
     task: *mut ffi::PyTypeObject,
-    /// Up to CPython 3.13: the running task of each loop.
+    /// The running task of each loop; from CPython 3.14 on the thread state tells.
+    #[cfg(not(Py_3_14))]
     current: *mut PyObject,
     /// The only one whose coroutines we know of.
     interpreter: *mut ffi::PyInterpreterState,
@@ -151,6 +152,8 @@ unsafe fn install(
     current: Py<PyAny>,
     only_hubs: bool,
 ) -> Option<()> {
+    #[cfg(Py_3_14)]
+    drop(current);
     // SAFETY: the GIL is held by the caller. The tables of a static type live as long as the
     // process and are not constant; an entry is replaced by one of the same kind.
     unsafe {
@@ -186,6 +189,7 @@ unsafe fn install(
             awaits: (*awaits).get?,
             coroutine,
             task: ffi::Py_TYPE(task),
+            #[cfg(not(Py_3_14))]
             current: current.into_ptr(),
             interpreter: ffi::PyInterpreterState_Get(),
             only_hubs,
