@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Name of each subcommand, with its line in the help.
 COMMANDS = {
     "scan": "find what uses Eventlet, in any form, without importing the code",
+    "plan": "say in which order functions change, and where a bridge costs least",
+    "rewrite": "change sources by rules, what is safe or what you ask for",
     "explain": "explain a rule of scan, with code before, on the way and after",
     "doctor": "say which eventlet and greenlet load here, and what stands in their way",
     "run": "run a program on this implementation, and collect what it does",

@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline;
+use crate::evidence::Evidence;
 use crate::explain;
-use crate::finding::Finding;
+use crate::finding::{Finding, Kind};
+use crate::plan;
 use crate::report::{self, Paint, Target};
+use crate::rewrite;
 use crate::rules;
 use crate::scan::{self, Options, Scan};
 
@@ -88,6 +92,14 @@ fn answer(mut request: Request) -> Answer {
     if request.command == "explain" {
         return explain::answer(&request);
     }
+    if request.command == "groups" {
+        let names: Vec<&str> = rules::GROUPS.iter().map(|group| group.0).collect();
+        return Answer {
+            exit: 0,
+            out: format!("{} all facade", names.join(" ")),
+            err: String::new(),
+        };
+    }
     if request.paths.is_empty() {
         request.paths.push(PathBuf::from("."));
     }
@@ -122,6 +134,8 @@ fn answer(mut request: Request) -> Answer {
     };
     let done = scan::in_pool(|| match request.command.as_str() {
         "scan" => scan_command(&request, &options, target),
+        "plan" => plan::answer(&request, &options, target),
+        "rewrite" => rewrite::answer(&request, &options, target),
         other => Answer::wrong(format!("there is no command {other:?}")),
     });
     let mut answer = done.unwrap_or_else(Answer::wrong);
@@ -229,25 +243,91 @@ fn wanted<'s>(request: &Request, scan: &'s Scan) -> Vec<&'s Finding> {
 }
 
 fn scan_command(request: &Request, options: &Options, target: Target) -> Answer {
-    let scan = scan::run(options);
-    let findings = wanted(request, &scan);
-    let mut answer = Answer {
-        exit: u8::from(!findings.is_empty()),
-        ..Answer::default()
+    let evidence = match Evidence::read(&request.evidence, &options.folder) {
+        Ok(evidence) => evidence,
+        Err(problem) => return Answer::wrong(problem),
     };
+    let mut scan = scan::run(options);
+    if let Some(evidence) = evidence {
+        evidence.mark(&mut scan.findings, &options.folder);
+    }
+    let mut findings = wanted(request, &scan);
+    let mut answer = Answer::default();
     for problem in &scan.problems {
         answer.err.push_str(problem);
         answer.err.push('\n');
     }
-    answer.out = match request.format.as_str() {
-        "" | "text" => report::text(&scan, &findings, target, &Paint(request.color)),
+    let file = request
+        .baseline_file
+        .clone()
+        .unwrap_or_else(|| baseline::DEFAULT.into());
+    let file = options.folder.join(file);
+    let mut is_stale = false;
+    match request.baseline.as_str() {
+        "" => {}
+        "write" => {
+            let entries = baseline::entries(&findings, &options.folder);
+            if let Err(problem) = baseline::write(&file, &entries) {
+                return Answer::wrong(problem);
+            }
+            let _ = writeln!(
+                answer.err,
+                "{} findings written to {}",
+                findings.len(),
+                scan::shown(&file, &options.folder)
+            );
+            return answer;
+        }
+        "check" => {
+            let known = match baseline::read(&file) {
+                Ok(known) => known,
+                Err(problem) => return Answer::wrong(problem),
+            };
+            let entries = baseline::entries(&findings, &options.folder);
+            let mut outcome = baseline::check(&known, &entries);
+            // An import whose last use has gone is no new use.
+            let (idle, new): (Vec<usize>, Vec<usize>) = outcome.new.iter().partition(|&&index| {
+                let finding = findings[index];
+                finding.kind == Kind::Import
+                    && finding.rule == "EV199"
+                    && outcome
+                        .gone
+                        .iter()
+                        .any(|name| name.starts_with(&*finding.symbol))
+            });
+            outcome
+                .left
+                .extend(idle.iter().map(|&index| entries[index].clone()));
+            outcome.new = new;
+            findings = outcome.new.iter().map(|&index| findings[index]).collect();
+            if outcome.stale > 0 {
+                let _ = writeln!(
+                    answer.err,
+                    "{} entries of the baseline are gone",
+                    outcome.stale
+                );
+                is_stale = request.strict;
+                // The ratchet: what has gone must not come back.
+                if !request.strict
+                    && findings.is_empty()
+                    && baseline::write(&file, &outcome.left).is_ok()
+                {
+                    let _ = writeln!(answer.err, "the baseline now has {}", outcome.left.len());
+                }
+            }
+        }
+        other => return Answer::wrong(format!("there is no --baseline {other:?}")),
+    }
+    answer.exit = u8::from(!findings.is_empty() || is_stale);
+    match request.format.as_str() {
+        "" | "text" => {
+            answer.out = report::text(&scan, &findings, target, &Paint(request.color));
+        }
         "json" => {
             let document = report::json(&scan, &findings, target, &request.version);
-            format!("{document:#}\n")
+            answer.out = format!("{document:#}\n");
         }
-        other => {
-            return Answer::wrong(format!("there is no format {other:?}"));
-        }
-    };
+        other => return Answer::wrong(format!("there is no format {other:?}")),
+    }
     answer
 }

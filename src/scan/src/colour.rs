@@ -23,15 +23,8 @@ pub(crate) enum Colour {
 /// Why a function switches: its own call, or that of another function.
 #[derive(Clone, Debug)]
 pub(crate) enum Reason {
-    Seed {
-        symbol: Arc<str>,
-        site: u32,
-    },
-    Edge {
-        to: FunctionId,
-        site: u32,
-        kind: EdgeKind,
-    },
+    Seed { symbol: Arc<str>, site: u32 },
+    Edge { to: FunctionId, site: u32 },
 }
 
 pub(crate) struct Colours {
@@ -96,8 +89,8 @@ impl Colours {
             let depth = colours.depth[&function];
             for edge in callers.get(&function).into_iter().flatten() {
                 if let Entry::Vacant(place) = colours.reasons.entry(edge.from) {
-                    let (to, site, kind) = (edge.to, edge.site, edge.kind);
-                    place.insert(Reason::Edge { to, site, kind });
+                    let (to, site) = (edge.to, edge.site);
+                    place.insert(Reason::Edge { to, site });
                     colours.depth.insert(edge.from, depth + 1);
                     pending.push_back(edge.from);
                 }

@@ -79,6 +79,8 @@ pub(crate) struct Evaluator<'p> {
     depth: Cell<usize>,
     /// Names of modules that some other module, or the module itself, has read.
     pub(crate) touched: RefCell<FxHashSet<Key>>,
+    /// Those that another module has read.
+    pub(crate) taken: RefCell<FxHashSet<Key>>,
 }
 
 impl<'p> Evaluator<'p> {
@@ -90,6 +92,7 @@ impl<'p> Evaluator<'p> {
             cut: Cell::new(usize::MAX),
             depth: Cell::new(0),
             touched: RefCell::default(),
+            taken: RefCell::default(),
         }
     }
 
@@ -352,6 +355,7 @@ impl<'p> Evaluator<'p> {
         let found = match lookup(facts, 0, name) {
             Some(id) => {
                 self.touched.borrow_mut().insert((module, 0, id));
+                self.taken.borrow_mut().insert((module, 0, id));
                 self.scope_name(module, 0, id)
             }
             None => self.starred(module, name),

@@ -93,6 +93,7 @@ impl Explicit<'_, '_> {
             // What a parameter's default is was told at the default.
             return;
         }
+        let mut kind = found.kind;
         let mut symbol = found.symbol;
         let mut range = found.range;
         if let Place::Argument(outer, position) = place
@@ -101,12 +102,13 @@ impl Explicit<'_, '_> {
         {
             symbol = better;
             range = text_range;
+            kind = Kind::String;
         }
         if place == Place::Base && found.is_subclass {
             // Counted where it derives from Eventlet's own class.
             return;
         }
-        let rule = self.rule(module, &symbol, place, call, found.kind);
+        let rule = self.rule(module, &symbol, place, call, kind);
         if rule == "EV111" {
             // The wait of the pair is told with the spawn.
             for other in &facts.uses {
@@ -122,7 +124,7 @@ impl Explicit<'_, '_> {
             rule,
             symbol,
             via: found.via,
-            kind: found.kind,
+            kind,
             confidence: if found.is_guess {
                 Confidence::Low
             } else {

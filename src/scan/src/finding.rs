@@ -60,8 +60,6 @@ pub(crate) struct Finding {
     /// What the run of the program has shown of this site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) evidence: Option<serde_json::Value>,
-    #[serde(skip)]
-    pub(crate) at: Site,
 }
 
 /// Where a finding stands in the tables of its file.

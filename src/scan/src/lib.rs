@@ -3,8 +3,9 @@
 //! Layers, from the bottom; each uses only those before it:
 //!
 //! ```text
-//! syntax  source | facts  extract | names  rules | project  eval | explicit  strings  texts
-//! patches  safety  finding | scan  cache | report  explain | api
+//! syntax  source | facts  extract | names  rules  implicit | project  eval
+//! explicit  strings  texts  graph  patches  colour  hazards | link | safety  scan  cache
+//! evidence  baseline  report  explain  plan  rewrite | api
 //! ```
 //!
 //! [`handle`] is the one way in. Nothing here knows of an interpreter: sources are read, never
@@ -13,12 +14,13 @@
 #![forbid(unsafe_code)]
 // One arm for each kind of node, of rule, of option: longer, and simpler to read than parts.
 #![allow(clippy::too_many_lines)]
-#![allow(dead_code)]
 
 mod api;
+mod baseline;
 mod cache;
 mod colour;
 mod eval;
+mod evidence;
 mod explain;
 mod explicit;
 mod extract;
@@ -26,12 +28,16 @@ mod facts;
 mod files;
 mod finding;
 mod graph;
+mod hazards;
 mod implicit;
 mod link;
 mod names;
 mod patches;
+mod plan;
+mod plan_text;
 mod project;
 mod report;
+mod rewrite;
 mod rules;
 mod safety;
 mod scan;

@@ -9,6 +9,7 @@ use crate::explicit::{self, Explicit, Hit};
 use crate::facts::{BindingKind, NONE, Place};
 use crate::finding::{Confidence, Kind, Site};
 use crate::graph::{self, Calls, EdgeKind, FunctionId, Wrapped};
+use crate::hazards::Hazards;
 use crate::implicit;
 use crate::patches::{self, Patches};
 use crate::project::Project;
@@ -16,22 +17,24 @@ use crate::rules;
 use crate::strings;
 
 /// Names of modules that are read: module, scope, name.
-type Touched = FxHashSet<(u32, u32, u32)>;
+pub(crate) type Touched = FxHashSet<(u32, u32, u32)>;
 
 pub(crate) struct Linked {
     pub(crate) hits: Vec<Hit>,
     pub(crate) calls: Calls,
     pub(crate) patches: Patches,
     pub(crate) colours: Colours,
+    /// Names that modules read of other modules.
+    pub(crate) taken: Touched,
 }
 
 pub(crate) fn link(project: &Project, imports: &[Vec<u32>]) -> Linked {
-    let (mut hits, mut calls, touched) = evaluate(project);
+    let (mut hits, mut calls, touched, taken) = evaluate(project);
     let eval = Evaluator::new(project);
     for module in 0..project.modules.len() as u32 {
         hits.extend(explicit::imports(&eval, module, &touched));
     }
-    let patches = patches::find(project, &hits, imports);
+    let patches = patches::find(project, &hits, imports, None);
     graph::complete(&eval, &mut calls);
     let wrappers = graph::wrappers(&eval, &calls);
     hits.extend(wrapped(project, &calls, &wrappers, &hits));
@@ -39,22 +42,33 @@ pub(crate) fn link(project: &Project, imports: &[Vec<u32>]) -> Linked {
         hits.extend(outer(project, &calls, &patches, &hits));
     }
     let colours = Colours::find(project, &patches, &calls);
+    let hazards = Hazards {
+        eval: &eval,
+        project,
+        calls: &calls,
+        patches: &patches,
+        colours: &colours,
+        hits: &hits,
+    };
+    let more = hazards.find();
+    hits.extend(more);
     Linked {
         hits,
         calls,
         patches,
         colours,
+        taken,
     }
 }
 
-fn evaluate(project: &Project) -> (Vec<Hit>, Calls, Touched) {
+fn evaluate(project: &Project) -> (Vec<Hit>, Calls, Touched, Touched) {
     let modules: Vec<u32> = (0..project.modules.len() as u32).collect();
     // Neighbours share what they import, and an evaluator remembers it.
     let size = modules
         .len()
         .div_ceil(rayon::current_num_threads() * 4)
         .max(1);
-    let parts: Vec<(Vec<Hit>, Calls, Touched)> = modules
+    let parts: Vec<(Vec<Hit>, Calls, Touched, Touched)> = modules
         .par_chunks(size)
         .map(|chunk| {
             let eval = Evaluator::new(project);
@@ -72,16 +86,18 @@ fn evaluate(project: &Project) -> (Vec<Hit>, Calls, Touched) {
                     }
                 }
             }
-            (hits, calls, eval.touched.take())
+            (hits, calls, eval.touched.take(), eval.taken.take())
         })
         .collect();
     let (mut hits, mut calls, mut touched) = (Vec::new(), Calls::default(), Touched::default());
-    for (more, others, names) in parts {
+    let mut taken = Touched::default();
+    for (more, others, names, read) in parts {
+        taken.extend(read);
         hits.extend(more);
         calls.extend(others);
         touched.extend(names);
     }
-    (hits, calls, touched)
+    (hits, calls, touched, taken)
 }
 
 /// Calls of functions that hand on to Eventlet.

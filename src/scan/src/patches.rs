@@ -115,7 +115,13 @@ fn arguments(facts: &Facts, call: u32) -> State {
     }
 }
 
-pub(crate) fn find(project: &Project, hits: &[Hit], imports: &[Vec<u32>]) -> Patches {
+/// Finds what is patched where; with `only`, in the processes that enter by these modules.
+pub(crate) fn find(
+    project: &Project,
+    hits: &[Hit],
+    imports: &[Vec<u32>],
+    only: Option<&[u32]>,
+) -> Patches {
     let count = project.modules.len();
     let mut own: Vec<Option<State>> = vec![None; count];
     for hit in hits {
@@ -151,7 +157,11 @@ pub(crate) fn find(project: &Project, hits: &[Hit], imports: &[Vec<u32>]) -> Pat
     let mut seen = vec![[(u16::MAX, 0u16, false); 2]; count];
     let mut general = [(u16::MAX, 0u16, false); 2];
     for entry in 0..count {
-        if own[entry].is_none() && !project.modules[entry].facts.is_program {
+        let is_entry = only.map_or_else(
+            || own[entry].is_some() || project.modules[entry].facts.is_program,
+            |only| only.contains(&(entry as u32)),
+        );
+        if !is_entry {
             continue;
         }
         let reached = closure(project, imports, entry as u32);
@@ -189,7 +199,7 @@ pub(crate) fn find(project: &Project, hits: &[Hit], imports: &[Vec<u32>]) -> Pat
 }
 
 /// All modules that a program imports in the end, itself included.
-fn closure(project: &Project, imports: &[Vec<u32>], entry: u32) -> Vec<u32> {
+pub(crate) fn closure(project: &Project, imports: &[Vec<u32>], entry: u32) -> Vec<u32> {
     let mut reached = vec![false; project.modules.len()];
     let mut stack = vec![entry];
     // Its packages come first.

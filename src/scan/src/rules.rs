@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Safety {
     Safe,
@@ -118,6 +118,18 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_rule_says_why() {
+        for (id, rule) in all() {
+            assert!(rule.why.ends_with('\n'), "{id} has no text");
+            if id.starts_with("EV1") && !matches!(id.as_str(), "EV198" | "EV199") {
+                for part in [&rule.before, &rule.asyncio_after, &rule.threads_after] {
+                    assert!(part.ends_with('\n'), "{id} lacks an example");
+                }
+            }
+        }
+    }
 
     #[test]
     fn each_symbol_exists() {

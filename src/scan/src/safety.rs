@@ -1,10 +1,13 @@
 //! How safe the change is that a rule proposes, at one site.
 
 use crate::explicit::Hit;
-use crate::facts::NONE;
+use crate::facts::{Facts, NONE, Node};
 use crate::finding::{Confidence, Fix, Kind};
 use crate::patches::{Patches, State, group_of};
 use crate::project::Project;
+use crate::report::Target;
+use crate::rewrite::sites::keeps_member;
+use crate::rewrite::table::replacement;
 use crate::rules::{self, Safety};
 
 pub(crate) fn of(project: &Project, patches: &Patches, hit: &Hit) -> Fix {
@@ -24,7 +27,7 @@ pub(crate) fn of(project: &Project, patches: &Patches, hit: &Hit) -> Fix {
     if matches!(hit.rule, "EV101" | "EV102" | "EV180") && !in_coroutine {
         asyncio = Safety::Manual;
     }
-    let mut threads = rule.threads;
+    let mut threads = rule.threads.max(shape(facts, hit));
     if threads == Safety::Safe && !is_proved(hit, state) {
         threads = Safety::Unsafe;
     }
@@ -33,6 +36,50 @@ pub(crate) fn of(project: &Project, patches: &Patches, hit: &Hit) -> Fix {
         asyncio = if proved { Safety::Safe } else { Safety::Unsafe };
     }
     Fix { asyncio, threads }
+}
+
+/// How safe a site lets a change be, by the way it is written.
+fn shape(facts: &Facts, hit: &Hit) -> Safety {
+    let Some(one) = facts.uses.get(hit.subject as usize) else {
+        return Safety::Safe;
+    };
+    let call = facts.exprs.get(one.call as usize).map(|expr| &expr.node);
+    let args = match call {
+        Some(Node::Call { args, .. }) => Some(args),
+        _ => None,
+    };
+    let has_twin = replacement(&hit.symbol, Target::Threads).is_some();
+    match hit.rule {
+        // Whoever is handed the function may call it without the argument that time.sleep needs.
+        "EV101" | "EV102" if hit.kind == Kind::Use => match args {
+            Some(args) if args.len() <= 1 && args.iter().all(|arg| !arg.starred) => Safety::Safe,
+            _ => Safety::Unsafe,
+        },
+        // A size of 0 is a channel there, and no limit here.
+        "EV140" if has_twin && hit.symbol.ends_with("Queue") => match args.map(Vec::as_slice) {
+            Some([]) => Safety::Safe,
+            Some([arg]) if matches!(facts.expr(arg.value).node, Node::Int(size) if size > 0) => {
+                Safety::Safe
+            }
+            _ => Safety::Unsafe,
+        },
+        "EV172" if has_twin => match args.map(Vec::as_slice) {
+            Some([arg]) if arg.name == NONE && !arg.starred => Safety::Safe,
+            _ => Safety::Unsafe,
+        },
+        "EV140" | "EV142" if has_twin => Safety::Safe,
+        // What belongs to an object follows the object.
+        "EV140" | "EV142" | "EV172" => {
+            let (owner, member) = hit.symbol.rsplit_once('.').unwrap_or_default();
+            let follows = keeps_member(owner, member) || owner.ends_with(".GreenSocket");
+            if follows {
+                Safety::Safe
+            } else {
+                Safety::Manual
+            }
+        }
+        _ => Safety::Safe,
+    }
 }
 
 /// Whether what the change relies on holds in every process that runs the line.
@@ -48,7 +95,7 @@ fn is_proved(hit: &Hit, state: State) -> bool {
             let module = standard_module(symbol);
             state.surely(group_of(&module))
         }
-        "EV101" => true,
+        "EV101" => state.surely("time"),
         rule => {
             let group = &rules::get(rule).patched;
             group.is_empty() || state.surely(group)
@@ -76,10 +123,4 @@ pub(crate) fn standard_module(symbol: &str) -> String {
         "urllib2" => "urllib.request".to_owned(),
         other => other.to_owned(),
     }
-}
-
-/// Whether a hit stands in the scope of a coroutine.
-pub(crate) fn in_coroutine(project: &Project, hit: &Hit) -> bool {
-    let facts = &project.modules[hit.at.module as usize].facts;
-    hit.at.function != NONE && facts.functions[hit.at.function as usize].is_async
 }

@@ -10,9 +10,9 @@ use crate::explicit::Hit;
 use crate::extract::extract;
 use crate::facts::{Facts, NONE};
 use crate::files::{self, Found};
-use crate::finding::{Confidence, Finding, Fix, Kind, Site};
+use crate::finding::{Confidence, Finding, Fix, Kind};
 use crate::graph::Calls;
-use crate::link::{self, Linked};
+use crate::link::{self, Linked, Touched};
 use crate::patches::Patches;
 use crate::project::{Module, Project, is_test, module_name};
 use crate::rules;
@@ -39,6 +39,7 @@ pub(crate) struct Scan {
     pub(crate) patches: Patches,
     pub(crate) calls: Calls,
     pub(crate) colours: Colours,
+    pub(crate) taken: Touched,
     pub(crate) imports: Vec<Vec<u32>>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) suppressed: usize,
@@ -151,6 +152,7 @@ pub(crate) fn run(options: &Options) -> Scan {
         calls,
         patches,
         colours,
+        taken,
     } = link::link(&project, &imports);
     let mut scan = Scan {
         project,
@@ -158,6 +160,7 @@ pub(crate) fn run(options: &Options) -> Scan {
         patches,
         calls,
         colours,
+        taken,
         imports,
         findings: Vec::new(),
         suppressed: 0,
@@ -202,13 +205,8 @@ impl Scan {
         }
         for (module, problem) in unreadable {
             let entry = &self.project.modules[*module as usize];
-            self.findings.push(unread(
-                &entry.path,
-                *module,
-                1,
-                1,
-                format!("the file {problem}"),
-            ));
+            self.findings
+                .push(unread(&entry.path, 1, 1, format!("the file {problem}")));
         }
     }
 
@@ -229,7 +227,6 @@ impl Scan {
             let (line, column) = lines.position(&text, *offset);
             found.push(unread(
                 &entry.path,
-                module,
                 line,
                 column,
                 format!("syntax error: {problem}"),
@@ -268,7 +265,6 @@ impl Scan {
                 fix: safety::of(&self.project, &self.patches, hit),
                 message: message(hit),
                 evidence: None,
-                at: hit.at,
             });
         }
         (found, suppressed, kept)
@@ -324,16 +320,10 @@ fn text_finding(path: &str, hit: &texts::TextHit) -> Finding {
         },
         message: format!("{}: {}", rule.title, hit.symbol),
         evidence: None,
-        at: Site {
-            module: NONE,
-            range: (0, 0),
-            function: NONE,
-            class: NONE,
-        },
     }
 }
 
-fn unread(path: &str, module: u32, line: u32, column: u32, message: String) -> Finding {
+fn unread(path: &str, line: u32, column: u32, message: String) -> Finding {
     Finding {
         rule: "EV001",
         path: path.to_owned(),
@@ -354,12 +344,6 @@ fn unread(path: &str, module: u32, line: u32, column: u32, message: String) -> F
         },
         message,
         evidence: None,
-        at: Site {
-            module,
-            range: (0, 0),
-            function: NONE,
-            class: NONE,
-        },
     }
 }
 

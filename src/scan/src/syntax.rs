@@ -55,11 +55,6 @@ pub(crate) fn parse_annotation(source: &str, literal: &ast::StringLiteral) -> Op
         .map(|parsed| *parsed.into_syntax().body)
 }
 
-/// Whether a text is a module without errors.
-pub(crate) fn is_valid(source: &str) -> bool {
-    parse(source).errors.is_empty()
-}
-
 pub(crate) fn span(node: &impl Ranged) -> (u32, u32) {
     (node.start().to_u32(), node.end().to_u32())
 }
