@@ -204,6 +204,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hub::nested::_release, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
     module.add_function(wrap_pyfunction!(hub::registry::_loop_in_child, module)?)?;
+    hub::rehearsal::register(module)?;
+    module.add_function(wrap_pyfunction!(
+        greenthread::spawn::_set_spawn_hook,
+        module
+    )?)?;
     module.add_function(wrap_pyfunction!(_set_visible_loop, module)?)?;
     module.add_function(wrap_pyfunction!(_set_hub_factory, module)?)?;
     module.add_function(wrap_pyfunction!(_existing_hub, module)?)?;

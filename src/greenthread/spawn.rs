@@ -2,9 +2,12 @@
 
 use std::ffi::CStr;
 use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
 
 use super::{GreenThread, SPAWNED, class};
 use crate::error::raise_new;
@@ -18,6 +21,42 @@ use crate::sched::nanos_from_seconds;
 /// Whether new green threads start in a copy of the spawner's context; see
 /// `EVENTLET_ASYNCIO_CONTEXT`.
 static mut COPY_CONTEXT: bool = true;
+
+/// Whether there is a [`HOOK`].
+static WATCHED: AtomicBool = AtomicBool::new(false);
+/// Called with each new green thread.
+static HOOK: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
+
+/// Have a function called with each green thread that is spawned, by its spawner; None for none.
+///
+/// For tests, which want to know who made what is left over. What it raises is reported as
+/// unraisable. It must not switch.
+#[pyfunction]
+pub(crate) fn _set_spawn_hook(hook: Option<Py<PyAny>>) {
+    WATCHED.store(hook.is_some(), Ordering::Relaxed);
+    let former = match HOOK.lock() {
+        Ok(mut place) => std::mem::replace(&mut *place, hook),
+        Err(_) => None,
+    };
+    // Its release may run anything, which must find the lock free.
+    drop(former);
+}
+
+#[cold]
+fn tell_hook(green: *mut PyObject) {
+    // SAFETY: the callers hold the GIL and a reference to the green thread.
+    Python::attach(|py| unsafe {
+        let hook = match HOOK.lock() {
+            Ok(hook) => hook.as_ref().map(|hook| hook.clone_ref(py)),
+            Err(_) => None,
+        };
+        let Some(hook) = hook else { return };
+        let green = Bound::from_borrowed_ptr(py, green);
+        if let Err(error) = hook.call1(py, (&green,)) {
+            error.write_unraisable(py, Some(hook.bind(py)));
+        }
+    });
+}
 
 /// Chooses the context of new green threads: a copy of the spawner's, or an empty one.
 pub(crate) fn set_copy_context(copy: bool) {
@@ -85,6 +124,9 @@ unsafe fn settle_in(g: *mut Greenlet) -> bool {
             (*core).greenlet
         };
         greenlet_class::adopt(g, thread, parent);
+        if WATCHED.load(Ordering::Relaxed) {
+            tell_hook(g.cast());
+        }
         if COPY_CONTEXT {
             (*g).context = ffi::PyContext_CopyCurrent();
             return !(*g).context.is_null();

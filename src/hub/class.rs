@@ -409,6 +409,19 @@ impl Hub {
         }
     }
 
+    /// Turns begun so far; whether it sleeps; whether anybody waits for it. From any OS thread.
+    fn _pulse(&self) -> PyResult<(u64, bool, bool)> {
+        // SAFETY: numbers and flags, read with the GIL held; nobody else touches the queues then.
+        unsafe {
+            let core = self.core()?;
+            let due = (*core).timers.next_deadline();
+            let waited = !(*core).ready.is_empty()
+                || due.is_some_and(|due| due <= crate::reactor::now())
+                || (*core).reactor.iter().next().is_some();
+            Ok(((*core).turns, (*core).asleep || (*core).polling, waited))
+        }
+    }
+
     /// Take one turn, then sleep in the poll for at most `seconds`: for `wait` of hubs in Python.
     fn _poll(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
         // SAFETY: the GIL is held.

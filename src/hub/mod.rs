@@ -30,6 +30,7 @@ pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;
 pub(crate) mod registry;
+pub(crate) mod rehearsal;
 pub(crate) mod run;
 pub(crate) mod selector;
 pub(crate) mod slow;
@@ -172,6 +173,10 @@ pub(crate) struct Core {
     pub(crate) slow: u64,
     /// This OS thread sleeps in the reactor without the GIL: nobody else may touch that.
     pub(crate) polling: bool,
+    /// Turns begun so far, for those who watch that they come.
+    pub(crate) turns: u64,
+    /// The loop that carries this hub sleeps, and will see whatever comes.
+    pub(crate) asleep: bool,
     /// Descriptors that other OS threads have closed meanwhile.
     pub(crate) gone: Vec<c_int>,
     pub(crate) running: bool,
@@ -224,6 +229,8 @@ impl Core {
             looping: looping::Looping::default(),
             slow: looping::NEVER,
             polling: false,
+            turns: 0,
+            asleep: false,
             gone: Vec::new(),
             running: false,
             stopping: false,
@@ -329,6 +336,7 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                 ahead::fetch(core);
             }
             loop {
+                rehearsal::stir(&mut (*core).ready);
                 match (*core).ready.peek(0) {
                     // Looked at here, a descriptor that is ready costs no way over the runner.
                     None => {

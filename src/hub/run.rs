@@ -18,7 +18,7 @@ use pyo3::types::PyAny;
 
 pub(crate) use super::looping::attach_to_running;
 use super::looping::{idle, run_loop};
-use super::{Core, Driver, Due, blocking, timer, turn};
+use super::{Core, Driver, Due, blocking, rehearsal, timer, turn};
 use crate::error::raise_new;
 use crate::greenlet::{self, Greenlet, Kind, Phase, class, errors, life};
 use crate::reactor::now;
@@ -275,7 +275,8 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
                 Driver::Poll => {
                     take_turn(py, core)?;
                     if !(*core).stopping {
-                        super::io::wait(py, core, pause(core))?;
+                        let nanos = rehearsal::before_sleep(py, pause(core))?;
+                        super::io::wait(py, core, nanos)?;
                     }
                 }
                 Driver::Custom => {

@@ -21,7 +21,7 @@ use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::looping::{self, NEVER};
-use super::{Core, registry};
+use super::{Core, registry, rehearsal};
 use crate::imports;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
@@ -237,8 +237,23 @@ unsafe fn select<'py>(
                 _ if idle => deadline,
                 _ => 0,
             };
+            let nanos = match until {
+                0 | NEVER => until,
+                _ => until.saturating_sub(now()),
+            };
+            let asked = rehearsal::before_sleep(py, nanos)?;
+            if asked != nanos {
+                // What was asked may have replaced the hub.
+                core = registry::existing();
+                if !serves(core, slf) {
+                    return Ok(PyList::empty(py));
+                }
+            }
             let epoll = slf.get().epoll.load(Ordering::Relaxed);
-            let count = match sleep(py, epoll, &mut buffer, until) {
+            (*core).asleep = asked != 0;
+            let slept = sleep(py, epoll, &mut buffer, asked);
+            (*core).asleep = false;
+            let count = match slept {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     // Handlers find the loop that they interrupt.
@@ -300,12 +315,12 @@ unsafe fn has_work(core: *mut Core) -> bool {
     unsafe { (*core).turn_requested || !(*core).ready.is_empty() || !(*core).inbox.is_empty() }
 }
 
-/// Asks the kernel, and sleeps, without the GIL, until `until`; 0 does not sleep.
+/// Asks the kernel, and sleeps, without the GIL, for at most `nanos`; 0 does not sleep.
 fn sleep(
     py: Python<'_>,
     epoll: c_int,
     buffer: &mut [libc::epoll_event; EVENTS],
-    until: u64,
+    nanos: u64,
 ) -> io::Result<usize> {
     let mut wait = |milliseconds| {
         // SAFETY: the buffer is as long as is said.
@@ -313,14 +328,14 @@ fn sleep(
             unsafe { libc::epoll_wait(epoll, buffer.as_mut_ptr(), EVENTS as c_int, milliseconds) };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     };
-    if until == 0 {
+    if nanos == 0 {
         return wait(0);
     }
-    if until == NEVER {
+    if nanos == NEVER {
         return py.detach(|| wait(-1));
     }
     // Rounded up, or the loop would come back too early and spin.
-    let milliseconds = until.saturating_sub(now()).div_ceil(1_000_000);
+    let milliseconds = nanos.div_ceil(1_000_000);
     py.detach(|| wait(c_int::try_from(milliseconds).unwrap_or(c_int::MAX)))
 }
 

@@ -4,7 +4,8 @@ use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
 use super::{
-    Core, Due, Message, Parked, Ready, Visit, blocking, control, discard, io, lend, slow, step,
+    Core, Due, Message, Parked, Ready, Visit, blocking, control, discard, io, lend, rehearsal,
+    slow, step,
 };
 use crate::greenlet::{self, Greenlet, Inbound, Phase, errors, life, switch_to};
 use crate::reactor::now;
@@ -29,6 +30,7 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
         become_runner(core);
         (*core).in_turn = true;
         (*core).turn_requested = false;
+        (*core).turns += 1;
         let begun = now();
         (*core).budget.start(begun);
         (*core).allowance.start(begun);
@@ -53,6 +55,7 @@ pub(super) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
     unsafe {
         become_runner(core);
         (*core).in_turn = true;
+        (*core).turns += 1;
         let begun = now();
         (*core).budget.start(begun);
         (*core).allowance.start(begun);
@@ -76,6 +79,7 @@ unsafe fn perform_ready(core: *mut Core) -> bool {
             if !(*core).budget.spend(now) {
                 return true;
             }
+            rehearsal::stir(&mut (*core).ready);
             let Some(item) = (*core).ready.pop() else {
                 return true;
             };

@@ -3,6 +3,8 @@
 //! `std::time::Instant` keeps its number to itself, but deadlines come from Python code that
 //! computed them from `time.monotonic()`. So the same kernel clock is read here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::sched::Clock;
 use crate::sched::clock::NANOS_PER_SECOND;
 
@@ -38,6 +40,23 @@ fn read(clock: libc::clockid_t) -> u64 {
     // exist on every system we build for and the pointer is valid.
     unsafe { libc::clock_gettime(clock, &mut time) };
     time.tv_sec as u64 * NANOS_PER_SECOND + time.tv_nsec as u64
+}
+
+/// Where the clock stands; 0 while it runs.
+static STANDS_AT: AtomicU64 = AtomicU64::new(0);
+
+/// Stops the clock of the whole process at a moment, for tests; None lets it run.
+pub fn stand_at(nanos: Option<u64>) {
+    STANDS_AT.store(nanos.map_or(0, |nanos| nanos.max(1)), Ordering::Relaxed);
+}
+
+/// The real time, or where a test has stopped the clock.
+#[inline]
+pub fn shown() -> u64 {
+    match STANDS_AT.load(Ordering::Relaxed) {
+        0 => Monotonic.now(),
+        nanos => nanos,
+    }
 }
 
 #[cfg(test)]

@@ -67,12 +67,12 @@ use std::sync::Arc;
 pub use clock::{Monotonic, cpu_time};
 pub use poller::Reactor;
 
-use crate::sched::{Clock, WaiterKey};
+use crate::sched::WaiterKey;
 
 /// Nanoseconds of the clock that deadlines are counted in.
 #[inline]
 pub fn now() -> u64 {
-    Monotonic.now()
+    clock::shown()
 }
 
 /// What a waiter wants to do with a descriptor.

@@ -39,6 +39,7 @@ pub mod allowance;
 pub mod clock;
 pub mod inbox;
 pub mod ready;
+pub mod shuffle;
 pub mod timers;
 pub mod waiters;
 
@@ -46,6 +47,7 @@ pub use allowance::Allowance;
 pub use clock::{Clock, Virtual, nanos_from_seconds, seconds_from_nanos};
 pub use inbox::Inbox;
 pub use ready::{Budget, ReadyQueue};
+pub use shuffle::Shuffle;
 pub use timers::{TimerHeap, TimerKey};
 pub use waiters::{WaiterKey, WaiterList};
 

@@ -4,10 +4,13 @@
 
 use std::collections::VecDeque;
 
-/// What is ready to run, first in, first out.
+use super::Shuffle;
+
+/// What is ready to run, first in, first out unless it is shuffled.
 #[derive(Debug)]
 pub struct ReadyQueue<T> {
     items: VecDeque<T>,
+    shuffle: Option<Box<Shuffle>>,
 }
 
 impl<T> Default for ReadyQueue<T> {
@@ -21,6 +24,43 @@ impl<T> ReadyQueue<T> {
     pub const fn new() -> Self {
         Self {
             items: VecDeque::new(),
+            shuffle: None,
+        }
+    }
+
+    /// Chooses a random order from here on, or first in, first out again.
+    pub fn set_shuffle(&mut self, shuffle: Option<Shuffle>) {
+        self.shuffle = shuffle.map(Box::new);
+    }
+
+    /// The random order, if one was chosen.
+    pub fn shuffle(&self) -> Option<&Shuffle> {
+        self.shuffle.as_deref()
+    }
+
+    /// Before one is taken: in a random order, brings one of those for which `movable` holds to
+    /// the front. What may not move is not overtaken while it is the first.
+    #[inline]
+    pub fn stir(&mut self, movable: impl Fn(&T) -> bool) {
+        if self.shuffle.is_some() {
+            self.bring_to_front(movable);
+        }
+    }
+
+    #[cold]
+    fn bring_to_front(&mut self, movable: impl Fn(&T) -> bool) {
+        if !self.items.front().is_some_and(&movable) {
+            return;
+        }
+        let places: Vec<usize> = (0..self.items.len())
+            .filter(|&at| movable(&self.items[at]))
+            .collect();
+        let Some(shuffle) = self.shuffle.as_mut().filter(|_| places.len() > 1) else {
+            return;
+        };
+        let at = places[shuffle.choose(places.len())];
+        if let Some(item) = self.items.remove(at) {
+            self.items.push_front(item);
         }
     }
 
@@ -188,6 +228,24 @@ mod tests {
         queue.push('c');
         queue.push_front(first);
         assert_eq!(queue.iter().copied().collect::<String>(), "abc");
+    }
+
+    #[test]
+    fn shuffled_queue_serves_all_and_moves_only_what_may_move() {
+        let mut queue = ReadyQueue::new();
+        queue.set_shuffle(Some(Shuffle::new(3, None)));
+        (0..20).for_each(|item| queue.push(item));
+        let mut order = Vec::new();
+        while !queue.is_empty() {
+            queue.stir(|item| item % 5 != 0);
+            order.extend(queue.pop());
+        }
+        assert!(!order.is_sorted());
+        let fixed: Vec<i32> = order.iter().copied().filter(|i| i % 5 == 0).collect();
+        assert_eq!(fixed, [0, 5, 10, 15]);
+        order.sort_unstable();
+        assert_eq!(order, (0..20).collect::<Vec<_>>());
+        assert!(queue.shuffle().is_some_and(|s| !s.displaced().is_empty()));
     }
 
     #[test]
