@@ -29,6 +29,7 @@ pub(crate) mod class;
 pub(crate) mod define;
 pub(crate) mod errors;
 pub(crate) mod gc;
+pub(crate) mod hook;
 pub(crate) mod life;
 mod properties;
 pub(crate) mod switch;

@@ -2,8 +2,6 @@
 
 use std::ffi::CStr;
 use std::ptr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
@@ -13,6 +11,7 @@ use super::{GreenThread, SPAWNED, class};
 use crate::error::raise_new;
 use crate::greenlet::arguments::{arguments, collect, named, seconds};
 use crate::greenlet::define::{Fast, fast};
+use crate::greenlet::hook::Hook;
 use crate::greenlet::{self, Greenlet, Inbound, Kind, class as greenlet_class, thread};
 use crate::hub::{Core, Due, Ready, make_ready, park, registry, run};
 use crate::reactor::now;
@@ -22,10 +21,8 @@ use crate::sched::nanos_from_seconds;
 /// `EVENTLET_ASYNCIO_CONTEXT`.
 static mut COPY_CONTEXT: bool = true;
 
-/// Whether there is a [`HOOK`].
-static WATCHED: AtomicBool = AtomicBool::new(false);
 /// Called with each new green thread.
-static HOOK: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
+static SPAWNING: Hook = Hook::new();
 
 /// Have a function called with each green thread that is spawned, by its spawner; None for none.
 ///
@@ -33,27 +30,18 @@ static HOOK: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 /// unraisable. It must not switch.
 #[pyfunction]
 pub(crate) fn _set_spawn_hook(hook: Option<Py<PyAny>>) {
-    WATCHED.store(hook.is_some(), Ordering::Relaxed);
-    let former = match HOOK.lock() {
-        Ok(mut place) => std::mem::replace(&mut *place, hook),
-        Err(_) => None,
-    };
-    // Its release may run anything, which must find the lock free.
-    drop(former);
+    SPAWNING.set(hook);
 }
 
 #[cold]
-fn tell_hook(green: *mut PyObject) {
+unsafe fn tell_hook(green: *mut PyObject) {
     // SAFETY: the callers hold the GIL and a reference to the green thread.
     Python::attach(|py| unsafe {
-        let hook = match HOOK.lock() {
-            Ok(hook) => hook.as_ref().map(|hook| hook.clone_ref(py)),
-            Err(_) => None,
-        };
-        let Some(hook) = hook else { return };
         let green = Bound::from_borrowed_ptr(py, green);
-        if let Err(error) = hook.call1(py, (&green,)) {
-            error.write_unraisable(py, Some(hook.bind(py)));
+        if let Some(hook) = SPAWNING.get(py)
+            && let Err(error) = hook.call1((green,))
+        {
+            error.write_unraisable(py, Some(&hook));
         }
     });
 }
@@ -124,7 +112,7 @@ unsafe fn settle_in(g: *mut Greenlet) -> bool {
             (*core).greenlet
         };
         greenlet_class::adopt(g, thread, parent);
-        if WATCHED.load(Ordering::Relaxed) {
+        if SPAWNING.is_set() {
             tell_hook(g.cast());
         }
         if COPY_CONTEXT {

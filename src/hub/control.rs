@@ -6,7 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 
-use super::{Core, slow, step, turn};
+use super::{Core, rehearsal, slow, step, turn};
 use crate::greenlet::{self, Greenlet, Inbound, Kind, Outcome, Phase, class, errors, life};
 
 /// A Timeout's time has come: asks it whom to raise what in, and does so.
@@ -121,6 +121,7 @@ pub(super) unsafe fn report(core: *mut Core) -> bool {
 pub(crate) unsafe fn print(error: *mut PyObject) {
     // SAFETY: by contract. Printing must not disturb the caller: its errors are dropped.
     unsafe {
+        rehearsal::before_report(error);
         let module = ffi::PyImport_ImportModule(c"traceback".as_ptr());
         if module.is_null() {
             ffi::PyErr_Clear();

@@ -1,18 +1,18 @@
 //! What a test may take into its hands: the time, the order of what is ready, and the moment
 //! when nothing is left to do. `eventlet_asyncio.testing` is built on it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::{Ready, registry};
+use crate::greenlet::hook::Hook;
 use crate::reactor::clock;
 use crate::sched::{ReadyQueue, Shuffle, nanos_from_seconds, seconds_from_nanos};
 
-/// Whether there is a [`HOOK`]: what a hub looks at before it sleeps.
-static WATCHED: AtomicBool = AtomicBool::new(false);
 /// Called with the seconds that a hub is about to sleep.
-static HOOK: std::sync::Mutex<Option<Py<PyAny>>> = std::sync::Mutex::new(None);
+static IDLE: Hook = Hook::new();
+/// Called with each exception that is about to be printed, since nobody has taken it.
+static REPORT: Hook = Hook::new();
 
 /// How long a hub that meant to sleep for `nanos` shall sleep, in nanoseconds of the real clock.
 ///
@@ -20,7 +20,7 @@ static HOOK: std::sync::Mutex<Option<Py<PyAny>>> = std::sync::Mutex::new(None);
 /// then.
 #[inline]
 pub(super) fn before_sleep(py: Python<'_>, nanos: u64) -> PyResult<u64> {
-    if nanos == 0 || !WATCHED.load(Ordering::Relaxed) {
+    if nanos == 0 || !IDLE.is_set() {
         return Ok(nanos);
     }
     ask(py, nanos)
@@ -28,16 +28,31 @@ pub(super) fn before_sleep(py: Python<'_>, nanos: u64) -> PyResult<u64> {
 
 #[cold]
 fn ask(py: Python<'_>, nanos: u64) -> PyResult<u64> {
-    let hook = match HOOK.lock() {
-        Ok(hook) => hook.as_ref().map(|hook| hook.clone_ref(py)),
-        Err(_) => None,
-    };
-    let Some(hook) = hook else {
+    let Some(hook) = IDLE.get(py) else {
         return Ok(nanos);
     };
     let wanted = (nanos != u64::MAX).then(|| seconds_from_nanos(nanos));
-    let answer: Option<f64> = hook.call1(py, (wanted,))?.extract(py)?;
+    let answer: Option<f64> = hook.call1((wanted,))?.extract()?;
     Ok(answer.map_or(nanos, nanos_from_seconds))
+}
+
+/// Tells a test of an exception that nobody has taken.
+///
+/// # Safety
+/// `error` is a live exception; the GIL is held. Runs Python code.
+pub(super) unsafe fn before_report(error: *mut PyObject) {
+    if !REPORT.is_set() {
+        return;
+    }
+    // SAFETY: by contract.
+    Python::attach(|py| unsafe {
+        let error = Bound::from_borrowed_ptr(py, error);
+        if let Some(hook) = REPORT.get(py)
+            && let Err(failure) = hook.call1((error,))
+        {
+            failure.write_unraisable(py, Some(&hook));
+        }
+    });
 }
 
 /// Brings the one to the front that a test's random order takes next, if there is one.
@@ -52,13 +67,14 @@ pub(super) fn stir(ready: &mut ReadyQueue<Ready>) {
 /// sleep at most, or None for as long as was meant. It must not switch.
 #[pyfunction]
 fn _set_idle_hook(hook: Option<Py<PyAny>>) {
-    WATCHED.store(hook.is_some(), Ordering::Relaxed);
-    let former = match HOOK.lock() {
-        Ok(mut place) => std::mem::replace(&mut *place, hook),
-        Err(_) => None,
-    };
-    // Its release may run anything, which must find the lock free.
-    drop(former);
+    IDLE.set(hook);
+}
+
+/// Have a function called with each exception of a green thread or callback that is about to be
+/// printed, since nobody has taken it; None for none. It must not switch.
+#[pyfunction]
+fn _set_report_hook(hook: Option<Py<PyAny>>) {
+    REPORT.set(hook);
 }
 
 /// Have the clock of all hubs stand at a number of seconds; None for the real clock.
@@ -101,6 +117,7 @@ fn _displaced() -> Vec<u64> {
 /// Adds the functions of this file to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_idle_hook, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_report_hook, module)?)?;
     module.add_function(wrap_pyfunction!(_set_time, module)?)?;
     module.add_function(wrap_pyfunction!(_set_order, module)?)?;
     module.add_function(wrap_pyfunction!(_displaced, module)?)
