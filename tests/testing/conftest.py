@@ -14,7 +14,9 @@ def run(pytester, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def run(text, *options, ini=""):
-        pytester.makeini(f"[pytest]\naddopts = -p no:asyncio -p no:cacheprovider\n{ini}")
+        pytester.makeini(
+            f"[pytest]\naddopts = -p no:asyncio -p no:cacheprovider\n{ini}"
+        )
         pytester.makepyfile(test_it=text)
         return pytester.runpytest_subprocess(*options)
 

@@ -12,9 +12,11 @@ OURS = "--green-hub=ours"
 LEAKS = {
     "green threads": ("eventlet.spawn(eventlet.sleep, 100)", "green thread"),
     "tasks": (
-        "async def forever():\n"
-        "        await asyncio.sleep(100)\n"
-        "    eventlet.sleep(0); kept.append(eventlet.hubs.get_hub().loop.create_task(forever()))",
+        (
+            "async def forever():\n"
+            "        await asyncio.sleep(100)\n"
+            "    eventlet.sleep(0); kept.append(eventlet.hubs.get_hub().loop.create_task(forever()))"
+        ),
         "task",
     ),
     "timers": ("eventlet.hubs.get_hub().schedule_call_global(100, print)", "timer"),
@@ -54,7 +56,12 @@ def test_leak_is_told_of_its_test_with_its_line(run, kind):
     )
     result = run(text, OURS, "-W", "ignore")
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines([f"*ERROR at teardown of test_leaks*", f"left *{what}*made at test_it.py:{line} in test_leaks*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_leaks*",
+            f"left *{what}*made at test_it.py:{line} in test_leaks*",
+        ]
+    )
 
 
 @pytest.mark.parametrize("marker", ["allow_leaks", 'allow_leaks("green threads")'])
@@ -66,7 +73,9 @@ def test_leak_can_be_allowed(run, marker):
 
 def test_patch_that_stays_is_told(run):
     """What a test patches is patched for those that follow."""
-    text = "import eventlet\ndef test_patches():\n    eventlet.monkey_patch(time=True)\n"
+    text = (
+        "import eventlet\ndef test_patches():\n    eventlet.monkey_patch(time=True)\n"
+    )
     result = run(text, OURS)
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["left monkey_patch() of time*"])
@@ -96,7 +105,13 @@ def test_allowed():
 """
     result = run(text, OURS)
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_green*", "*swallowed an error*", "*ValueError: nobody looks*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_green*",
+            "*swallowed an error*",
+            "*ValueError: nobody looks*",
+        ]
+    )
 
 
 def test_blocked_hub_is_told_with_the_stack(run):
@@ -122,7 +137,9 @@ def test_may():
 """
     result = run(text, OURS, "--green-blocking=0.3")
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_blocks*", "*blocked the hub*", "*in test_blocks*"])
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_blocks*", "*blocked the hub*", "*in test_blocks*"]
+    )
 
 
 def test_test_runs_in_a_green_thread(run):
@@ -304,7 +321,12 @@ def test_output():
 def test_accepted():
     print("here" if HERE else "there")
 """
-    result = run(text, "--green-compare=ours,threads", "--green-compare-json=out.json", "--junitxml=out.xml")
+    result = run(
+        text,
+        "--green-compare=ours,threads",
+        "--green-compare-json=out.json",
+        "--junitxml=out.xml",
+    )
     assert result.ret == 1
     rows = json.loads((pytester.path / "out.json").read_text())["tests"]
     assert {row["test"].rpartition("::")[2]: row["differs"] for row in rows} == {

@@ -125,10 +125,10 @@ class VirtualClock:
 
     def _next_deadline(self) -> float:
         timers = self._hub._timers()
-        due = min((deadline for deadline, _ in timers), default=math.inf)
+        due = min((deadline for deadline, *_ in timers), default=math.inf)
         scheduled = getattr(getattr(self._hub, "loop", None), "_scheduled", None)
         if scheduled:
-            due = min(due, min(handle.when() for handle in scheduled))
+            due = min(due, *(handle.when() for handle in scheduled))
         return due
 
     def _descriptors(self) -> list[str]:

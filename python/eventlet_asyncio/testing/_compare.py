@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -150,7 +150,7 @@ class Comparison:
 
     def _junit(self) -> bytes:
         failures = sum(bool(row["differs"]) for row in self._rows)
-        suite = ElementTree.Element(
+        suite = ET.Element(
             "testsuite",
             name="green-compare",
             tests=str(len(self._rows)),
@@ -158,17 +158,13 @@ class Comparison:
         )
         for row in self._rows:
             classname, _, name = row["test"].rpartition("::")
-            case = ElementTree.SubElement(
-                suite, "testcase", classname=classname, name=name
-            )
+            case = ET.SubElement(suite, "testcase", classname=classname, name=name)
             if row["differs"]:
-                told = ElementTree.SubElement(
-                    case, "failure", message=", ".join(row["differs"])
-                )
+                told = ET.SubElement(case, "failure", message=", ".join(row["differs"]))
                 told.text = "\n".join(_lines(row, self._hubs))
-        root = ElementTree.Element("testsuites")
+        root = ET.Element("testsuites")
         root.append(suite)
-        data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+        data: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
         return data
 
     @pytest.hookimpl

@@ -34,7 +34,7 @@ class Failures:
                     errors.append(error)
                 handler(loop, context)
 
-            asyncio.BaseEventLoop.default_exception_handler = handle  # type: ignore[method-assign]
+            _handle_with(handle)
 
     _handler: Any = None
 
@@ -45,7 +45,7 @@ class Failures:
 
             _core._set_report_hook(None)
         if self._handler is not None:
-            asyncio.BaseEventLoop.default_exception_handler = self._handler  # type: ignore[method-assign]
+            _handle_with(self._handler)
             self._handler = None
         texts = [
             "".join(traceback.format_exception(type(e), e, e.__traceback__)).strip()
@@ -56,3 +56,7 @@ class Failures:
 
     def _reported(self, error: BaseException) -> None:
         self.errors.append(error)
+
+
+def _handle_with(handler: Any) -> None:
+    setattr(asyncio.BaseEventLoop, "default_exception_handler", handler)  # noqa: B010 - of every loop

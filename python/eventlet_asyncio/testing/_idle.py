@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from eventlet_asyncio.testing._engine import watched_hub
 
 if TYPE_CHECKING:
     from eventlet_asyncio.testing._clock import VirtualClock
-
-
-class _Sleeper(Protocol):
-    def before_sleep(self, seconds: float | None) -> float | None: ...
 
 
 class Watch:

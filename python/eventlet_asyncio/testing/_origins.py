@@ -47,7 +47,9 @@ def opener_of(frame: FrameType | None) -> str:
 
 
 def _place(code: CodeType, line: int) -> str:
-    return f"{shorten(code.co_filename)}:{line} in {code.co_qualname if sys.version_info >= (3, 11) else code.co_name}"
+    # Qualified names came with Python 3.11.
+    name = getattr(code, "co_qualname", code.co_name)
+    return f"{shorten(code.co_filename)}:{line} in {name}"
 
 
 def shorten(path: str) -> str:
@@ -155,7 +157,7 @@ def _wrap_start(origins: Origins) -> None:
             origins._threads[thread] = place_of(sys._getframe(1))
         standard(thread)
 
-    threading.Thread.start = start  # type: ignore[method-assign]
+    setattr(threading.Thread, "start", start)  # noqa: B010 - of every thread
 
 
 def _wrap_timers(origins: Origins) -> None:
@@ -168,4 +170,4 @@ def _wrap_timers(origins: Origins) -> None:
             origins._timers[self] = place_of(sys._getframe(1))
         return standard(self, hub)
 
-    timer.Timer._schedule_on = schedule_on  # type: ignore[method-assign]
+    setattr(timer.Timer, "_schedule_on", schedule_on)  # noqa: B010 - of every timer

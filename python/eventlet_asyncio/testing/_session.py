@@ -145,9 +145,10 @@ class GreenSession:
         item.stash[_CHECKS] = checks
         checks.setUp()
         order = item.stash.get(_ORDER, self._order)
-        ordered = order is not None and is_active()
         try:
-            with shuffled(order) if ordered else contextlib.nullcontext():
+            with contextlib.ExitStack() as stack:
+                if order is not None and is_active():
+                    stack.enter_context(shuffled(order))
                 yield
         except BaseException:
             if order is not None:
@@ -261,7 +262,7 @@ class GreenSession:
 
     @pytest.fixture(name="virtual_clock")
     def _virtual_clock(self) -> Iterator[Any]:
-        """A clock that jumps to the next timer whenever everybody waits."""
+        """Give a clock that jumps to the next timer whenever everybody waits."""
         from eventlet_asyncio.testing import virtual_clock
 
         with virtual_clock() as clock:

@@ -78,7 +78,7 @@ class _Ready(deque[asyncio.Handle]):
         if only is not None and number not in only:
             return
         # Each choice draws for itself, so that it can be had without the others.
-        draw = random.Random(f"{self._order.seed}{number}")
+        draw = random.Random(f"{self._order.seed}{number}")  # noqa: S311 - an order
         chosen = draw.choice(places)
         if chosen:
             handle = self[chosen]
@@ -127,10 +127,10 @@ def shuffled(order: int | Order) -> Iterator[Order]:
     order = Order(order) if isinstance(order, int) else order
     only = None if order.only is None else [n for n in order.only if n >= 0]
     hub = hubs.get_hub()
-    loop = getattr(hub, "loop", None)
+    loop: Any = getattr(hub, "loop", None)
     tasks = None
     core._set_order(order.seed % 2**64, only)
-    if isinstance(getattr(loop, "_ready", None), deque):
+    if loop is not None and isinstance(getattr(loop, "_ready", None), deque):
         tasks = _Ready(loop._ready, order)
         loop._ready = tasks
     try:

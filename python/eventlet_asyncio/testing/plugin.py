@@ -72,7 +72,9 @@ def pytest_addoption(parser: "pytest.Parser") -> None:
         type=float,
         help="fail a test in which others cannot run for so long",
     )
-    parser.addini("green_mode", "turn the plugin and its checks on", "bool", False)
+    parser.addini(
+        "green_mode", "turn the plugin and its checks on", "bool", default=False
+    )
     parser.addini("green_tests", "'auto': run every test in a green thread", default="")
     parser.addini("green_timeout", "seconds that a test may take", default="")
     parser.addini("green_blocking", "as --green-blocking", default="")
@@ -127,6 +129,5 @@ _MARKERS = (
     "allow_blocking: let the test keep others from running",
     "allow_failures: let green threads of the test fail without anybody looking",
     "green_timeout(seconds): let the test take this long",
-    "green_differs(reason, expect=None): accept differences between hubs"
-    " (expect: the aspects that may differ)",
+    "green_differs(reason, expect=None): accept that hubs differ, in these aspects",
 )
