@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eventlet_asyncio.testing._engine import engine
 
