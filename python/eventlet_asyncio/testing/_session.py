@@ -117,13 +117,13 @@ class GreenSession:
 
         def run(order: Order, following: pytest.Item | None = item) -> bool:
             item.stash[_ORDER] = order
-            getattr(item, "_initrequest", lambda: None)()
+            _renew(item)
             reports = runtestprotocol(item, nextitem=following, log=False)
             return not any(report.failed for report in reports)
 
         found = search(run, range(1, self._search + 1))
         item.stash[_ORDER] = Order(0, ()) if found is None else Order.parse(str(found))
-        getattr(item, "_initrequest", lambda: None)()
+        _renew(item)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         runtestprotocol(item, nextitem=nextitem)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -196,7 +196,7 @@ class GreenSession:
         return True
 
     @pytest.hookimpl(specname="pytest_pyfunc_call")
-    def run_coroutine(self, pyfuncitem: pytest.Function) -> bool | None:
+    def pytest_run_coroutine(self, pyfuncitem: pytest.Function) -> bool | None:
         """Run a coroutine that no other plugin has claimed; it may block."""
         test = pyfuncitem.obj
         if not inspect.iscoroutinefunction(test) or not self._has_eventlet():
@@ -281,6 +281,12 @@ class GreenSession:
         from eventlet_asyncio.testing import Sequencer
 
         return Sequencer()
+
+
+def _renew(item: pytest.Item) -> None:
+    """Have an item run once more as if it had not run before."""
+    getattr(item, "_initrequest", lambda: None)()
+    item._report_sections.clear()
 
 
 def _arguments(item: pytest.Function) -> dict[str, Any]:
