@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # With the number of blocks at least, so that none goes missing. Others have tests of their
-# own: check-types.md in tests/test_types.py, serve-wsgi.md in tests/wsgi/test_examples.py.
+# own: check-types.md in tests/test_types.py, serve-wsgi.md in tests/wsgi/test_examples.py,
+# test-a-service.md in tests/testing.
 PAGES = {
     "docs/howto/activate.md": 1,
     "docs/howto/guard.md": 1,
@@ -18,7 +19,11 @@ PAGES = {
     "docs/howto/mix-asyncio.md": 4,
     "docs/howto/run-and-doctor.md": 1,
 }
-ELSEWHERE = {"docs/howto/check-types.md", "docs/howto/serve-wsgi.md"}
+ELSEWHERE = {
+    "docs/howto/check-types.md",
+    "docs/howto/serve-wsgi.md",
+    "docs/howto/test-a-service.md",
+}
 
 
 @pytest.mark.parametrize("page", PAGES)

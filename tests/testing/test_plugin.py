@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+
+from eventlet_asyncio import testing
+from eventlet_asyncio.testing import plugin
+from eventlet_asyncio.testing._leaks import KINDS
+
+ROOT = Path(__file__).parents[2]
 
 OURS = "--green-hub=ours"
 
@@ -345,3 +352,39 @@ def test_evidence_tells_which_test_reached_a_line(run, pytester):
     run(text, OURS, "--green-evidence=seen.json").assert_outcomes(passed=1)
     document = json.loads((pytester.path / "seen.json").read_text())
     assert "test_it.py::test_it" in json.dumps(document)
+
+
+def test_page_names_every_option():
+    """What the plugin declares is in the reference, and nothing else is."""
+    page = (ROOT / "docs" / "reference" / "testing.md").read_text()
+    source = (ROOT / "python/eventlet_asyncio/testing/plugin.py").read_text()
+    flags = set(re.findall(r'"(--green-[a-z-]+)"', source))
+    inis = set(re.findall(r'addini\("(\w+)"', source))
+    markers = {line.partition(":")[0].partition("(")[0] for line in plugin._MARKERS}
+    tables, _, _ = page.partition("## eventlet_asyncio.testing")
+    rows = set(re.findall(r"^\| `([\w-]+)", tables, re.MULTILINE))
+    assert rows == flags | inis | markers
+    assert all(f"`{kind}`" in page for kind in KINDS)
+    assert all(name in page for name in testing.__all__)
+
+
+SHOWN = """
+import eventlet, pytest, testtools
+
+class issue:
+    def __init__(self, lifetime):
+        import time
+        self.end = time.monotonic() + lifetime
+
+    def expired(self):
+        import time
+        return time.monotonic() > self.end
+"""
+
+
+def test_examples_of_the_page_run(run):
+    """The tests that the guide shows pass."""
+    page = (ROOT / "docs" / "howto" / "test-a-service.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    result = run("\n".join([SHOWN, *blocks]), OURS)
+    assert result.parseoutcomes() == {"passed": 3}

@@ -21,6 +21,33 @@ BLOCKED = 0.1
 _origins = Origins()
 
 
+class _Watchers:
+    """Who looks for blocking code: one OS thread for each limit, since starting one costs."""
+
+    def __init__(self) -> None:
+        self._told: dict[float, list[str] | None] = {}
+
+    def watch(self, seconds: float, told: list[str]) -> None:
+        """Have texts put into a list, from here on."""
+        if seconds not in self._told:
+            from eventlet_asyncio.migration._blocking import BlockingTrace
+
+            BlockingTrace(seconds, lambda text: self._tell(seconds, text)).start()
+        self._told[seconds] = told
+
+    def unwatch(self, seconds: float) -> None:
+        """Put no more texts in."""
+        self._told[seconds] = None
+
+    def _tell(self, seconds: float, text: str) -> None:
+        told = self._told[seconds]
+        if told is not None:
+            told.append(text)
+
+
+_watchers = _Watchers()
+
+
 class GreenChecks:
     """
     Fails a test that leaves something behind, blocks the hub, or swallows an error.
@@ -53,7 +80,6 @@ class GreenChecks:
         self._leaks = Leaks(_origins, allowed) if set(KINDS) - set(allowed) else None
         self._failures = Failures() if failures else None
         self._seconds = blocking
-        self._blocking: Any = None
         self._told: list[str] = []
 
     def setUp(self) -> None:
@@ -63,10 +89,7 @@ class GreenChecks:
         if self._failures is not None:
             self._failures.start()
         if self._seconds is not None:
-            from eventlet_asyncio.migration._blocking import BlockingTrace
-
-            self._blocking = BlockingTrace(self._seconds, self._told.append)
-            self._blocking.start()
+            _watchers.watch(self._seconds, self._told)
 
     def cleanUp(self) -> None:
         """
@@ -82,8 +105,8 @@ class GreenChecks:
     def finish(self) -> list[str]:
         """End it, and return what was found. A switch point if something is left over."""
         problems = []
-        if self._blocking is not None:
-            self._blocking.stop()
+        if self._seconds is not None:
+            _watchers.unwatch(self._seconds)
             problems += [f"blocked the hub: {text}" for text in self._told]
             self._told.clear()
         left = [] if self._leaks is None else self._leaks.stop()

@@ -15,7 +15,7 @@ from eventlet_asyncio.testing._engine import existing_hub, is_ours
 from eventlet_asyncio.testing._origins import Origins, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 #: The kinds of what can be left over, by the names that ``allow_leaks`` takes.
 KINDS = (
@@ -84,11 +84,15 @@ class Leaks:
         return found
 
     def _look(self) -> list[Leak]:
-        found = []
+        found: list[Leak] = []
         for kind in self._kinds:
             now = _LOOK[kind](self)
             before = self._before[kind]
-            found += [leak for key, leak in now.items() if key not in before]
+            for key, leak in now.items():
+                if key not in before:
+                    # Describing descriptors costs more than seeing that none is new.
+                    told = self._descriptor(key) if leak is None else leak
+                    found += [told] if told else []
         return found
 
     def _settle(self) -> None:
@@ -174,21 +178,24 @@ class Leaks:
             if thread.is_alive() and not thread.name.startswith(_POOLS)
         }
 
-    def _descriptors(self) -> dict[Any, Leak]:
-        found = {}
+    def _descriptors(self) -> dict[Any, Leak | None]:
         try:
             names = os.listdir("/proc/self/fd")  # noqa: PTH208 - twice as fast
         except OSError:
             return {}
+        found: dict[Any, Leak | None] = {}
         for name in names:
             target = _target(int(name))
             if target and not target.startswith(_OWN_TARGETS):
-                place = self._origins.descriptor(int(name), target)
-                if not place:
-                    continue
-                what = f"descriptor {name} ({shorten(target)})"
-                found[int(name), target] = Leak("descriptors", what, place)
+                found[int(name), target] = None
         return found
+
+    def _descriptor(self, key: tuple[int, str]) -> Leak | None:
+        """Describe a descriptor, unless the engine has opened it for itself."""
+        number, target = key
+        place = self._origins.descriptor(number, target)
+        what = f"descriptor {number} ({shorten(target)})"
+        return Leak("descriptors", what, place) if place else None
 
     def _patches(self) -> dict[Any, Leak]:
         patcher = sys.modules.get("eventlet.patcher")
@@ -203,7 +210,7 @@ class Leaks:
         return {}
 
 
-_LOOK: dict[str, Callable[[Leaks], dict[Any, Leak]]] = {
+_LOOK: dict[str, Callable[[Leaks], Mapping[Any, Leak | None]]] = {
     "green threads": Leaks._greens,
     "tasks": Leaks._tasks,
     "timers": Leaks._timers,
