@@ -359,7 +359,7 @@ def test_page_names_every_option():
     page = (ROOT / "docs" / "reference" / "testing.md").read_text()
     source = (ROOT / "python/eventlet_asyncio/testing/plugin.py").read_text()
     flags = set(re.findall(r'"(--green-[a-z-]+)"', source))
-    inis = set(re.findall(r'addini\("(\w+)"', source))
+    inis = set(re.findall(r'addini\(\s*"(\w+)"', source))
     markers = {line.partition(":")[0].partition("(")[0] for line in plugin._MARKERS}
     tables, _, _ = page.partition("## eventlet_asyncio.testing")
     rows = set(re.findall(r"^\| `([\w-]+)", tables, re.MULTILINE))
