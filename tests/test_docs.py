@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # With the number of blocks at least, so that none goes missing. Others have tests of their
 # own: check-types.md in tests/test_types.py, serve-wsgi.md in tests/wsgi/test_examples.py,
-# test-a-service.md in tests/testing.
+# test-a-service.md in tests/testing, rules.md in tests/kit.
 PAGES = {
     "docs/howto/activate.md": 1,
     "docs/howto/guard.md": 1,
@@ -23,6 +23,7 @@ ELSEWHERE = {
     "docs/howto/check-types.md",
     "docs/howto/serve-wsgi.md",
     "docs/howto/test-a-service.md",
+    "docs/reference/rules.md",
 }
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from eventlet.green.thread import RLock
-from eventlet_asyncio._core import LineReader
+from eventlet_asyncio._core import LineReader, RLock
 
 if TYPE_CHECKING:
     from eventlet.greenio.py3 import GreenFileIO
