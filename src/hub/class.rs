@@ -72,6 +72,15 @@ impl Hub {
         Ok(core)
     }
 
+    /// The core, for what a closed hub has nothing of: then None, whichever OS thread asks.
+    fn own_if_open(&self) -> PyResult<Option<*mut Core>> {
+        // SAFETY: `core` is not NULL; the GIL is held.
+        if unsafe { (*self.core()?).closed } {
+            return Ok(None);
+        }
+        self.own().map(Some)
+    }
+
     /// The core, for what makes no sense once the hub is closed.
     fn open(&self) -> PyResult<*mut Core> {
         let core = self.own()?;
@@ -142,7 +151,9 @@ impl Hub {
 
     /// Close what the hub has open. It cannot be used afterwards.
     fn _close(&self, py: Python<'_>) -> PyResult<()> {
-        let core = self.own()?;
+        let Some(core) = self.own_if_open()? else {
+            return Ok(());
+        };
         // SAFETY: the GIL is held; the core is this OS thread's.
         unsafe {
             registry::refuse_running(core)?;
@@ -379,22 +390,30 @@ impl Hub {
     }
 
     fn _unlisten(&self, registration: &io::Registration) -> PyResult<bool> {
+        let Some(core) = self.own_if_open()? else {
+            return Ok(false);
+        };
         // SAFETY: the GIL is held.
-        Ok(unsafe { io::unlisten(self.own()?, registration) })
+        Ok(unsafe { io::unlisten(core, registration) })
     }
 
     /// Wake whoever waits for a descriptor that is about to be closed.
     fn _close_descriptor(&self, fd: c_int) -> PyResult<()> {
-        // SAFETY: the GIL is held.
-        unsafe { io::close_descriptor(self.own()?, fd) };
+        if let Some(core) = self.own_if_open()? {
+            // SAFETY: the GIL is held.
+            unsafe { io::close_descriptor(core, fd) };
+        }
         Ok(())
     }
 
     /// Green threads parked on descriptors, as (descriptor, for writing, greenlet or callback).
     fn _waiting(&self, py: Python<'_>) -> PyResult<Vec<(c_int, bool, Py<PyAny>)>> {
+        let Some(core) = self.own_if_open()? else {
+            return Ok(Vec::new());
+        };
         // SAFETY: the GIL is held; no Python code runs while the table is borrowed.
         unsafe {
-            let waiting = (*self.own()?)
+            let waiting = (*core)
                 .reactor
                 .iter()
                 .map(|(fd, direction, watcher)| {
@@ -460,6 +479,7 @@ impl Drop for Hub {
             let pending = PyErr::take(py);
             core.object = ffi::Py_None();
             registry::close(py, &raw mut **core);
+            registry::release_greenlet(&raw mut core.greenlet);
             if let Some(error) = pending {
                 error.restore(py);
             }

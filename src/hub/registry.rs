@@ -221,14 +221,28 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             }
         }
         forget_all(core);
-        for g in [&raw mut (*core).runner, &raw mut (*core).greenlet] {
-            let g = std::mem::replace(&mut *g, ptr::null_mut());
-            if !g.is_null() {
-                greenlet::decref(g);
-            }
+        release_greenlet(&raw mut (*core).runner);
+        let g = (*core).greenlet;
+        if !g.is_null() && (*g).phase != Phase::Dead {
+            release_greenlet(&raw mut (*core).greenlet);
         }
         if installed {
             ffi::Py_DECREF(object);
+        }
+    }
+}
+
+/// Takes a greenlet out of its place in a hub. One that has ended stays in the hub that it
+/// ran, to be looked at, until the hub's object dies.
+///
+/// # Safety
+/// `slot` holds an owned greenlet or NULL; the GIL is held. Runs Python code if it dies.
+pub(super) unsafe fn release_greenlet(slot: *mut *mut greenlet::Greenlet) {
+    // SAFETY: by contract.
+    unsafe {
+        let g = ptr::replace(slot, ptr::null_mut());
+        if !g.is_null() {
+            greenlet::decref(g);
         }
     }
 }

@@ -9,6 +9,7 @@ took hold of the old ones earlier: locks, selectors, the import system.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,10 @@ def monkey_patch(**on: bool | None) -> None:
         return
     for name in _ORIGINALS:
         original(name)
+    if os.environ.get("EVENTLET_HUB") in (None, "asyncio"):
+        # Not when the first hub is made: that may be where green code waits for a lock
+        # which the import of asyncio takes, that of logging.
+        importlib.import_module("eventlet.hubs.asyncio")
     exchanges = [e for name in fresh for e in EXCHANGES.get(name, ())]
     greens = [(e, importlib.import_module(e.green)) for e in _loadable(exchanges)]
     if "thread" in fresh:

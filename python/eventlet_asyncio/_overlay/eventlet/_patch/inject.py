@@ -13,6 +13,7 @@ from __future__ import annotations
 import _thread
 import functools
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PREFIX = "__patched_module_"
 _lock = _thread.RLock()
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)
 _MISSING = object()
 # The modules that each green import was given, by the name it is kept under.
 _given: dict[str, dict[str, Any]] = {}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import _thread
 import importlib
+import os
 import sys
 from contextlib import suppress
 from types import SimpleNamespace
@@ -51,6 +52,17 @@ _SHARED: dict[str, tuple[str, ...]] = {
     ),
     "threading": ("BrokenBarrierError", "ExceptHookArgs"),
 }
+
+
+def _forget_incomplete() -> None:
+    """Start anew in a forked child with what another OS thread was just making."""
+    _lock._at_fork_reinit()
+    for name in list(sys.modules):
+        if name.startswith(PREFIX) and name[len(PREFIX) :] not in _made:
+            del sys.modules[name]
+
+
+os.register_at_fork(after_in_child=_forget_incomplete)
 
 
 def original(modname: str) -> ModuleType:

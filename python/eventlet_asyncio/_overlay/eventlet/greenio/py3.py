@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import importlib
 import io as _io
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _os = original("os")
+_thread = original("_thread")
 _select = original("select")
 
 __all__ = ["GreenFileIO", "GreenPipe"]
@@ -169,10 +169,18 @@ class GreenFileIO(_io.FileIO):
         super().close()
 
 
+# The copy that is complete, and what OS threads wait for that need it at the same time.
+# Nothing under the lock is a switch point.
+_layers: Any = None
+_layers_lock = _thread.allocate_lock()
+_os.register_at_fork(after_in_child=_layers_lock._at_fork_reinit)
+
+
 def _green_layers() -> Any:
     """
-    Return a copy of the pure Python `io`, with green locks, raw files and readers.
+    Return the copy of the pure Python `io`, with green locks, raw files and readers.
     """
+    global _layers  # noqa: PLW0603 - one copy for the process
     _pyio = importlib.import_module("_pyio")
 
     from eventlet.green import thread
@@ -181,11 +189,14 @@ def _green_layers() -> Any:
     def resolve(name: str) -> ModuleType | None:
         return thread if name == "_thread" else None
 
-    layers: Any = fresh_module("__green_module__pyio", _pyio, resolve)
-    layers.FileIO = GreenFileIO
-    layers.BufferedReader = GreenBufferedReader
-    layers.TextIOWrapper = _io.TextIOWrapper
-    return layers
+    with _layers_lock:
+        if _layers is None:
+            layers: Any = fresh_module("__green_module__pyio", _pyio, resolve)
+            layers.FileIO = GreenFileIO
+            layers.BufferedReader = GreenBufferedReader
+            layers.TextIOWrapper = _io.TextIOWrapper
+            _layers = layers
+    return _layers
 
 
 def GreenPipe(
@@ -207,7 +218,7 @@ def GreenPipe(
     Returns:
         A raw, buffered or text file, by `mode` and `buffering`, as from `open`.
     """
-    layers = sys.modules.get("__green_module__pyio") or _green_layers()
+    layers = _layers or _green_layers()
     if hasattr(name, "fileno") and not isinstance(name, (int, str, bytes)):
         name = _taken_over(name)
     return layers.open(

@@ -143,9 +143,24 @@ def _replace_close(cls: type[Any], is_running: Callable[[Any], bool]) -> None:
         if is_running(self):
             message = "Cannot close a running event loop"
             raise RuntimeError(message)
-        close(self)
+        if isinstance(self, _Selecting) and not hasattr(self, "_ssock"):
+            # Its making was interrupted, and there is no pipe yet to be closed.
+            _close_half_made(self)
+        else:
+            close(self)
 
     cls.close = stop_and_close
+
+
+_Selecting = asyncio.selector_events.BaseSelectorEventLoop
+
+
+def _close_half_made(event_loop: Any) -> None:
+    """Close what a loop has whose constructor did not come to its end."""
+    asyncio.base_events.BaseEventLoop.close(event_loop)
+    selector, event_loop._selector = getattr(event_loop, "_selector", None), None
+    if selector is not None:
+        selector.close()
 
 
 def _hub_loop() -> asyncio.AbstractEventLoop | None:

@@ -16,10 +16,11 @@ from eventlet._patch.originals import real_get_ident
 protect()
 
 import asyncio
+import asyncio.events
 import asyncio.log
+import asyncio.selector_events
 import contextlib
 import os
-import warnings
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,9 @@ class Hub(BaseHub):
     #: Whether that is of the hub's making.
     _made_loop = False
 
+    #: The former one, of a hub that is closed.
+    _last_loop: asyncio.AbstractEventLoop | None = None
+
     #: The loop whose tasks are all green: the hub's own.
     _green_loop: asyncio.AbstractEventLoop | None = None
 
@@ -67,11 +71,14 @@ class Hub(BaseHub):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that runs, or will run, the hub's turns."""
+        """The event loop that runs, will run, or has run the hub's turns."""
         event_loop = self._event_loop()
         if event_loop is None:
-            message = "this hub is closed: call eventlet.hubs.get_hub() again"
-            raise RuntimeError(message)
+            # The hub is closed, with its OS thread perhaps: this stays to be looked at.
+            if self._last_loop is None:
+                self._last_loop = asyncio.new_event_loop()
+                self._last_loop.close()
+            event_loop = self._last_loop
         return event_loop
 
     def _choose_loop(self) -> asyncio.AbstractEventLoop:
@@ -109,6 +116,7 @@ class Hub(BaseHub):
         event_loop, self._own_loop = self._own_loop, None
         if event_loop is None:
             return
+        self._last_loop = event_loop
         if self._green_loop is event_loop:
             self._green_loop = None
             vars(event_loop).pop("create_task", None)
@@ -156,40 +164,62 @@ def _same(event_loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     return event_loop
 
 
+# The OS threads that are making a loop.
+_makers: set[int] = set()
+
+
 class _Unlogged:
     """
-    Keeps asyncio from logging that it makes a loop.
+    Keeps asyncio from logging, in the OS thread that makes a loop, that it does so.
 
-    A handler whose lock is green would need the hub that is just being made.
-    Other OS threads log meanwhile, and may be making a loop themselves.
+    Its logger may have to wait for a lock of logging's, or have a handler that waits.
+    Where that is green it would need the hub that is just being made. Other OS threads
+    log meanwhile, and may be making a loop themselves.
     """
 
     def __init__(self) -> None:
         self._maker = real_get_ident()
 
     def __enter__(self) -> None:
-        asyncio.log.logger.addFilter(self._admits)
+        _makers.add(self._maker)
 
     def __exit__(self, *_: object) -> None:
-        asyncio.log.logger.removeFilter(self._admits)
+        _makers.discard(self._maker)
 
-    def _admits(self, record: object) -> bool:
-        del record
-        return real_get_ident() != self._maker
+
+class _Logger:
+    """Stands for asyncio's logger where loops are made."""
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._logger, name)
+
+    def debug(self, message: object, *args: object, **options: Any) -> None:
+        """Log, unless this OS thread is making a loop for its hub."""
+        if real_get_ident() not in _makers:
+            options["stacklevel"] = options.get("stacklevel", 1) + 1
+            self._logger.debug(message, *args, **options)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop | None:
     """Return the loop set for this thread, if it can be used."""
     policy: Any = None
-    with warnings.catch_warnings(), contextlib.suppress(Exception):
-        # Policies and their loops are deprecated from 3.14 on, but not gone.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        policy = asyncio.get_event_loop_policy()
+    with contextlib.suppress(Exception):
+        # The public function warns from 3.14 on. To silence it here would change what
+        # other OS threads are warned of.
+        policy = _get_policy()
     local = getattr(policy, "_local", None)
     current = getattr(local, "_loop", None)
     if current is None or current.is_closed() or current.is_running():
         return None
     return current  # type: ignore[no-any-return]
+
+
+_get_policy: Callable[[], Any] = getattr(
+    asyncio.events, "_get_event_loop_policy", asyncio.get_event_loop_policy
+)
 
 
 def _factory(named: str | None) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -209,6 +239,7 @@ def _factory(named: str | None) -> Callable[[], asyncio.AbstractEventLoop]:
     return factory  # type: ignore[no-any-return]
 
 
+asyncio.selector_events.logger = _Logger(asyncio.log.logger)  # type: ignore[attr-defined]
 _visible = os.environ.get(VISIBLE_VARIABLE) == "1"
 _core._set_visible_loop(_visible)
 _loops.install(_current_loop, visible=_visible)
