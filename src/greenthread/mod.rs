@@ -256,7 +256,10 @@ pub(crate) unsafe fn report(error: *mut PyObject) {
     let core = registry::existing();
     // SAFETY: the hub of this OS thread is live; the GIL is held by the callers.
     unsafe {
-        if core.is_null() || (*core).debug_exceptions {
+        let unreported = !core.is_null()
+            && (!(*core).debug_exceptions
+                || !(*core).unreported.is_null() && errors::is_a(error, (*core).unreported));
+        if !unreported {
             control::print(error);
         }
     }

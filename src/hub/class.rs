@@ -303,6 +303,18 @@ impl Hub {
         Ok(())
     }
 
+    /// Have failures of green threads that are of this class not be printed; None: of no class.
+    fn _leave_unreported(&self, py: Python<'_>, class: Option<Py<PyAny>>) -> PyResult<()> {
+        let core = self.core()?;
+        let class = class.map_or(std::ptr::null_mut(), Py::into_ptr);
+        // SAFETY: the GIL is held; what is owned is exchanged before the former is released.
+        unsafe {
+            let former = std::mem::replace(&mut (*core).unreported, class);
+            drop(Bound::from_owned_ptr_or_opt(py, former));
+        }
+        Ok(())
+    }
+
     /// Whether a second reader or writer of one descriptor is refused.
     #[getter]
     fn _one_reader(&self) -> PyResult<bool> {
@@ -413,17 +425,14 @@ impl Hub {
         };
         // SAFETY: the GIL is held; no Python code runs while the table is borrowed.
         unsafe {
-            let waiting = (*core)
-                .reactor
-                .iter()
-                .map(|(fd, direction, watcher)| {
-                    let object = match watcher {
-                        super::Watcher::Parked(parked) => parked.greenlet().cast(),
-                        super::Watcher::Listener(object) => *object,
-                    };
-                    let write = direction == crate::reactor::Direction::Write;
-                    (fd, write, Bound::from_borrowed_ptr(py, object).unbind())
-                });
+            let waiting = (*core).reactor.iter().map(|(fd, direction, watcher)| {
+                let object = match watcher {
+                    super::Watcher::Parked(parked) => parked.greenlet().cast(),
+                    super::Watcher::Listener(object) => *object,
+                };
+                let write = direction == crate::reactor::Direction::Write;
+                (fd, write, Bound::from_borrowed_ptr(py, object).unbind())
+            });
             Ok(waiting.collect())
         }
     }

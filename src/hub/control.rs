@@ -102,7 +102,8 @@ pub(super) unsafe fn report(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
         let error = errors::take_raised();
-        if turn::is_system(error) {
+        if turn::is_system(error) || (*core).closed {
+            // What ends a hub that was suspended in a callback ends its turn, too.
             errors::raise(error);
             return false;
         }

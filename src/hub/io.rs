@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{Core, Driver, Parked, Ready, Visit, Watcher, park, registry};
+use super::{Core, Driver, Parked, Ready, Visit, Watcher, has_work, park, registry, signals};
 use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Inbound, errors};
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
@@ -66,13 +66,21 @@ pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResu
     // other threads use inbox and waker. Listeners are copied, which counts references, so
     // events are handed out under the GIL.
     unsafe {
-        let shared = Shared(core);
-        (*core).polling = true;
-        let slept = py.detach(|| {
-            let shared = &shared;
-            (*shared.0).reactor.sleep(Some(Duration::from_nanos(nanos)))
-        });
-        (*core).polling = false;
+        let naps = (*core).in_main_thread && nanos > signals::NAP_NANOS;
+        let mut slept = sleep(py, core, if naps { signals::NAP_NANOS } else { nanos });
+        if naps && slept.is_ok() && (*core).reactor.found_nothing() {
+            let listening = signals::Listening::begin(py, core);
+            if ffi::PyErr_CheckSignals() != 0 {
+                listening.map(|listening| listening.end(py));
+                return Err(PyErr::fetch(py));
+            }
+            if !has_work(core) {
+                let due = (*core).timers.next_deadline().unwrap_or(u64::MAX);
+                let nap = nanos - signals::NAP_NANOS;
+                slept = sleep(py, core, due.saturating_sub(now()).min(nap));
+            }
+            listening.map(|listening| listening.end(py));
+        }
         if slept.is_ok() {
             let mut events = std::mem::take(&mut (*core).events);
             (*core).reactor.hand_out(&mut events);
@@ -83,6 +91,21 @@ pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResu
         }
         slept?;
         py.check_signals()
+    }
+}
+
+/// Asks the kernel, without the GIL; see [`wait`].
+unsafe fn sleep(py: Python<'_>, core: *mut Core, nanos: u64) -> std::io::Result<()> {
+    // SAFETY: contract of `wait`.
+    unsafe {
+        let shared = Shared(core);
+        (*core).polling = true;
+        let slept = py.detach(|| {
+            let shared = &shared;
+            (*shared.0).reactor.sleep(Some(Duration::from_nanos(nanos)))
+        });
+        (*core).polling = false;
+        slept
     }
 }
 

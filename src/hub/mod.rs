@@ -33,6 +33,7 @@ pub(crate) mod registry;
 pub(crate) mod rehearsal;
 pub(crate) mod run;
 pub(crate) mod selector;
+mod signals;
 pub(crate) mod slow;
 pub(crate) mod socket;
 pub(crate) mod step;
@@ -179,6 +180,8 @@ pub(crate) struct Core {
     pub(crate) asleep: bool,
     /// Descriptors that other OS threads have closed meanwhile.
     pub(crate) gone: Vec<c_int>,
+    /// The OS thread is the main one, which signal handlers run in.
+    pub(crate) in_main_thread: bool,
     pub(crate) running: bool,
     pub(crate) stopping: bool,
     pub(crate) closed: bool,
@@ -187,6 +190,8 @@ pub(crate) struct Core {
     /// In a forked child: main is suspended in what only the parent goes on with.
     pub(crate) main_is_parents: bool,
     pub(crate) debug_exceptions: bool,
+    /// Owned or NULL: a class of exceptions that are not reported, though nobody takes them.
+    pub(crate) unreported: *mut PyObject,
     /// A second reader or writer of one descriptor is refused.
     pub(crate) one_reader: bool,
     /// Where timers were made, for debugging.
@@ -232,21 +237,35 @@ impl Core {
             turns: 0,
             asleep: false,
             gone: Vec::new(),
+            in_main_thread: signals::in_main_thread(),
             running: false,
             stopping: false,
             closed: false,
             goes_on: false,
             main_is_parents: false,
             debug_exceptions: true,
+            unreported: ptr::null_mut(),
             one_reader: true,
         })
     }
 }
 
+/// Something is to be done at once.
+///
+/// # Safety
+/// `core` is live; the GIL is held.
+unsafe fn has_work(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe { (*core).turn_requested || !(*core).ready.is_empty() || !(*core).inbox.is_empty() }
+}
+
 impl Drop for Core {
     fn drop(&mut self) {
-        // SAFETY: `new` counted one reference; hubs die with the GIL held.
-        unsafe { thread::release(self.thread) }
+        // SAFETY: `new` counted one reference; the class is owned; hubs die with the GIL held.
+        unsafe {
+            ffi::Py_XDECREF(self.unreported);
+            thread::release(self.thread);
+        }
     }
 }
 

@@ -212,7 +212,7 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
             (*thread).close_hub = None;
         }
         looping::detach(py, core);
-        end_greenlet(core);
+        end_greenlet(py, core);
         drop((*core).looping.owned.take());
         if (*core).driver == Driver::Asyncio && object != ffi::Py_None() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
@@ -247,21 +247,37 @@ pub(super) unsafe fn release_greenlet(slot: *mut *mut greenlet::Greenlet) {
     }
 }
 
-/// Ends the hub greenlet, which is suspended in a turn, by GreenletExit.
-unsafe fn end_greenlet(core: *mut Core) {
+/// How often the hub greenlet is told to end: code that it is suspended in, a callback of the
+/// application, may catch the exception.
+const ATTEMPTS: usize = 3;
+
+/// Ends the hub greenlet, which is suspended in a turn, by GreenletExit. Should that be caught
+/// on its way, the loop stops after the turn.
+unsafe fn end_greenlet(py: Python<'_>, core: *mut Core) {
     // SAFETY: contract of `close`.
     unsafe {
         let g = (*core).greenlet;
         let home = (*core).thread;
-        if g.is_null()
-            || (*g).phase != Phase::Active
-            || home != thread::existing()
-            || g == (*home).current
-        {
+        if g.is_null() || home != thread::existing() || g == (*home).current {
             return;
         }
         greenlet::incref(g);
-        gc::end(g);
+        for _ in 0..ATTEMPTS {
+            if (*g).phase != Phase::Active {
+                break;
+            }
+            (*core).stopping = true;
+            let owned = (*core).looping.owned.as_ref().map(|it| it.clone_ref(py));
+            if let Some(owned) = owned {
+                // Where this fails there is nothing that could be stopped.
+                let runs = owned.call_method0(py, "is_running");
+                if runs.is_ok_and(|runs| runs.is_truthy(py).unwrap_or(false)) {
+                    let _ = owned.call_method0(py, "stop");
+                }
+            }
+            gc::end(g);
+        }
+        (*core).stopping = false;
         greenlet::decref(g);
     }
 }
@@ -360,6 +376,7 @@ pub(crate) unsafe fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
     // SAFETY: by contract; nobody else runs in the child.
     unsafe {
         let core = existing();
+        super::signals::after_fork_in_child(py);
         // The others' OS threads are not here, and their pollers are the parent's.
         unlist(core, true);
         if core.is_null() {
@@ -464,6 +481,7 @@ unsafe fn abandon(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // The hub greenlet is suspended inside the parent's loop: it is left as it is, and
         // keeps the reference that was ours.
         (*core).greenlet = ptr::null_mut();
+        (*core).in_main_thread = super::signals::in_main_thread();
         (*core).running = false;
         (*core).in_turn = false;
         (*core).turn_requested = false;

@@ -21,7 +21,8 @@ use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::looping::{self, NEVER};
-use super::{Core, registry, rehearsal};
+use super::signals::{Listening, NAP_NANOS};
+use super::{Core, has_work, registry, rehearsal};
 use crate::imports;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
@@ -250,9 +251,39 @@ unsafe fn select<'py>(
                 }
             }
             let epoll = slf.get().epoll.load(Ordering::Relaxed);
-            (*core).asleep = asked != 0;
-            let slept = sleep(py, epoll, &mut buffer, asked);
+            let nap = if (*core).in_main_thread {
+                asked.min(NAP_NANOS)
+            } else {
+                asked
+            };
+            (*core).asleep = nap != 0;
+            let mut slept = sleep(py, epoll, &mut buffer, nap);
             (*core).asleep = false;
+            if nap < asked && matches!(slept, Ok(0)) {
+                let listening = Listening::begin(py, core);
+                hidden = None;
+                let checked = py.check_signals();
+                core = registry::existing();
+                let serves = checked.is_ok() && serves(core, slf);
+                let goes_on = wants_to_go_on(&event_loop, timers).unwrap_or(true);
+                if serves && !has_work(core) && !goes_on {
+                    let due = (*core).timers.next_deadline().unwrap_or(NEVER);
+                    let rest = match due.min(deadline) {
+                        NEVER => NEVER,
+                        until => until.saturating_sub(now()),
+                    };
+                    (*core).asleep = true;
+                    slept = sleep(py, epoll, &mut buffer, rest);
+                    (*core).asleep = false;
+                }
+                if listening.is_some_and(|listening| listening.end(py)) {
+                    slept = Err(io::ErrorKind::Interrupted.into());
+                }
+                checked?;
+                if !serves {
+                    return Ok(PyList::empty(py));
+                }
+            }
             let count = match slept {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -307,12 +338,6 @@ impl Drop for Hidden {
         // SAFETY: as for `new`.
         unsafe { imports::show_loop(self.0) }
     }
-}
-
-/// Something is to be done at once.
-unsafe fn has_work(core: *mut Core) -> bool {
-    // SAFETY: contract of `select`.
-    unsafe { (*core).turn_requested || !(*core).ready.is_empty() || !(*core).inbox.is_empty() }
 }
 
 /// Asks the kernel, and sleeps, without the GIL, for at most `nanos`; 0 does not sleep.

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use pyo3::ffi;
@@ -16,6 +17,12 @@ use pyo3::types::{PyDict, PyTuple};
 use super::fork;
 use crate::greenlet::{Inbound, errors};
 use crate::hub::{Mailbox, Parked, park, registry};
+
+/// Calls that have not ended, by the part of the process's life in which they were asked for:
+/// its end waits for those of the first. Counted with the GIL held.
+static UNFINISHED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+/// The part that has begun.
+static PART: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This OS thread serves a queue.
@@ -65,6 +72,7 @@ struct CallState {
 }
 
 struct Call {
+    part: usize,
     work: Mutex<Option<Work>>,
     state: Mutex<CallState>,
 }
@@ -95,6 +103,7 @@ impl Call {
         };
         // Arguments die before the caller goes on, as in a call made in place.
         drop(work);
+        UNFINISHED[self.part].fetch_sub(1, Ordering::Relaxed);
         let mut state = lock(&self.state);
         state.outcome = Some(outcome);
         state.waiter.take()
@@ -221,6 +230,7 @@ impl CallQueue {
         let context =
             unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }?.unbind();
         let call = Arc::new(Call {
+            part: PART.load(Ordering::Relaxed),
             work: Mutex::new(Some(Work {
                 function: function.unbind(),
                 args: args.unbind(),
@@ -245,6 +255,7 @@ impl CallQueue {
                     return outcome;
                 }
                 if !std::mem::replace(&mut asked, true) {
+                    UNFINISHED[call.part].fetch_add(1, Ordering::Relaxed);
                     self.put(Entry::Call(Arc::clone(&call)));
                 }
                 match park::park(core) {
@@ -288,6 +299,23 @@ impl CallQueue {
     #[pyo3(signature = (last, /))]
     fn end(&self, last: Py<PyAny>) {
         self.put(Entry::End(last));
+    }
+
+    /// How many calls have not ended that were asked for before the end of the process began, which
+    /// is when this is first called.
+    #[staticmethod]
+    fn unfinished() -> usize {
+        PART.store(1, Ordering::Relaxed);
+        UNFINISHED[0].load(Ordering::Relaxed)
+    }
+
+    /// Forget the calls of the parent process, in a forked child.
+    #[staticmethod]
+    fn forget() {
+        PART.store(0, Ordering::Relaxed);
+        for count in &UNFINISHED {
+            count.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether this OS thread serves a queue.

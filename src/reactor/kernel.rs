@@ -19,6 +19,9 @@ const FD_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
 /// No descriptor has the number whose bits are all ones.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
+/// Nor the one below: that of a descriptor which is heeded.
+pub(super) const HEEDED: Token = Token(usize::MAX - 1);
+
 #[inline]
 pub(super) fn token(fd: RawFd, generation: u32) -> Token {
     Token(((generation as usize) << FD_BITS) | fd as usize)
@@ -89,6 +92,14 @@ pub(super) fn open() -> io::Result<(Poll, Arc<mio::Waker>)> {
     let poll = Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), WAKER)?;
     Ok((poll, Arc::new(waker)))
+}
+
+/// Has a poll end when `fd` gets readable.
+pub(super) fn heed(registry: &Registry, fd: RawFd) -> io::Result<()> {
+    match registry.register(&mut SourceFd(&fd), HEEDED, Interest::READABLE) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        done => done,
+    }
 }
 
 /// Refuses what cannot be a descriptor or does not fit into a token.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Poll, Registry};
 
-use super::kernel::{WAKER, arm, checked, directions, disarm, fd_of, open, token};
+use super::kernel::{HEEDED, WAKER, arm, checked, directions, disarm, fd_of, heed, open, token};
 use super::table::{Entry, Table};
 use super::{Direction, Handle, Key, Readiness, Waker, Watch, WatchError};
 
@@ -291,13 +291,24 @@ impl<W> Reactor<W> {
         }
     }
 
+    /// Whether the last [`Reactor::sleep`] has found nothing.
+    pub fn found_nothing(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Has polls end whenever `fd` gets readable, for who reads it himself. Said again, it
+    /// costs a system call and changes nothing.
+    pub fn heed(&mut self, fd: RawFd) -> io::Result<()> {
+        heed(self.poll.registry(), fd)
+    }
+
     /// The second half of [`Reactor::poll`]: adds who can go on, each once.
     pub fn hand_out(&mut self, out: &mut Vec<(W, Readiness)>) -> usize {
         let before = out.len();
         let orphans = self.orphans.drain(..);
         out.extend(orphans.map(|(waiter, direction)| (waiter, Readiness::Gone(direction))));
         for event in &self.events {
-            if event.token() != WAKER {
+            if event.token() != WAKER && event.token() != HEEDED {
                 let registry = self.poll.registry();
                 serve(registry, &mut self.table, &mut self.waiting, event, out);
             }

@@ -16,7 +16,6 @@ CASES = {
     "timeouts": "while True:\n  with eventlet.Timeout(0.0001, False): eventlet.sleep(1)",
     "sockets": "while True: ends[0].send(b'x'); ends[1].recv(1)",
     "pool": "while True: list(eventlet.GreenPool().imap(abs, range(5)))",
-    "tpool": "eventlet.tpool.execute(stay)",
     "many tpool jobs": "while True: eventlet.tpool.execute(abs, 1)",
     "timer": "get_hub().schedule_call_global(0, stay); eventlet.sleep(1000)",
     "link": "eventlet.spawn(int).link(lambda g: stay()); eventlet.sleep(1000)",
@@ -24,7 +23,6 @@ CASES = {
     "finaliser": "eventlet.event.Event().send(Item())",
     "greenlet": "greenlet.greenlet(stay).switch()",
     "tracer": "greenlet.settrace(lambda *args: stay()); eventlet.sleep(0)",
-    "proxy": "eventlet.tpool.Proxy(Item()).stay()",
 }
 # Where the daemon thread is when the interpreter stops it: in Python code that was called
 # from native code of each kind, or about to return from a wait without the GIL.

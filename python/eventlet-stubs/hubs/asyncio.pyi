@@ -4,6 +4,7 @@ from eventlet_asyncio._overlay.eventlet.hubs.asyncio import (
     Hub as Hub,
     LOOP_VARIABLE as LOOP_VARIABLE,
     VISIBLE_VARIABLE as VISIBLE_VARIABLE,
+    asyncio as asyncio,
     is_available as is_available,
     protect as protect,
     real_get_ident as real_get_ident,

@@ -6,15 +6,18 @@ green thread listens on a pipe for answers, several hubs can use the pool at onc
 caller that gave up leaves nothing behind.
 
 Workers are made on first use and live until `killall`, with one thread state
-each: thread locals of a library survive from call to call.
+each: thread locals of a library survive from call to call. When the process ends, calls
+that are under way or were asked for are finished first, as upstream's are.
 """
 
 from __future__ import annotations
 
+import atexit
 import math
 import operator
 import os
 from _thread import allocate_lock
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eventlet.event import Event
@@ -54,7 +57,7 @@ _in_place = False
 # end goes to new ones.
 _threads: list[Any] = []
 _requests = CallQueue()
-_fork_hook_installed = False
+_hooks_installed = False
 # Between OS threads that use the pool first; nothing under it is a switch point.
 _setup_lock = allocate_lock()
 
@@ -134,7 +137,7 @@ def _start_workers() -> None:
             RuntimeWarning,
             stacklevel=4,
         )
-    _reset_in_forked_children()
+    _install_hooks()
     from eventlet import patcher
 
     threading = patcher.original("threading")
@@ -189,17 +192,36 @@ def _serve(requests: CallQueue) -> None:
     requests.serve().send()
 
 
-def _reset_in_forked_children() -> None:
-    global _fork_hook_installed  # noqa: PLW0603 - one pool for the process
-    if not _fork_hook_installed:
-        _fork_hook_installed = True
+def _install_hooks() -> None:
+    global _hooks_installed  # noqa: PLW0603 - one pool for the process
+    if not _hooks_installed:
+        _hooks_installed = True
         os.register_at_fork(after_in_child=_forget_workers)
+        atexit.register(_finish_calls)
+
+
+def _finish_calls() -> None:
+    """
+    Wait for the calls made before the process began to end; another Ctrl-C ends this.
+
+    Green threads do not go on meanwhile: main has ended. Calls made from now on are begun,
+    but nobody waits for them: an OS thread may make them for ever.
+    """
+    from eventlet import patcher
+
+    sleep = patcher.original("time").sleep
+    pause = 0.0005
+    with suppress(KeyboardInterrupt, SystemExit):
+        while CallQueue.unfinished():
+            sleep(pause)
+            pause = min(pause * 2, 0.01)
 
 
 def _forget_workers() -> None:
     """Start anew in a forked child: the workers stayed with the parent."""
     global _requests, _setup_already, _setup_lock, _threads  # noqa: PLW0603 - as above
     _threads, _requests, _setup_already = [], CallQueue(), False
+    CallQueue.forget()
     _setup_lock = allocate_lock()
 
 

@@ -95,6 +95,9 @@ def _at_exit() -> None:
     def run(coro: Coroutine[Any, Any, None]) -> None:
         _core.spawn_for_awaitable(event_loop.create_task(coro)).wait()
 
+    # Green threads that wait for what is cancelled here are told so, and are abandoned:
+    # that is no failure of theirs.
+    hub._leave_unreported(asyncio.CancelledError)
     # Another Ctrl-C, or an exit in the cleanup, ends it: the program ends anyway.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         finish(event_loop, run)

@@ -218,6 +218,9 @@ class BaseHub(_NativeHub):
         except self.SYSTEM_EXCEPTIONS:
             raise
         except BaseException:
+            if self._closed:
+                # It ends the hub, which was suspended in this call.
+                raise
             self.squelch_exception(listener.fileno, sys.exc_info())
 
     def remove(self, listener: FdListener) -> None:
@@ -369,6 +372,9 @@ class BaseHub(_NativeHub):
         except self.SYSTEM_EXCEPTIONS:
             raise
         except BaseException:
+            if self._closed:
+                # As for a listener's callback.
+                raise
             self.squelch_timer_exception(timer, sys.exc_info())
         finally:
             if self.debug_blocking:
