@@ -124,6 +124,7 @@ impl Hub {
         if driver == Driver::Asyncio {
             crate::imports::use_asyncio(slf.py())?;
         }
+        super::signals::prepare(slf.py())?;
         // SAFETY: the GIL is held; the core is boxed, so its address is stable.
         unsafe {
             if (*slf.get().core.get()).is_some() {

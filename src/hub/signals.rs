@@ -22,17 +22,24 @@ use super::Core;
 ///
 /// CPython offers no C function for it that is exported everywhere.
 fn exchange(py: Python<'_>, fd: c_int) -> Option<c_int> {
-    static EXCHANGE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let call = || -> PyResult<c_int> {
-        let exchange = EXCHANGE.get_or_try_init(py, || {
-            let module = py.import("_signal")?;
-            module.getattr("set_wakeup_fd").map(Bound::unbind)
-        })?;
+    let (exchange, options) = EXCHANGE.get(py)?;
+    let former = exchange.bind(py).call((fd,), Some(options.bind(py)));
+    former.and_then(|former| former.extract()).ok()
+}
+
+/// `set_wakeup_fd` and its named arguments.
+static EXCHANGE: PyOnceLock<(Py<PyAny>, Py<PyDict>)> = PyOnceLock::new();
+
+/// Looks up what is needed later. To be done where an exception may be raised: the import runs
+/// Python code, and with it signal handlers.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    EXCHANGE.get_or_try_init(py, || {
         let options = PyDict::new(py);
         options.set_item("warn_on_full_buffer", false)?;
-        exchange.bind(py).call((fd,), Some(&options))?.extract()
-    };
-    call().ok()
+        let exchange = py.import("_signal")?.getattr("set_wakeup_fd")?;
+        PyResult::Ok((exchange.unbind(), options.unbind()))
+    })?;
+    Ok(())
 }
 
 /// Has signals written where they were before; nowhere if that is closed.

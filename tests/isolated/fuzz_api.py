@@ -57,6 +57,9 @@ LEFT_OUT = {
     "_poll",
     "_set_copy_context",
     "_set_hub_factory",
+    # A clock that stands, and what is asked before each sleep.
+    "_set_idle_hook",
+    "_set_time",
     "_set_visible_loop",
     "_take_back",
     "__class__",
