@@ -30,6 +30,12 @@ def interrupted_at(count):
         # What asyncio loses by an interruption of its own code is its own affair.
         if not frame.f_code.co_filename.startswith(ours):
             return None
+        # And so is what uvloop loses whose constructor asks whether it is running.
+        if (
+            frame.f_code.co_name == "running"
+            and "uvloop" in frame.f_back.f_code.co_filename
+        ):
+            return None
         if event == "line":
             left -= 1
             if left == 0:
