@@ -143,8 +143,10 @@ def _replace_close(cls: type[Any], is_running: Callable[[Any], bool]) -> None:
         if is_running(self):
             message = "Cannot close a running event loop"
             raise RuntimeError(message)
+        if isinstance(self, _Selecting):
+            # Its making may have been interrupted before this was there, or even the pipe.
+            vars(self).setdefault("_signal_handlers", {})
         if isinstance(self, _Selecting) and not hasattr(self, "_ssock"):
-            # Its making was interrupted, and there is no pipe yet to be closed.
             _close_half_made(self)
         else:
             close(self)
