@@ -28,7 +28,7 @@ fn recursion_without_end_is_told_and_ends_the_process() {
             "{text}"
         );
         assert!(
-            text.contains("9422848 bytes") && text.contains(SIZE_VARIABLE),
+            text.contains("9418752 bytes") && text.contains(SIZE_VARIABLE),
             "{text}"
         );
     }
