@@ -141,20 +141,23 @@ unsafe fn take_turns(core: *mut Core, awaited: *mut Greenlet) -> Inbound {
             awaited,
             outer: (*core).blocked,
         };
-        (*core).blocked = &raw mut block;
+        // The one way to it from here on: a closure that named it would borrow it, and what
+        // wakes the caller meanwhile would not be seen.
+        let this = &raw mut block;
+        (*core).blocked = this;
         (*caller).stepping = true;
         let hidden = crate::imports::hide_loop();
-        let inbound = Python::attach(|py| until_woken(py, core, &raw mut block));
+        let inbound = Python::attach(|py| until_woken(py, core, this));
         crate::imports::show_loop(hidden);
         (*caller).stepping = false;
-        (*core).blocked = block.outer;
+        (*core).blocked = (*this).outer;
         // Other wake-ups for this wait are stale from here on.
         (*caller).resumes = (*caller).resumes.wrapping_add(1);
-        if let Some(late) = block.woken.take() {
+        if let Some(late) = (*this).woken.take() {
             late.discard();
         }
         step::settle(core);
-        ffi::Py_XDECREF(block.event_loop);
+        ffi::Py_XDECREF((*this).event_loop);
         ffi::Py_DECREF(object);
         inbound
     }

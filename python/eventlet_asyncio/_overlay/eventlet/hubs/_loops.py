@@ -85,6 +85,10 @@ def _after_fork_in_child() -> None:
     event_loop = _core._loop_in_child()
     if event_loop is not None:
         events._set_running_loop(event_loop)
+        hub: Any = _core._existing_hub()
+        if asyncio.tasks.current_task() is None:
+            # From CPython 3.14 on the task is forgotten, too.
+            asyncio.tasks._swap_current_task(event_loop, hub._task_in_child)  # type: ignore[attr-defined]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             events.set_event_loop(event_loop)

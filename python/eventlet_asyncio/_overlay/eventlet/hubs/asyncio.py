@@ -61,6 +61,8 @@ class Hub(BaseHub):
 
     #: The former one, of a hub that is closed.
     _last_loop: asyncio.AbstractEventLoop | None = None
+    #: The task that forked, in a child where it goes on.
+    _task_in_child: asyncio.Task[Any] | None = None
 
     #: The loop whose tasks are all green: the hub's own.
     _green_loop: asyncio.AbstractEventLoop | None = None
@@ -133,9 +135,9 @@ class Hub(BaseHub):
 
         False if that cannot be: then the child takes another one.
         """
-        if not _nested.renew_loop(event_loop):
+        running = self._task_in_child = asyncio.current_task(event_loop)
+        if running is None or not _nested.renew_loop(event_loop):
             return False
-        running = asyncio.current_task(event_loop)
         for task in asyncio.all_tasks(event_loop):
             if task is not running:
                 _tasks.dismiss(task)
