@@ -464,3 +464,23 @@ def test_trampoline_times_out_with_what_was_asked_for():
         trampoline(10_000, read=True)
     left.close()
     right.close()
+
+
+def test_listener_that_another_withdraws_is_not_called():
+    """Both are found ready by one poll; the first one's callback takes back the other."""
+    hub = eventlet.hubs.get_hub()
+    pairs = [socket.socketpair() for _ in range(2)]
+    seen, listeners = [], []
+
+    def called(fileno):
+        seen.append(fileno)
+        for listener in listeners:
+            hub.remove(listener)
+
+    listeners += [hub.add(hub.READ, one.fileno(), called, called) for one, _ in pairs]
+    for _, other in pairs:
+        other.send(b"x")
+    eventlet.sleep(0.01)
+    assert len(seen) == 1
+    for sock in (*pairs[0], *pairs[1]):
+        sock.close()

@@ -211,7 +211,8 @@ class BaseHub(_NativeHub):
 
     def _ready(self, listener: FdListener) -> None:
         """Call a listener's callback; its error goes the way upstream's does."""
-        if listener.spent:
+        if listener.spent or listener._registration is None:
+            # Withdrawn by what ran after the poll that found it ready.
             return
         try:
             listener.cb(listener.fileno)
