@@ -26,10 +26,16 @@ LEFT = {"EVENTLET_ASYNCIO_DISABLE": "1", "EVENTLET_ASYNCIO_GUARD": "error"}
 
 def run(command, folder, env=None, seconds=150):
     """Run a command; return what it printed."""
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        # The temporary folder may lie in a checkout, where git would apply nothing.
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+    }
     done = subprocess.run(
         command,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)} | (env or {}),
+        env=variables | (env or {}),
         capture_output=True,
         text=True,
         timeout=seconds,

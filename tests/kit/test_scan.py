@@ -70,3 +70,13 @@ def test_every_form_is_found_and_no_decoy(tmp_path):
     found = explicit(scan(tmp_path))
     assert expected - found == set(), "missed"
     assert found - expected == set(), "false"
+
+
+def test_folder_that_is_named_is_read_although_git_ignores_it(tmp_path):
+    """As an environment's folder inside a checkout is."""
+    (tmp_path / ".gitignore").write_text("/ignored/\n")
+    inside = tmp_path / "ignored" / "app"
+    inside.mkdir(parents=True)
+    (inside / "main.py").write_text("import eventlet\neventlet.sleep(1)\n")
+    assert scan(tmp_path)["findings"] == []
+    assert [found["line"] for found in scan(inside)["findings"]] == [2]

@@ -32,7 +32,8 @@ pub(crate) struct Found {
     pub(crate) errors: Vec<(PathBuf, String)>,
 }
 
-/// Walks folders, as git would see them; a file that is named is read whatever it is called.
+/// Walks folders, as git would see them; a file that is named is read whatever it is called,
+/// and a folder that is named although rules above it have git ignore it.
 pub(crate) fn discover(paths: &[PathBuf], excluded: &[String]) -> Found {
     let mut found = Found::default();
     for path in paths {
@@ -42,7 +43,12 @@ pub(crate) fn discover(paths: &[PathBuf], excluded: &[String]) -> Found {
                 _ => found.modules.push(path.clone()),
             }
         } else {
-            walk(path, excluded, &mut found);
+            let before = (found.modules.len(), found.texts.len(), found.errors.len());
+            walk(path, excluded, true, &mut found);
+            if (found.modules.len(), found.texts.len()) == (before.0, before.1) {
+                found.errors.truncate(before.2);
+                walk(path, excluded, false, &mut found);
+            }
         }
     }
     for list in [&mut found.modules, &mut found.texts] {
@@ -52,10 +58,11 @@ pub(crate) fn discover(paths: &[PathBuf], excluded: &[String]) -> Found {
     found
 }
 
-fn walk(root: &Path, excluded: &[String], found: &mut Found) {
+fn walk(root: &Path, excluded: &[String], parents: bool, found: &mut Found) {
     let mut builder = WalkBuilder::new(root);
     builder
         .hidden(false)
+        .parents(parents)
         .require_git(false)
         .follow_links(false)
         .filter_entry(|entry| {
