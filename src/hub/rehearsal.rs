@@ -114,11 +114,19 @@ fn _displaced() -> Vec<u64> {
     shuffle.map_or_else(Vec::new, |shuffle| shuffle.displaced().to_vec())
 }
 
+/// The descriptors of this process that the engine has opened for itself where it needed them,
+/// and that no poll shows.
+#[pyfunction]
+fn _own_descriptors(py: Python<'_>) -> Vec<std::ffi::c_int> {
+    super::signals::descriptors(py)
+}
+
 /// Adds the functions of this file to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_idle_hook, module)?)?;
     module.add_function(wrap_pyfunction!(_set_report_hook, module)?)?;
     module.add_function(wrap_pyfunction!(_set_time, module)?)?;
     module.add_function(wrap_pyfunction!(_set_order, module)?)?;
+    module.add_function(wrap_pyfunction!(_own_descriptors, module)?)?;
     module.add_function(wrap_pyfunction!(_displaced, module)?)
 }

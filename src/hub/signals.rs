@@ -123,6 +123,13 @@ impl Listening {
     }
 }
 
+/// Both ends of the pipe, if it was made.
+pub(super) fn descriptors(_py: Python<'_>) -> Vec<c_int> {
+    // SAFETY: the token shows that the GIL is held, and nobody writes meanwhile.
+    let made = unsafe { PIPE };
+    made.map_or_else(Vec::new, |pipe| vec![pipe.read, pipe.write])
+}
+
 /// Both ends of the pipe of this process.
 ///
 /// # Safety

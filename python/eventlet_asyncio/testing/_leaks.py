@@ -193,6 +193,8 @@ class Leaks:
     def _descriptor(self, key: tuple[int, str]) -> Leak | None:
         """Describe a descriptor, unless the engine has opened it for itself."""
         number, target = key
+        if number in _own_descriptors():
+            return None
         place = self._origins.descriptor(number, target)
         what = f"descriptor {number} ({shorten(target)})"
         return Leak("descriptors", what, place) if place else None
@@ -232,6 +234,17 @@ def _os_threads() -> list[threading.Thread]:
         if thread is not module.main_thread()
         and not isinstance(thread, module._DummyThread)
     ]
+
+
+def _own_descriptors() -> set[int]:
+    """Return the ends of the pipes that the engine makes when it first needs them."""
+    if not is_ours():
+        return set()
+    from eventlet_asyncio import _core
+
+    wakeups = sys.modules.get("eventlet.hubs._wakeups")
+    pipe = getattr(wakeups, "_pipe", None) or ()
+    return {*_core._own_descriptors(), *pipe}
 
 
 def _target(fd: int) -> str:
