@@ -85,6 +85,7 @@ __all__ = [
     "await_getaddrinfo",
     "await_getnameinfo",
     "cancel",
+    "end_listening",
     "error",
     "getaddrinfo",
     "getcurrent",
@@ -664,6 +665,7 @@ def http_framing(
     /,
 ) -> tuple[int, int]: ...
 def http_chunk_size(line: bytes, /) -> int | None: ...
+def end_listening(fd: int, alone: bool, /) -> list[int]: ...
 def http_is_field(line: bytes, /) -> bool: ...
 def http_head(
     status: Any,

@@ -89,6 +89,8 @@ class Worker(AsyncWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Accept connections until the worker is to end, then let them end."""
         import eventlet
+        from eventlet._wsgi.backlog import end_listening
+        from eventlet._wsgi.registry import ASKING
         from eventlet.greenio import GreenSocket
 
         acceptors = []
@@ -106,9 +108,12 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         self.notify()
         for named, green, acceptor in acceptors:
             acceptor.kill()
-            self._drain(named, green)
             # Of the last one who has it, this makes the kernel refuse clients at once.
-            green.close()
+            for client, address in end_listening(green):
+                self._begin(self._serve_in_turn, named, client, address)
+        if self._idle:
+            # Who asks one request after the other is told that this was the last.
+            eventlet.sleep(ASKING)
         self._end_idle()
         with eventlet.Timeout(self.cfg.graceful_timeout, exception=False):
             while self._busy:
@@ -194,18 +199,6 @@ class Worker(AsyncWorker):  # type: ignore[misc]
         served = eventlet.spawn(serve, listener, client, address)
         self._busy[served] = client
         served.link(self._ended)
-
-    def _drain(self, listener: Any, green: Any) -> None:
-        """Accept who has connected already: with the listener closed they would be reset."""
-        green.settimeout(0)
-        for _ in range(self.cfg.backlog):
-            try:
-                client, address = green.accept()
-            except OSError as failed:
-                if failed.errno == errno.ECONNABORTED:
-                    continue
-                return
-            self._begin(self._serve_in_turn, listener, client, address)
 
     def _end_idle(self) -> None:
         """End connections that are between two requests, and nothing has arrived on."""

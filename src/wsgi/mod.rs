@@ -5,6 +5,7 @@
 //! application can override stay in Python; where nobody overrides them, a request costs one
 //! call of [`reader::HttpReader::read_request`] and one of [`reply::http_reply`].
 
+mod backlog;
 mod environ;
 mod names;
 mod parse;
@@ -51,6 +52,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add("HttpRefusal", module.py().get_type::<parse::HttpRefusal>())?;
     module.add_class::<reader::HttpReader>()?;
+    module.add_function(wrap_pyfunction!(backlog::end_listening, module)?)?;
     module.add_function(wrap_pyfunction!(parse::http_parse, module)?)?;
     module.add_function(wrap_pyfunction!(parse::http_framing, module)?)?;
     module.add_function(wrap_pyfunction!(parse::http_chunk_size, module)?)?;

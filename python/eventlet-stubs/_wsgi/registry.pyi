@@ -1,5 +1,6 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet._wsgi.registry import (
+    ASKING as ASKING,
     Connection as Connection,
     Limits as Limits,
     Registry as Registry,

@@ -1,6 +1,8 @@
 # Written by tools/stubs.py.
 from eventlet_asyncio._overlay.eventlet._wsgi.server import (
+    ASKING as ASKING,
     BaseHTTPServer as BaseHTTPServer,
+    CLIENT_LEFT as CLIENT_LEFT,
     Connection as Connection,
     DEFAULT as DEFAULT,
     DEFAULT_LOG_FORMAT as DEFAULT_LOG_FORMAT,
@@ -16,6 +18,7 @@ from eventlet_asyncio._overlay.eventlet._wsgi.server import (
     STATE_CLOSE as STATE_CLOSE,
     Server as Server,
     Timeout as Timeout,
+    end_listening as end_listening,
     get_hub as get_hub,
     get_logger as get_logger,
     greenio as greenio,

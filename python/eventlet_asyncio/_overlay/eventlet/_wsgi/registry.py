@@ -19,7 +19,10 @@ from eventlet.greenthread import sleep
 if TYPE_CHECKING:
     from eventlet._wsgi.limits import Limits
 
-__all__ = ["Connection", "Registry"]
+__all__ = ["ASKING", "Connection", "Registry"]
+
+#: For how long after a response a client counts as about to send the next request, seconds.
+ASKING = 0.1
 
 
 class Connection(list[Any]):
@@ -116,19 +119,31 @@ class Registry:
     def end(self) -> None:
         """
         Close connections that wait for a request; let the others serve what has arrived.
+
+        A client that asks one request after the other is about to ask again, and would
+        find the connection closed: it has `ASKING` seconds to, and is told then.
         """
         for connection in self._connections.values():
             idle = connection[2] is STATE_IDLE
             connection[2] = STATE_CLOSE
+            if connection.protocol is not None:
+                connection.protocol.is_last = not idle
+        self.end_idle(ASKING)
+
+    def end_idle(self, least: float = 0.0) -> None:
+        """
+        Close connections that have waited for a next request for `least` seconds.
+        """
+        now = time.monotonic()
+        for connection in self._connections.values():
             protocol = connection.protocol
-            if protocol is None:
-                continue
-            protocol.is_last = not idle
             # One that has never sent anything may just have connected: see `drain`.
             if (
-                idle
+                protocol is not None
+                and not protocol.is_last
                 and protocol._requested
                 and protocol.is_silent()
+                and now - protocol.waiting_since >= least
                 and not connection.has_arrived()
             ):
                 greenio.shutdown_safe(connection[1])

@@ -4,7 +4,6 @@ The server: accepts connections, and ends them when it ends.
 
 from __future__ import annotations
 
-import _socket as _kernel
 import errno
 import os
 import sys
@@ -12,11 +11,12 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from eventlet import greenio
+from eventlet._wsgi.backlog import CLIENT_LEFT, end_listening
 from eventlet._wsgi.connection import HttpProtocol
 from eventlet._wsgi.limits import DEFAULT, Limits
 from eventlet._wsgi.log import LoggerNull, get_logger, note
 from eventlet._wsgi.protocol import STATE_CLOSE
-from eventlet._wsgi.registry import Connection, Registry
+from eventlet._wsgi.registry import ASKING, Connection, Registry
 from eventlet._wsgi.steps import GONE
 from eventlet.green import BaseHTTPServer
 from eventlet.greenpool import GreenPool
@@ -45,17 +45,6 @@ DEFAULT_LOG_FORMAT = (
     " %(status_code)s %(body_length)s %(wall_seconds).6f"
 )
 
-# Of accept(): the client gave up while it waited.
-_CLIENT_LEFT = frozenset(
-    {
-        errno.ECONNABORTED,
-        errno.ECONNRESET,
-        errno.ENOTCONN,
-        errno.EPIPE,
-        errno.EPROTO,
-        errno.ESHUTDOWN,
-    }
-)
 # Of accept(): as long as others hold them there are no resources for one more connection.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE = 0.1
@@ -332,7 +321,7 @@ class _Acceptor:
             try:
                 self._waiting = sock.accept()
             except OSError as error:
-                if error.errno in _CLIENT_LEFT or _is_tls_error(error):
+                if error.errno in CLIENT_LEFT or _is_tls_error(error):
                     continue
                 if error.errno in _EXHAUSTED:
                     text = f"({serv.pid}) no connection can be accepted: {error}"
@@ -381,11 +370,16 @@ class _Acceptor:
         Whoever has connected is accepted and served; the socket is closed before, so
         that others are refused at once and can try elsewhere.
         """
-        backlog = self._take_backlog()
-        self._sock.close()
-        self._registry.end()
-        drain = self._serv.limits.drain
-        relief = get_hub().schedule_call_global(drain, self._registry.cut_off)
+        backlog = end_listening(self._sock)
+        if self._waiting is not None:
+            backlog.insert(0, self._waiting)
+            self._waiting = None
+        registry, later = self._registry, get_hub().schedule_call_global
+        registry.end()
+        timers = [
+            later(ASKING, registry.end_idle),
+            later(self._serv.limits.drain, registry.cut_off),
+        ]
         try:
             for waiting in backlog:
                 self._waiting = waiting
@@ -397,27 +391,8 @@ class _Acceptor:
                     note(self._serv.log.info, traceback.format_exc().rstrip("\n"))
             self._pool.waitall()
         finally:
-            relief.cancel()
-
-    def _take_backlog(self) -> list[tuple[Any, Any]]:
-        """Return the connections that were accepted or could be, without a switch."""
-        taken = [] if self._waiting is None else [self._waiting]
-        self._waiting = None
-        sock: Any = self._sock
-        if not isinstance(self._sock, (greenio.GreenSocket, _kernel.socket)):
-            # Something that stands in for a socket may never come to an end.
-            return taken
-        try:
-            sock.settimeout(0)
-        except OSError:
-            # It is closed.
-            return taken
-        while True:
-            try:
-                taken.append(sock.accept())
-            except OSError as error:
-                if error.errno not in _CLIENT_LEFT:
-                    return taken
+            for timer in timers:
+                timer.cancel()
 
 
 def _serve(serv: Server, state: Connection) -> None:

@@ -413,13 +413,15 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
         that stays silent must not keep others from being accepted.
         """
         real, address = self._plain(_READ, _accept)
-        new = self._context.wrap_socket(
-            real,
+        return self._green(real), address
+
+    def _green(self, real: Any) -> GreenSSLSocket:
+        return self._context.wrap_socket(
+            GreenSocket(real),
             server_side=True,
             do_handshake_on_connect=False,
             suppress_ragged_eofs=self.suppress_ragged_eofs,
         )
-        return new, address
 
     # The descriptor
 
@@ -451,10 +453,10 @@ class GreenSSLSocket(Timeouts, BeforeProtocol, _OriginalSocket):
         raise NotImplementedError(message)
 
 
-def _accept(listener: Any) -> tuple[GreenSocket, Any]:
+def _accept(listener: Any) -> tuple[_real.HubSocket, Any]:
     fd, address = _RealSocket._accept(listener)
-    real = _real.HubSocket(listener.family, listener.type, listener.proto, fileno=fd)
-    return GreenSocket(real), address
+    kind = listener.family, listener.type, listener.proto
+    return _real.HubSocket(*kind, fileno=fd), address
 
 
 def _refuse_flags(name: str, flags: int) -> None:
