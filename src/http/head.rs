@@ -217,8 +217,9 @@ pub fn with_known_version(head: &[u8]) -> Cow<'_, [u8]> {
 /// Reads a complete head, as [`Scanner`] delimits it and [`with_known_version`] gives it.
 ///
 /// With `strict` unset, Transfer-Encoding and Content-Length may occur together: the former
-/// counts, as old clients expect; Host may be missing; and a coding that is not known is left
-/// to the application. Everything else is refused all the same.
+/// counts, as old clients expect; Host may be missing; and a coding that is not known, or a
+/// length beyond all measure, is left to the application. Everything else is refused all the
+/// same.
 ///
 /// # Errors
 /// The head is malformed, or can be understood in two ways.
@@ -330,7 +331,7 @@ pub fn interpret<'a>(
                 if length.is_some() {
                     return Err(Refusal::Malformed("Content-Length is given twice"));
                 }
-                length = Some(number(value)?);
+                length = Some(number(value, strict)?);
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if chunked {
@@ -365,18 +366,23 @@ pub fn interpret<'a>(
     Ok(facts)
 }
 
-fn number(value: &[u8]) -> Result<u64, Refusal> {
-    const MALFORMED: Refusal = Refusal::Malformed("Content-Length is not a number");
+/// The largest length that Python is told.
+const LARGEST: u64 = i64::MAX as u64;
+
+fn number(value: &[u8], strict: bool) -> Result<u64, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(MALFORMED);
+        return Err(Refusal::Malformed("Content-Length is not a number"));
     }
-    // Digits are ASCII, so this fails for sizes that no variable holds only.
-    let text = std::str::from_utf8(value).map_err(|_| MALFORMED)?;
-    let number: u64 = text.parse().map_err(|_| MALFORMED)?;
-    if i64::try_from(number).is_err() {
-        return Err(MALFORMED);
+    // Digits are ASCII, so this fails only for sizes that no variable holds.
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    match text.parse() {
+        Ok(number) if number <= LARGEST => Ok(number),
+        _ if strict => Err(Refusal::Malformed(
+            "Content-Length is larger than any body can be",
+        )),
+        // The application may have its own answer; nobody sends that much.
+        _ => Ok(LARGEST),
     }
-    Ok(number)
 }
 
 /// Whether no server may take this header over: its name would be read as another one.

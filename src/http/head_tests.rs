@@ -196,6 +196,23 @@ fn framing_that_others_may_read_differently_ends_the_connection() {
         assert_eq!(head.facts.body, Body::Chunked);
         assert!(head.facts.doubtful);
     });
+    for length in ["9223372036854775808", "99999999999999999999999"] {
+        for (coding, expected) in [
+            ("", Body::Length(i64::MAX as u64)),
+            ("Transfer-Encoding: chunked\r\n", Body::Chunked),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{coding}Content-Length: {length}\r\n\r\n");
+            with(head.as_bytes(), false, |head| {
+                assert_eq!(head.expect("left to the application").facts.body, expected);
+            });
+        }
+    }
+    for length in ["", "+3", "-3", "0x3", "3 3", "1_0", "3, 3"] {
+        let head = format!("GET / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+        with(head.as_bytes(), false, |head| {
+            assert!(head.is_err(), "{length:?}");
+        });
+    }
     let old = b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
     with(old, true, |head| {
         assert!(head.expect("legal").facts.doubtful);

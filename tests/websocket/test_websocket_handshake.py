@@ -111,7 +111,11 @@ def test_unknown_version_is_told_the_known_ones(version):
     with pytest.raises(BadRequest) as caught:
         answer(request(HTTP_SEC_WEBSOCKET_VERSION=version), Terms())
     assert caught.value.status == "426 Upgrade Required"
-    assert ("Sec-WebSocket-Version", "8, 13") in caught.value.headers
+    assert caught.value.headers == [
+        ("Connection", "Upgrade, close"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "8, 13"),
+    ]
 
 
 def test_first_subprotocol_that_both_speak_is_chosen():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 from tests.wsgi.applications import GET, echo, hello
 
@@ -272,3 +275,76 @@ def test_busy_connections_do_not_give_way(serve, protocol):
     eventlet.sleep(0.3)
     go.send()
     assert [client.response()[2] for client in (*busy, late)] == [b"hello"] * 3
+
+
+def end(server):
+    """End a server, and wait until it has ended."""
+    server.thread.kill()
+    with suppress(eventlet.greenlet.GreenletExit):
+        server.thread.wait()
+
+
+@pytest.fixture
+def watched(protocol):
+    """Give a protocol, and a function that waits until one has got the first bytes."""
+    made = []
+
+    class Watched(protocol):
+        def __init__(self, *args):
+            made.append(self)
+            super().__init__(*args)
+
+    def wait(silent=False):
+        while not made or made[0].is_silent() != silent:
+            eventlet.sleep(0.01)
+
+    return Watched, wait
+
+
+@pytest.mark.parametrize("start", [b"G", GET[:-2], GET[:-1]])
+def test_head_under_way_at_the_end_is_waited_for(serve, watched, start):
+    protocol, wait = watched
+    server = serve(hello, protocol=protocol, limits=wsgi.Limits(drain=30))
+    client = server.connect()
+    client.send(start)
+    wait()
+    eventlet.spawn(server.thread.kill)
+    while server.sock.fileno() >= 0:
+        eventlet.sleep(0.01)
+    client.send(GET[len(start) :])
+    status, headers, body = client.response()
+    assert (status, body) == ("HTTP/1.1 200 OK", b"hello")
+    assert headers["connection"] == "close"
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("start", [b"", b"G", GET[:-2]])
+def test_end_waits_no_longer_than_the_limit(serve, watched, start):
+    """And as long for one that says nothing: its request may be on the way."""
+    protocol, wait = watched
+    server = serve(hello, protocol=protocol, limits=wsgi.Limits(drain=0.2))
+    client = server.connect()
+    client.send(start)
+    wait(silent=not start)
+    began = time.monotonic()
+    end(server)
+    took = time.monotonic() - began
+    assert client.is_closed()
+    assert 0.15 < took < 5, took
+
+
+def test_what_is_served_at_the_end_has_no_limit(serve, protocol):
+    """`drain` is the clients' time, and not the application's."""
+
+    def slow(environ, start_response):
+        asked.send()
+        eventlet.sleep(0.3)
+        return hello(environ, start_response)
+
+    asked = eventlet.Event()
+    server = serve(slow, protocol=protocol, limits=wsgi.Limits(drain=0.05))
+    client = server.connect()
+    client.send(GET)
+    asked.wait()
+    end(server)
+    assert client.response()[2] == b"hello"

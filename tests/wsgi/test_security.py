@@ -219,6 +219,25 @@ def test_legacy_clients_may_send_both_framings(serve, protocol):
     assert application.environ["wsgi.input"].chunked_input
 
 
+@pytest.mark.parametrize("length", ["9223372036854775808", "9" * 30])
+def test_legacy_clients_may_announce_any_length(serve, protocol, length):
+    """The application has its own answer to what is too much for it."""
+
+    class Legacy(protocol):
+        reject_bad_requests = False
+
+    application = Recorder(read=False)
+    server = serve(application, protocol=Legacy)
+    line = f"Content-Length: {length}".encode()
+    chunked = post(line, b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED)
+    for request in (chunked, post(line, body=b"")):
+        client = server.connect()
+        assert client.ask(request)[0] == "HTTP/1.1 200 OK"
+        assert application.environ["CONTENT_LENGTH"] == length
+        assert client.is_closed()
+    assert application.paths == ["/", "/"]
+
+
 def test_header_names_with_underscores_are_dropped(serve, protocol):
     """`X_Forwarded_For` cannot pass for `X-Forwarded-For`."""
     application = Recorder()

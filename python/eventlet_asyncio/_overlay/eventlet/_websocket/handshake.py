@@ -72,16 +72,14 @@ class Accepted(NamedTuple):
     extensions: dict[str, Any] = {}  # noqa: RUF012 - given by keyword, never changed
 
 
-def _refusal(
-    status: str = "400 Bad Request", *headers: tuple[str, str], reason: str = ""
-) -> BadRequest:
+def _refusal(status: str = "400 Bad Request", *, reason: str) -> BadRequest:
     """
     Make the response that refuses a request.
 
     The reason goes into the exception for whoever logs it, not to the client.
     """
-    error = BadRequest(status, headers=[("Connection", "close"), *headers])
-    error.args = (reason,) if reason else ()
+    error = BadRequest(status, headers=[("Connection", "close")])
+    error.args = (reason,)
     return error
 
 
@@ -177,8 +175,16 @@ def _version(environ: Mapping[str, Any]) -> int:
     for version in _VERSIONS:
         if asked == str(version):
             return version
-    known = ", ".join(map(str, _VERSIONS))
-    raise _refusal("426 Upgrade Required", ("Sec-WebSocket-Version", known))
+    # RFC 6455, 4.4, and RFC 9110, 15.5.22 with 7.8: what may be upgraded to, and the option
+    # that goes with it.
+    raise BadRequest(
+        "426 Upgrade Required",
+        headers=[
+            ("Connection", "Upgrade, close"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", ", ".join(map(str, _VERSIONS))),
+        ],
+    )
 
 
 def _check_origin(environ: Mapping[str, Any], terms: Terms) -> None:

@@ -93,7 +93,8 @@ class HttpProtocol(Steps, _Handler):
     MessageClass: Any = http_client.HTTPMessage
 
     #: Refuse requests that have both Transfer-Encoding and Content-Length, an unknown
-    #: Transfer-Encoding or no Host, and bodies that end too early.
+    #: Transfer-Encoding, a Content-Length beyond all measure or no Host, and bodies that end
+    #: too early.
     reject_bad_requests = True
     #: Seconds from the first byte of a request to the end of its head; None: no limit.
     header_timeout: Any = _Limit("head")
