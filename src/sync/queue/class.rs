@@ -29,6 +29,22 @@ pub(super) struct Overridden {
     get: bool,
 }
 
+impl Overridden {
+    /// Looks at a class.
+    ///
+    /// # Safety
+    /// `kind` is a live subclass of `LightQueue`; the GIL is held.
+    unsafe fn of(kind: *mut ffi::PyTypeObject) -> Self {
+        // SAFETY: by contract.
+        let differs = |name: &CStr| unsafe { overrides(kind, name) };
+        Self {
+            storage: differs(c"_put") || differs(c"_get") || differs(c"_qsize"),
+            put: differs(c"put"),
+            get: differs(c"get"),
+        }
+    }
+}
+
 /// Creates the classes; NULLs with an exception set on failure.
 ///
 /// # Safety
@@ -58,6 +74,7 @@ pub(in crate::sync) unsafe fn init() -> (*mut ffi::PyTypeObject, *mut ffi::PyTyp
             noargs(c"_qsize", storage_qsize, c"_qsize($self, /)\n--\n\nReturn how many items are stored; for subclasses."),
             fast(c"_put", storage_put, c"_put($self, item, /)\n--\n\nStore an item; for subclasses."),
             noargs(c"_get", storage_get, c"_get($self, /)\n--\n\nTake the next item out of the storage; for subclasses."),
+            noargs(c"_look_anew", look_anew, c"_look_anew($self, /)\n--\n\nFind the methods that the queue's class overrides, after it got another one."),
             generic(),
         ],
         properties: vec![
@@ -130,12 +147,7 @@ unsafe extern "C" fn initialize(
         if kind == LIGHT || kind == FULL {
             return 0;
         }
-        let differs = |name: &CStr| overrides(kind, name);
-        (*me).overridden = Overridden {
-            storage: differs(c"_put") || differs(c"_get") || differs(c"_qsize"),
-            put: differs(c"put"),
-            get: differs(c"get"),
-        };
+        (*me).overridden = Overridden::of(kind);
         let limit = get_maxsize(op, ptr::null_mut());
         if limit.is_null() {
             return -1;
@@ -144,6 +156,14 @@ unsafe extern "C" fn initialize(
         ffi::Py_DECREF(limit);
         ffi::Py_XDECREF(result);
         if result.is_null() { -1 } else { 0 }
+    }
+}
+
+unsafe extern "C" fn look_anew(op: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython on a queue.
+    unsafe {
+        (*op.cast::<Queue>()).overridden = Overridden::of(ffi::Py_TYPE(op));
+        none()
     }
 }
 

@@ -129,12 +129,21 @@ unsafe extern "C" fn task_done(op: *mut PyObject, _: *mut PyObject) -> *mut PyOb
             return raise_new(ffi::PyExc_ValueError, c"task_done() called too many times");
         }
         (*me).unfinished -= 1;
+        serve_joiners(me);
+        none()
+    }
+}
+
+/// Wakes those who wait in `join` if there is nothing left to be done.
+unsafe fn serve_joiners(me: *mut Queue) {
+    // SAFETY: contract of the callers: `me` is a live queue, the GIL is held; one borrow per
+    // statement.
+    unsafe {
         if (*me).unfinished == 0 {
             while let Some(parked) = (*me).joiners.pop_front() {
                 wake(parked);
             }
         }
-        none()
     }
 }
 
@@ -194,6 +203,7 @@ unsafe extern "C" fn set_unfinished(
             return -1;
         };
         (*op.cast::<Queue>()).unfinished = count.max(0);
+        serve_joiners(op.cast());
     }
     0
 }

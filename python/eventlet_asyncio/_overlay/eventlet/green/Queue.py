@@ -51,15 +51,28 @@ class _ShutDown:
         return self.get()
 
 
+_LOCKS = ("mutex", "not_empty", "not_full", "all_tasks_done")
 _native_size: Any = queue.LightQueue.maxsize
 
 
-class _Sized:
-    """A queue that answers for its size with what it was given."""
+class _Standard:
+    """A queue with the attributes of a standard one: its size as given, its lock."""
 
     def __init__(self: Any, maxsize: int | None = 0) -> None:
         super().__init__(_limit(maxsize))  # type: ignore[call-arg]
         self._given = maxsize
+
+    def __getattr__(self, name: str) -> Any:
+        """
+        Give the queue `mutex`, `not_empty`, `not_full` and `all_tasks_done` when asked.
+        """
+        if name in _LOCKS:
+            from eventlet.green._queue_locks import give_locks
+
+            give_locks(self)
+            return vars(self)[name]
+        msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(msg, name=name, obj=self)
 
     @property
     def maxsize(self: Any) -> int | None:
@@ -105,15 +118,15 @@ class _CanBeShutDown:
                     self.task_done()
 
 
-class Queue(_CanBeShutDown, _Sized, queue.Queue):
+class Queue(_CanBeShutDown, _Standard, queue.Queue):
     """A queue that gives items out in the order they came in."""
 
 
-class PriorityQueue(_CanBeShutDown, _Sized, queue.PriorityQueue):
+class PriorityQueue(_CanBeShutDown, _Standard, queue.PriorityQueue):
     """A queue that gives the smallest item out first."""
 
 
-class LifoQueue(_CanBeShutDown, _Sized, queue.LifoQueue):
+class LifoQueue(_CanBeShutDown, _Standard, queue.LifoQueue):
     """A queue that gives the newest item out first."""
 
 
