@@ -204,6 +204,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hub::nested::_release, module)?)?;
     module.add_function(wrap_pyfunction!(hub::nested::_take_back, module)?)?;
     module.add_function(wrap_pyfunction!(hub::registry::_loop_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::libuv_child::_uv_renew, module)?)?;
     hub::rehearsal::register(module)?;
     module.add_function(wrap_pyfunction!(
         greenthread::spawn::_set_spawn_hook,

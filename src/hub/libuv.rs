@@ -60,20 +60,7 @@ struct Api {
 impl Api {
     /// Looks the functions up in a shared object that is loaded already.
     fn of(library: &CStr) -> Result<Self, String> {
-        // SAFETY: with RTLD_NOLOAD nothing is loaded, so no initialiser runs.
-        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
-        if handle.is_null() {
-            return Err(format!("{} is not loaded", library.to_string_lossy()));
-        }
-        let find = |name: &CStr| {
-            // SAFETY: the handle was just opened. It is never closed: the functions stay.
-            let found = unsafe { libc::dlsym(handle, name.as_ptr()) };
-            if found.is_null() {
-                let (library, name) = (library.to_string_lossy(), name.to_string_lossy());
-                return Err(format!("{library} does not export {name}"));
-            }
-            Ok(found)
-        };
+        let find = finder(library)?;
         macro_rules! function {
             ($name:literal as $kind:ty) => {{
                 let found = find($name)?;
@@ -95,6 +82,45 @@ impl Api {
             backend_timeout: function!(c"uv_backend_timeout" as Ask),
         })
     }
+}
+
+/// What looks functions up in a shared object that is loaded already.
+pub(super) fn finder(
+    library: &CStr,
+) -> Result<impl Fn(&CStr) -> Result<*mut c_void, String>, String> {
+    // SAFETY: with RTLD_NOLOAD nothing is loaded, so no initialiser runs.
+    let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+    if handle.is_null() {
+        return Err(format!("{} is not loaded", library.to_string_lossy()));
+    }
+    let library = library.to_string_lossy().into_owned();
+    Ok(move |name: &CStr| {
+        // SAFETY: the handle was just opened. It is never closed: the functions stay.
+        let found = unsafe { libc::dlsym(handle, name.as_ptr()) };
+        if found.is_null() {
+            let name = name.to_string_lossy();
+            return Err(format!("{library} does not export {name}"));
+        }
+        Ok(found)
+    })
+}
+
+/// The loop of libuv in a capsule of uvloop's, open while that is.
+pub(super) fn loop_of(capsule: &Bound<'_, PyAny>) -> PyResult<*mut c_void> {
+    // SAFETY: a capsule without a name, as uvloop makes it; another object is an error.
+    let uv = unsafe { ffi::PyCapsule_GetPointer(capsule.as_ptr(), ptr::null()) };
+    if uv.is_null() {
+        return Err(PyErr::fetch(capsule.py()));
+    }
+    Ok(uv)
+}
+
+/// Raises an `OSError` for one of libuv's codes, which are negated errnos on Unix.
+pub(super) fn checked(code: c_int) -> PyResult<()> {
+    if code < 0 {
+        return Err(std::io::Error::from_raw_os_error(-code).into());
+    }
+    Ok(())
 }
 
 static API: OnceCell<Api> = OnceCell::new();
@@ -156,11 +182,7 @@ impl _UvGuest {
         let api = API
             .get_or_try_init(|| Api::of(&library))
             .map_err(PyOSError::new_err)?;
-        // SAFETY: a capsule without a name, as uvloop makes it; another object is an error.
-        let uv = unsafe { ffi::PyCapsule_GetPointer(capsule.as_ptr(), ptr::null()) };
-        if uv.is_null() {
-            return Err(PyErr::fetch(capsule.py()));
-        }
+        let uv = loop_of(capsule)?;
         // SAFETY: the loop is open and not running: the caller is about to run it.
         unsafe {
             let guest = begin(api, uv, pause.into_ptr())?;
@@ -182,12 +204,7 @@ impl _UvGuest {
     fn fork(&self) -> PyResult<()> {
         let guest = self.present()?;
         // SAFETY: as for `descriptor`.
-        let code = unsafe { ((*guest).api.fork)((*guest).uv) };
-        if code < 0 {
-            // libuv's codes are negated errnos on Unix.
-            return Err(std::io::Error::from_raw_os_error(-code).into());
-        }
-        Ok(())
+        checked(unsafe { ((*guest).api.fork)((*guest).uv) })
     }
 
     /// Leave the loop, which has stopped; raise what `pause` raised.

@@ -26,6 +26,7 @@ pub(crate) mod control;
 pub(crate) mod fair;
 pub(crate) mod io;
 pub(crate) mod libuv;
+pub(crate) mod libuv_child;
 pub(crate) mod looping;
 pub(crate) mod nested;
 pub(crate) mod park;

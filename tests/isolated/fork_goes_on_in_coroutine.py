@@ -2,6 +2,7 @@
 A coroutine of the hub's loop forks, and goes on in both processes: sleeps, futures, green
 threads. In the child other tasks neither run nor are reported, main and green threads go on.
 """
+# loops: uvloop
 
 import asyncio
 import gc

@@ -71,7 +71,11 @@ def install(
     current_task = _core._current_task_beside(asyncio.tasks.current_task)
     asyncio.current_task = asyncio.tasks.current_task = current_task
     when_imported("uvloop", functools.partial(_install_uvloop, visible=visible))
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 def _install_uvloop(uvloop: ModuleType, *, visible: bool) -> None:
@@ -80,18 +84,44 @@ def _install_uvloop(uvloop: ModuleType, *, visible: bool) -> None:
     _replace_close(uvloop.Loop, is_running)
 
 
+def _before_fork() -> None:
+    """Note the tasks of the hub's own loop: from CPython 3.14 on a child forgets them."""
+    hub: Any = _core._existing_hub()
+    event_loop = getattr(hub, "_own_loop", None)
+    if event_loop is not None:
+        running = asyncio.tasks.current_task(event_loop)
+        if running is not None:
+            hub._forking = running, asyncio.tasks.all_tasks(event_loop)
+
+
+def _after_fork_in_parent() -> None:
+    _take_forking()
+
+
 def _after_fork_in_child() -> None:
     """Show the coroutine that forked its loop, which asyncio has forgotten by now."""
+    forking = _take_forking()
     event_loop = _core._loop_in_child()
-    if event_loop is not None:
+    if event_loop is not None and forking is not None:
+        task, _ = forking
         events._set_running_loop(event_loop)
-        hub: Any = _core._existing_hub()
         if asyncio.tasks.current_task() is None:
-            # From CPython 3.14 on the task is forgotten, too.
-            asyncio.tasks._swap_current_task(event_loop, hub._task_in_child)  # type: ignore[attr-defined]
+            # From CPython 3.14 on the tasks are forgotten, too.
+            asyncio.tasks._swap_current_task(event_loop, task)  # type: ignore[attr-defined]
+            asyncio.tasks._unregister_task(task)
+            asyncio.tasks._register_task(task)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             events.set_event_loop(event_loop)
+
+
+def _take_forking() -> tuple[Any, set[Any]] | None:
+    """Return, and forget, what was noted for the fork."""
+    hub: Any = _core._existing_hub()
+    forking: tuple[Any, set[Any]] | None = getattr(hub, "_forking", None)
+    if forking is not None:
+        hub._forking = None
+    return forking
 
 
 def _replace(cls: type[Any], nest: Callable[..., None], *, visible: bool) -> None:

@@ -86,6 +86,9 @@ def renew_loop(event_loop: Any) -> bool:
     Its connections are the parent's.
     False if the loop is not of a kind that can be given one.
     """
+    uvloop = sys.modules.get("uvloop")
+    if uvloop is not None and isinstance(event_loop, uvloop.Loop):
+        return _renew_uvloop(uvloop, event_loop)
     selector = getattr(event_loop, "_selector", None)
     selector = getattr(selector, "_own", selector)
     keys = getattr(selector, "_fd_to_key", None)
@@ -99,6 +102,17 @@ def renew_loop(event_loop: Any) -> bool:
     event_loop._transports.clear()
     event_loop._asyncgens.clear()
     event_loop._default_executor = None
+    return True
+
+
+def _renew_uvloop(uvloop: ModuleType, event_loop: Any) -> bool:
+    try:
+        pointer = uvloop.loop.libuv_get_loop_t_ptr(event_loop)
+        _core._uv_renew(pointer, uvloop.loop.__file__)
+    except (AttributeError, OSError):
+        # A build that hides libuv.
+        return False
+    event_loop.set_default_executor(None)
     return True
 
 

@@ -61,8 +61,8 @@ class Hub(BaseHub):
 
     #: The former one, of a hub that is closed.
     _last_loop: asyncio.AbstractEventLoop | None = None
-    #: The task that forked, in a child where it goes on.
-    _task_in_child: asyncio.Task[Any] | None = None
+    #: While a coroutine of the loop forks: its task, and all tasks.
+    _forking: tuple[asyncio.Task[Any], set[asyncio.Task[Any]]] | None = None
 
     #: The loop whose tasks are all green: the hub's own.
     _green_loop: asyncio.AbstractEventLoop | None = None
@@ -135,10 +135,10 @@ class Hub(BaseHub):
 
         False if that cannot be: then the child takes another one.
         """
-        running = self._task_in_child = asyncio.current_task(event_loop)
-        if running is None or not _nested.renew_loop(event_loop):
+        if self._forking is None or not _nested.renew_loop(event_loop):
             return False
-        for task in asyncio.all_tasks(event_loop):
+        running, tasks = self._forking
+        for task in tasks:
             if task is not running:
                 _tasks.dismiss(task)
         return True
