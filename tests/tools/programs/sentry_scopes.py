@@ -8,6 +8,7 @@ eventlet.monkey_patch()
 import threading
 
 import sentry_sdk
+from sentry_sdk.utils import get_current_thread_meta
 
 events = []
 
@@ -44,4 +45,17 @@ for event in events:
     assert str(event["tags"]["number"]) == number, event
     (thread,) = event["threads"]["values"]
     assert thread["stacktrace"]["frames"][-1]["function"] == "request", thread
+
+
+def whoami():
+    eventlet.sleep(0)
+    return get_current_thread_meta(), threading.get_ident()
+
+
+# What it writes into events and spans as the current thread is the green one.
+seen = [thread.wait() for thread in [eventlet.spawn(whoami) for _ in range(10)]]
+assert all(ident == own for (ident, _), own in seen), seen
+assert len({ident for (ident, _), _ in seen}) == 10, seen
+assert len({name for (_, name), _ in seen}) == 10, seen
+assert get_current_thread_meta() == (threading.get_ident(), "MainThread")
 print("pass")

@@ -70,6 +70,9 @@ def monkey_patch(**on: bool | None) -> None:
     greens = [(e, importlib.import_module(e.green)) for e in _loadable(exchanges)]
     if "thread" in fresh:
         from eventlet._patch import threads
+        from eventlet._patch.debuggers import keep_real
+
+        keep_real()
     already_patched.update(dict.fromkeys(fresh, True))
     for exchange, green in greens:
         _exchange(exchange, green)
