@@ -7,8 +7,9 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
-use crate::facts::{BranchKind, NONE};
+use crate::facts::NONE;
 use crate::graph::{Calls, Edge, EdgeKind, FunctionId, Seed};
+use crate::part::Part;
 use crate::patches::Patches;
 use crate::project::Project;
 
@@ -47,17 +48,14 @@ pub(crate) fn carries(project: &Project, edge: &Edge) -> bool {
     if edge.kind == EdgeKind::Spawned {
         return false;
     }
-    let callee = &project.modules[edge.to.0 as usize].facts.functions[edge.to.1 as usize];
-    if callee.is_async && edge.kind == EdgeKind::Call && edge.site != NONE {
-        // A coroutine that is not awaited here runs elsewhere.
-        return project.modules[edge.from.0 as usize].facts.uses[edge.site as usize].awaited;
-    }
-    true
+    // A coroutine that is not awaited here runs elsewhere.
+    let is_coroutine = edge.kind == EdgeKind::Call && project.is_async(edge.to);
+    !is_coroutine || edge.site == NONE || edge.awaited
 }
 
 /// Whether a seed switches where the process is patched as it is.
 pub(crate) fn is_live(patches: &Patches, seed: &Seed) -> bool {
-    seed.group.is_empty() || patches.of_module[seed.from.0 as usize].possibly(seed.group)
+    seed.group().is_empty() || patches.of_module[seed.from.0 as usize].possibly(seed.group())
 }
 
 impl Colours {
@@ -96,31 +94,28 @@ impl Colours {
                 }
             }
         }
-        colours.find_must(project, patches, calls, &callers);
+        colours.find_must(patches, calls, &callers);
         colours
     }
 
     /// A function must switch if a call that always does stands in no branch of it.
     fn find_must(
         &mut self,
-        project: &Project,
         patches: &Patches,
         calls: &Calls,
         callers: &FxHashMap<FunctionId, Vec<&Edge>>,
     ) {
         let mut pending = Vec::new();
         for seed in &calls.seeds {
-            let is_sure = ALWAYS.contains(&&*seed.symbol)
-                && is_live(patches, seed)
-                && is_unconditional(project, seed.from, seed.site);
+            let is_sure = ALWAYS.contains(&&*seed.symbol) && is_live(patches, seed) && seed.is_sure;
             if is_sure && self.must.insert(seed.from) {
                 pending.push(seed.from);
             }
         }
         while let Some(function) = pending.pop() {
             for edge in callers.get(&function).into_iter().flatten() {
-                let is_sure = matches!(edge.kind, EdgeKind::Call | EdgeKind::Property)
-                    && is_unconditional(project, edge.from, edge.site);
+                let is_sure =
+                    matches!(edge.kind, EdgeKind::Call | EdgeKind::Property) && edge.is_sure;
                 if is_sure && self.must.insert(edge.from) {
                     pending.push(edge.from);
                 }
@@ -139,7 +134,12 @@ impl Colours {
     }
 
     /// The way from a function to the switch, as names and places.
-    pub(crate) fn proof(&self, project: &Project, function: FunctionId) -> Vec<Step> {
+    pub(crate) fn proof(
+        &self,
+        project: &Project,
+        parts: &[Part],
+        function: FunctionId,
+    ) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = function;
         while let Some(reason) = self.reasons.get(&at) {
@@ -148,15 +148,12 @@ impl Colours {
                 Reason::Edge { to, site, .. } => (*site, None, Some(*to)),
             };
             let module = &project.modules[at.0 as usize];
-            let offset = module.facts.uses.get(site as usize).map_or_else(
+            let offset = parts[at.0 as usize].uses.get(&site).map_or_else(
                 || {
-                    module
-                        .facts
-                        .functions
-                        .get(at.1 as usize)
-                        .map_or(0, |f| f.range.0)
+                    let functions = &module.outline.functions;
+                    functions.get(at.1 as usize).map_or(0, |f| f.start)
                 },
-                |one| module.facts.expr(one.expr).start,
+                |one| one.range.0,
             );
             steps.push(Step {
                 function: at,
@@ -179,21 +176,4 @@ pub(crate) struct Step {
     pub(crate) offset: u32,
     /// The switch itself, in the last step.
     pub(crate) symbol: Option<Arc<str>>,
-}
-
-fn is_unconditional(project: &Project, function: FunctionId, site: u32) -> bool {
-    let facts = &project.modules[function.0 as usize].facts;
-    let Some(one) = facts.uses.get(site as usize) else {
-        return site == NONE;
-    };
-    if one.function != function.1 {
-        return false;
-    }
-    if function.1 == NONE {
-        return one.branch == NONE;
-    }
-    facts
-        .branches
-        .get(one.branch as usize)
-        .is_some_and(|branch| branch.kind == BranchKind::Body)
 }

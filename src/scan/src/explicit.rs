@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
 
 use crate::eval::{Evaluator, Meaning, Value};
 use crate::facts::{BindingKind, NONE, Node, Place, Use};
 use crate::finding::{Confidence, Kind, Site};
+use crate::link::Touched;
 use crate::names;
-use crate::rules;
+use crate::rules::{self, Safety};
 
 /// A site of a rule, before it is put into words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hit {
-    pub(crate) rule: &'static str,
+    #[serde(with = "rules::by_id")]
+    pub(crate) rule: rules::Id,
     pub(crate) symbol: Arc<str>,
     pub(crate) via: Vec<Arc<str>>,
     pub(crate) kind: Kind,
@@ -24,6 +27,8 @@ pub(crate) struct Hit {
     pub(crate) note: String,
     /// An import that only hands on: edited, not counted.
     pub(crate) is_hidden: bool,
+    /// How safe a change can be, by the way that it is written.
+    pub(crate) shape: Safety,
 }
 
 /// Method names that nothing but Eventlet's classes have.
@@ -139,6 +144,7 @@ impl Explicit<'_, '_> {
             subject: id,
             note: String::new(),
             is_hidden: false,
+            shape: Safety::Safe,
         });
     }
 
@@ -157,9 +163,12 @@ impl Explicit<'_, '_> {
             }
         }
         chain.reverse();
+        if !self.may_be_ours(module, &chain) {
+            return None;
+        }
         let root = chain[0];
         let root_is_name = matches!(facts.expr(root).node, Node::Name { .. });
-        let mut meanings = self.eval.eval(module, root);
+        let mut meanings = self.eval.eval(module, root).to_vec();
         let mut best = None;
         if root_is_name {
             best = self.judge(module, root, &meanings);
@@ -180,7 +189,7 @@ impl Explicit<'_, '_> {
                 }
                 _ => true,
             });
-            meanings = self.eval.attribute_of_all(&meanings, name, module);
+            meanings = self.eval.attribute_of_all(&meanings, name).to_vec();
             if meanings.is_empty() {
                 break;
             }
@@ -189,6 +198,20 @@ impl Explicit<'_, '_> {
             }
         }
         best
+    }
+
+    /// Whether some link of a chain is worth a closer look. Most are not.
+    fn may_be_ours(&self, module: u32, chain: &[u32]) -> bool {
+        chain.iter().any(|&link| {
+            self.eval
+                .eval(module, link)
+                .iter()
+                .any(|meaning| match &meaning.value {
+                    Value::External(name) => names::is_ours(name),
+                    Value::Class(home, class) => self.eval.eventlet_base(*home, *class).is_some(),
+                    _ => false,
+                })
+        })
     }
 
     fn judge(&self, module: u32, expr: u32, meanings: &[Meaning]) -> Option<Resolved> {
@@ -216,11 +239,9 @@ impl Explicit<'_, '_> {
                     ));
                 }
                 Value::Class(home, class) => {
-                    if let Some(base) = self.eval.eventlet_base(*home, *class, 0) {
+                    if let Some(base) = self.eval.eventlet_base(*home, *class) {
                         let owner = &self.eval.project.modules[*home as usize];
-                        let name = owner
-                            .facts
-                            .text(owner.facts.classes[*class as usize].qualname);
+                        let name = owner.qualname(NONE, *class);
                         let mut via = meaning.via.clone();
                         via.push(format!("{}.{name}", owner.name).into());
                         return Some(resolved(base, via, meaning.is_guess, Kind::Use, true));
@@ -287,9 +308,7 @@ impl Explicit<'_, '_> {
             return;
         };
         let owners = self.eval.eval(module, entry.expr);
-        let meanings = self
-            .eval
-            .attribute_of_all(&owners, facts.text(text), module);
+        let meanings = self.eval.attribute_of_all(&owners, facts.text(text));
         let Some(found) = self.judge(module, entry.expr, &meanings) else {
             return;
         };
@@ -312,6 +331,7 @@ impl Explicit<'_, '_> {
             subject: id,
             note: String::new(),
             is_hidden: false,
+            shape: Safety::Safe,
         });
     }
 
@@ -387,6 +407,7 @@ impl Explicit<'_, '_> {
             subject: id,
             note: format!("an object that is not known has a method {name}"),
             is_hidden: false,
+            shape: Safety::Safe,
         });
     }
 
@@ -424,17 +445,43 @@ struct Resolved {
     range: (u32, u32),
 }
 
-/// Judges the imports of a file: those of green modules, and those that nothing uses.
-///
-/// An import that another module takes its names from is no use of its own: a move of imports
-/// into one module must not change what is counted.
-pub(crate) fn imports(
-    eval: &Evaluator<'_>,
-    module: u32,
-    touched: &FxHashSet<(u32, u32, u32)>,
-) -> Vec<Hit> {
+/// An import of something of Eventlet's.
+// Four questions, each with its own answer.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Import {
+    hit: Hit,
+    name: Arc<str>,
+    is_green: bool,
+    /// Read in its own file.
+    is_own: bool,
+    is_exported: bool,
+    /// At the top of the module, where others can take it from.
+    is_top: bool,
+}
+
+impl Import {
+    /// Judges it: of a green module, or one that nothing uses.
+    ///
+    /// An import that another module takes its names from is no use of its own: a move of
+    /// imports into one module must not change what is counted.
+    pub(crate) fn judge(&self, touched: &Touched) -> Hit {
+        let mut hit = self.hit.clone();
+        let is_touched = touched.contains(&(hit.at.module, self.name.clone()));
+        let hands_on = (is_touched || self.is_exported) && !self.is_own && self.is_top;
+        hit.is_hidden = if self.is_green {
+            hands_on
+        } else {
+            self.is_own || hands_on
+        };
+        hit
+    }
+}
+
+/// Finds the imports in a file that bind what is Eventlet's.
+pub(crate) fn imports(eval: &Evaluator<'_>, module: u32) -> Vec<Import> {
     let facts = eval.facts(module);
-    let mut hits = Vec::new();
+    let mut found = Vec::new();
     for binding in &facts.bindings {
         let (written, is_green) = match &binding.kind {
             BindingKind::Import { module: name, .. } => {
@@ -444,48 +491,49 @@ pub(crate) fn imports(
             BindingKind::From { .. } => (eval.binding(module, &binding.kind), false),
             _ => continue,
         };
-        let Some(meaning) = written.into_iter().find(
+        let Some(meaning) = written.iter().find(
             |meaning| matches!(&meaning.value, Value::External(name) if names::is_ours(name)),
         ) else {
             continue;
         };
-        let Value::External(symbol) = meaning.value else {
+        let Value::External(symbol) = &meaning.value else {
             continue;
         };
-        let green = is_green || symbol.starts_with("eventlet.green.");
-        let is_touched = touched.contains(&(module, binding.scope, binding.name));
-        let is_own = is_read_here(facts, binding.scope, binding.name);
-        let is_exported = facts
-            .exports
-            .as_ref()
-            .is_some_and(|names| names.contains(&binding.name));
-        let hands_on = (is_touched || is_exported) && !is_own && binding.scope == 0;
-        let is_used = is_own || hands_on;
-        let rule = if green { "EV150" } else { "EV199" };
-        let (symbol, is_hidden) = if green {
-            (green_module_of(&symbol), hands_on)
-        } else {
-            (symbol, is_used)
-        };
+        let is_green = is_green || symbol.starts_with("eventlet.green.");
         let (function, class) = owner_of(facts, binding.scope);
-        hits.push(Hit {
-            rule,
-            symbol,
-            via: meaning.via,
-            kind: Kind::Import,
-            confidence: Confidence::High,
-            at: Site {
-                module,
-                range: binding.range,
-                function,
-                class,
+        found.push(Import {
+            hit: Hit {
+                rule: if is_green { "EV150" } else { "EV199" },
+                symbol: if is_green {
+                    green_module_of(symbol)
+                } else {
+                    symbol.clone()
+                },
+                via: meaning.via.clone(),
+                kind: Kind::Import,
+                confidence: Confidence::High,
+                at: Site {
+                    module,
+                    range: binding.range,
+                    function,
+                    class,
+                },
+                subject: NONE,
+                note: String::new(),
+                is_hidden: false,
+                shape: Safety::Safe,
             },
-            subject: NONE,
-            note: String::new(),
-            is_hidden,
+            name: facts.text(binding.name).into(),
+            is_green,
+            is_own: is_read_here(facts, binding.scope, binding.name),
+            is_exported: facts
+                .exports
+                .as_ref()
+                .is_some_and(|names| names.contains(&binding.name)),
+            is_top: binding.scope == 0,
         });
     }
-    hits
+    found
 }
 
 /// The green module that a name of one lies in.

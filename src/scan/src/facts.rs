@@ -4,13 +4,17 @@
 //! a second file is found out when a project is linked. Everything is an index into a table of
 //! the same file: facts of a million lines have to be read from disk in a fraction of a second.
 
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
+
+use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 /// An index that points nowhere.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// Changes whenever older facts can no longer be read, or would say something else.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Facts {
@@ -34,9 +38,88 @@ pub(crate) struct Facts {
     pub(crate) errors: Vec<(u32, String)>,
     /// Has a block for `__name__ == "__main__"`.
     pub(crate) is_program: bool,
+    #[serde(skip)]
+    index: OnceLock<Index>,
+}
+
+/// What makes names quick to find; made when first asked for.
+struct Index {
+    /// Names that some scope binds, by a hash of their text.
+    names: Vec<(u32, u32)>,
+    /// Where the bindings of each scope begin.
+    starts: Vec<u32>,
+}
+
+pub(crate) fn hash_text(text: &str) -> u32 {
+    let mut hasher = FxHasher::default();
+    text.hash(&mut hasher);
+    let hash = hasher.finish();
+    (hash ^ (hash >> 32)) as u32
 }
 
 impl Facts {
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let mut ids: Vec<u32> = self.bindings.iter().map(|b| b.name).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let mut names: Vec<(u32, u32)> = ids
+                .into_iter()
+                .map(|id| (hash_text(self.text(id)), id))
+                .collect();
+            names.sort_unstable();
+            let mut starts = Vec::with_capacity(self.scopes.len() + 1);
+            let mut at = 0;
+            for scope in 0..=self.scopes.len() as u32 {
+                while self.bindings.get(at).is_some_and(|b| b.scope < scope) {
+                    at += 1;
+                }
+                starts.push(at as u32);
+            }
+            Index { names, starts }
+        })
+    }
+
+    /// The number of a name that some scope binds.
+    pub(crate) fn id_of(&self, text: &str) -> Option<u32> {
+        let names = &self.index().names;
+        let hash = hash_text(text);
+        let start = names.partition_point(|(other, _)| *other < hash);
+        names[start..]
+            .iter()
+            .take_while(|(other, _)| *other == hash)
+            .find(|(_, id)| self.text(*id) == text)
+            .map(|(_, id)| *id)
+    }
+
+    /// The names that a scope binds, in no order that means anything.
+    pub(crate) fn names_in(&self, scope: u32) -> Vec<u32> {
+        let starts = &self.index().starts;
+        let at = scope as usize;
+        let (Some(&start), Some(&end)) = (starts.get(at), starts.get(at + 1)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<u32> = self.bindings[start as usize..end as usize]
+            .iter()
+            .map(|b| b.name)
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// The bindings of a name in a scope, by position.
+    pub(crate) fn bindings_of(&self, scope: u32, name: u32) -> &[Binding] {
+        let starts = &self.index().starts;
+        let at = scope as usize;
+        let (Some(&start), Some(&end)) = (starts.get(at), starts.get(at + 1)) else {
+            return &[];
+        };
+        let all = &self.bindings[start as usize..end as usize];
+        let from = all.partition_point(|b| b.name < name);
+        let length = all[from..].iter().take_while(|b| b.name == name).count();
+        &all[from..from + length]
+    }
+
     pub(crate) fn text(&self, id: u32) -> &str {
         self.strings.get(id as usize).map_or("", |text| text)
     }
@@ -316,7 +399,7 @@ pub(crate) struct With {
     pub(crate) is_async: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Suppression {
     pub(crate) line: u32,
     /// None of them: all rules.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::rules::Safety;
 
 /// The version of the JSON that findings are written as.
 pub(crate) const SCHEMA: u32 = 1;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Confidence {
     High,
@@ -17,7 +17,7 @@ pub(crate) enum Confidence {
 }
 
 /// In what form the thing found is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Use,
@@ -63,7 +63,7 @@ pub(crate) struct Finding {
 }
 
 /// Where a finding stands in the tables of its file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Site {
     pub(crate) module: u32,
     pub(crate) range: (u32, u32),

@@ -6,31 +6,43 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
 
 use crate::colour::{Colours, is_live};
 use crate::eval::{Evaluator, Value};
 use crate::explicit::Hit;
-use crate::facts::{BindingKind, Facts, NONE, Node, Place, Use};
+use crate::facts::{BindingKind, Facts, NONE, Node, Place};
 use crate::finding::{Confidence, Kind, Site};
 use crate::graph::{Calls, EdgeKind};
 use crate::implicit;
+use crate::part::{Argument, Known, Part};
 use crate::patches::Patches;
 use crate::project::Project;
+use crate::rules::Safety;
 use crate::strings::called_name;
 
 /// Green threads cost nothing; a pool of as many OS threads does.
 const MANY: i64 = 100;
 
-pub(crate) struct Hazards<'e, 'p> {
-    pub(crate) eval: &'e Evaluator<'p>,
-    pub(crate) project: &'p Project,
+/// A block that holds an OS thread's lock, if what it is made of is not patched.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Guarded {
+    hit: Hit,
+    /// Calls in it that may switch, by their number among the file's.
+    seeds: Vec<u32>,
+}
+
+/// Those that depend on more than one file.
+pub(crate) struct Hazards<'e> {
+    pub(crate) project: &'e Project,
+    pub(crate) parts: &'e [Part],
     pub(crate) calls: &'e Calls,
     pub(crate) patches: &'e Patches,
     pub(crate) colours: &'e Colours,
     pub(crate) hits: &'e [Hit],
 }
 
-impl Hazards<'_, '_> {
+impl Hazards<'_> {
     pub(crate) fn find(&self) -> Vec<Hit> {
         let is_user = self
             .hits
@@ -42,43 +54,28 @@ impl Hazards<'_, '_> {
         let mut found = Vec::new();
         self.of_hits(&mut found);
         self.of_coroutines(&mut found);
-        for module in 0..self.project.modules.len() as u32 {
-            self.of_handlers(module, &mut found);
-            self.of_locks(module, &mut found);
-            self.of_tests(module, &mut found);
-            self.of_services(module, &mut found);
+        for (module, part) in self.parts.iter().enumerate() {
+            found.extend_from_slice(&part.hazards);
+            if self.patches.of_module[module].possibly("thread") {
+                continue;
+            }
+            for one in &part.guarded {
+                let seeds = &part.calls.seeds;
+                if one
+                    .seeds
+                    .iter()
+                    .any(|&at| is_live(self.patches, &seeds[at as usize]))
+                {
+                    found.push(one.hit.clone());
+                }
+            }
         }
         found
     }
 
-    fn facts(&self, module: u32) -> &Facts {
-        &self.project.modules[module as usize].facts
-    }
-
-    fn site(&self, module: u32, id: u32) -> Option<(Site, &Use)> {
-        let facts = self.facts(module);
-        let one = facts.uses.get(id as usize)?;
-        let expr = facts.expr(one.expr);
-        let range = (expr.start, expr.end);
-        Some((
-            Site {
-                module,
-                range,
-                function: one.function,
-                class: one.class,
-            },
-            one,
-        ))
-    }
-
-    /// The first argument of a call; `None` within for a call without any.
-    #[allow(clippy::option_option)]
-    fn first_argument(&self, module: u32, one: &Use) -> Option<Option<&Node>> {
-        let facts = self.facts(module);
-        match &facts.exprs.get(one.call as usize)?.node {
-            Node::Call { args, .. } => Some(args.first().map(|arg| &facts.expr(arg.value).node)),
-            _ => None,
-        }
+    fn site(&self, module: u32, id: u32) -> Option<(Site, &Known)> {
+        let one = self.parts[module as usize].uses.get(&id)?;
+        Some((one.site(module), one))
     }
 
     fn of_hits(&self, found: &mut Vec<Hit>) {
@@ -89,9 +86,9 @@ impl Hazards<'_, '_> {
             let Some((_, one)) = self.site(hit.at.module, hit.subject) else {
                 continue;
             };
-            let argument = self.first_argument(hit.at.module, one);
+            let argument = one.argument;
             match &*hit.symbol {
-                "eventlet.patcher.monkey_patch" if one.call != NONE => {
+                "eventlet.patcher.monkey_patch" if argument != Argument::NoCall => {
                     if let Some(note) = self.late_patch(hit) {
                         found.push(hazard("EV309", &hit.symbol, hit.at, hit.subject, note));
                     }
@@ -101,14 +98,14 @@ impl Hazards<'_, '_> {
                 | "futurist.GreenThreadPoolExecutor" => {
                     let is_green = hit.symbol.starts_with("eventlet");
                     let note = match argument {
-                        Some(None) if is_green => "1000 by default",
-                        Some(Some(Node::Int(size))) if *size >= MANY => "more than OS threads bear",
+                        Argument::None if is_green => "1000 by default",
+                        Argument::Int(size) if size >= MANY => "more than OS threads bear",
                         _ => continue,
                     };
                     found.push(hazard("EV310", &hit.symbol, hit.at, hit.subject, note));
                 }
                 "eventlet.greenthread.GreenThread.kill" | "eventlet.greenthread.kill"
-                    if one.call != NONE
+                    if argument != Argument::NoCall
                         && !self.project.modules[hit.at.module as usize].is_test =>
                 {
                     let name = self.function_name(hit.at.module, hit.at.function);
@@ -126,22 +123,32 @@ impl Hazards<'_, '_> {
                     let rule = if is_stop { "EV316" } else { "EV311" };
                     found.push(hazard(rule, &hit.symbol, hit.at, hit.subject, ""));
                 }
-                "time.sleep" if hit.kind == Kind::Implicit => {
-                    if matches!(argument, Some(Some(Node::Int(0)))) {
-                        found.push(hazard("EV307", &hit.symbol, hit.at, hit.subject, ""));
-                    }
+                "time.sleep" if hit.kind == Kind::Implicit && argument == Argument::Int(0) => {
+                    found.push(hazard("EV307", &hit.symbol, hit.at, hit.subject, ""));
                 }
                 _ => {}
+            }
+            let functions = &self.project.modules[hit.at.module as usize]
+                .outline
+                .functions;
+            if hit.kind == Kind::Implicit
+                && matches!(hit.rule, "EV203" | "EV205" | "EV220")
+                && functions
+                    .get(hit.at.function as usize)
+                    .is_some_and(|entry| entry.is_service)
+            {
+                // What a service makes before its workers are forked.
+                found.push(hazard("EV304", &hit.symbol, hit.at, hit.subject, ""));
             }
         }
     }
 
     fn function_name(&self, module: u32, function: u32) -> &str {
-        let facts = self.facts(module);
-        facts
+        self.project.modules[module as usize]
+            .outline
             .functions
             .get(function as usize)
-            .map_or("", |entry| facts.text(entry.name))
+            .map_or("", |entry| entry.name())
     }
 
     /// Why a call of `monkey_patch` comes too late, or too far.
@@ -153,14 +160,15 @@ impl Hazards<'_, '_> {
         if hit.at.function != NONE {
             return Some("in a function: what was imported before stays as it was");
         }
-        let is_late = module.facts.bindings.iter().any(|binding| {
+        let facts = module.facts();
+        let is_late = facts.bindings.iter().any(|binding| {
             let name = match &binding.kind {
-                BindingKind::Import { module: name, .. } => module.facts.text(*name).to_owned(),
+                BindingKind::Import { module: name, .. } => facts.text(*name).to_owned(),
                 BindingKind::From {
                     level,
                     module: name,
                     ..
-                } => module.absolute(*level, module.facts.text(*name)),
+                } => module.absolute(*level, facts.text(*name)),
                 _ => return false,
             };
             let first = name.split('.').next().unwrap_or_default();
@@ -172,12 +180,7 @@ impl Hazards<'_, '_> {
     }
 
     fn of_coroutines(&self, found: &mut Vec<Hit>) {
-        let is_async = |(module, function): (u32, u32)| {
-            self.facts(module)
-                .functions
-                .get(function as usize)
-                .is_some_and(|f| f.is_async)
-        };
+        let is_async = |function| self.project.is_async(function);
         for seed in &self.calls.seeds {
             if !is_async(seed.from) || seed.awaited {
                 continue;
@@ -185,7 +188,7 @@ impl Hazards<'_, '_> {
             let Some((at, _)) = self.site(seed.from.0, seed.site) else {
                 continue;
             };
-            let rule = if seed.group.is_empty() {
+            let rule = if seed.group().is_empty() {
                 "EV314"
             } else {
                 "EV312"
@@ -200,7 +203,7 @@ impl Hazards<'_, '_> {
                 continue;
             }
             if is_async(edge.to) {
-                if one.place == Place::Statement {
+                if one.is_statement {
                     let name: Arc<str> = self.project.function_name(edge.to.0, edge.to.1).into();
                     found.push(hazard("EV313", &name, at, edge.site, "never awaited"));
                 }
@@ -215,26 +218,62 @@ impl Hazards<'_, '_> {
                 ));
             }
         }
-        for (module, entry) in self.project.modules.iter().enumerate() {
-            for (id, one) in entry.facts.uses.iter().enumerate() {
-                if one.place == Place::Statement
-                    && one.call != NONE
-                    && matches!(called_name(&entry.facts, one.call), "create_task" | "ensure_future")
-                    && let Some((at, _)) = self.site(module as u32, id as u32)
-                    && self.eval.eval(at.module, one.expr).iter().any(|meaning| {
-                        matches!(&meaning.value, Value::External(name) if name.starts_with("asyncio."))
-                    })
-                {
-                    let symbol = "asyncio.create_task".into();
-                    found.push(hazard("EV313", &symbol, at, id as u32, "the task is not kept"));
-                }
+    }
+}
+
+/// Finds what one file shows by itself.
+pub(crate) fn of_file(
+    eval: &Evaluator<'_>,
+    module: u32,
+    calls: &Calls,
+) -> (Vec<Hit>, Vec<Guarded>) {
+    let file = File {
+        eval,
+        facts: eval.facts(module),
+        module,
+    };
+    let mut found = Vec::new();
+    file.handlers(&mut found);
+    file.tasks(&mut found);
+    file.tests(&mut found);
+    file.sessions(&mut found);
+    (found, file.locks(calls))
+}
+
+struct File<'e, 'p> {
+    eval: &'e Evaluator<'p>,
+    facts: &'p Facts,
+    module: u32,
+}
+
+impl File<'_, '_> {
+    /// Tasks that nobody keeps may be collected before they end.
+    fn tasks(&self, found: &mut Vec<Hit>) {
+        let (facts, module) = (self.facts, self.module);
+        for (id, one) in facts.uses.iter().enumerate() {
+            if one.place == Place::Statement
+                && one.call != NONE
+                && matches!(called_name(facts, one.call), "create_task" | "ensure_future")
+                && self.eval.eval(module, one.expr).iter().any(|meaning| {
+                    matches!(&meaning.value, Value::External(name) if name.starts_with("asyncio."))
+                })
+            {
+                let expr = facts.expr(one.expr);
+                let at = Site {
+                    module,
+                    range: (expr.start, expr.end),
+                    function: one.function,
+                    class: one.class,
+                };
+                let symbol = "asyncio.create_task".into();
+                found.push(hazard("EV313", &symbol, at, id as u32, "the task is not kept"));
             }
         }
     }
 
     /// `except Exception` inside of a time limit, or around one.
-    fn of_handlers(&self, module: u32, found: &mut Vec<Hit>) {
-        let facts = self.facts(module);
+    fn handlers(&self, found: &mut Vec<Hit>) {
+        let (facts, module) = (self.facts, self.module);
         let catches = |expr: u32, wanted: &dyn Fn(&str) -> bool| {
             expr != NONE
                 && self
@@ -248,7 +287,7 @@ impl Hazards<'_, '_> {
                         }
                         Value::Class(home, class) => self
                             .eval
-                            .eventlet_base(*home, *class, 0)
+                            .eventlet_base(*home, *class)
                             .is_some_and(|name| wanted(&name)),
                         _ => false,
                     })
@@ -263,7 +302,7 @@ impl Hazards<'_, '_> {
                     };
                     let name = match &**of {
                         Value::External(name) => Some(name.clone()),
-                        Value::Class(home, class) => self.eval.eventlet_base(*home, *class, 0),
+                        Value::Class(home, class) => self.eval.eventlet_base(*home, *class),
                         _ => None,
                     };
                     name.is_some_and(|name| {
@@ -306,57 +345,55 @@ impl Hazards<'_, '_> {
         }
     }
 
-    /// `with lock:` on an OS thread's lock, around a switch.
-    fn of_locks(&self, module: u32, found: &mut Vec<Hit>) {
-        if self.patches.of_module[module as usize].possibly("thread") {
-            return;
-        }
-        let facts = self.facts(module);
+    /// `with lock:` on an OS thread's lock, around calls that may switch.
+    fn locks(&self, calls: &Calls) -> Vec<Guarded> {
+        let (facts, module) = (self.facts, self.module);
+        let mut found = Vec::new();
         for with in &facts.withs {
-            let lock = self
-                .eval
-                .eval(module, with.item)
-                .into_iter()
-                .find_map(|meaning| match meaning.value {
-                    Value::Instance(of) => match *of {
-                        Value::External(name)
-                            if matches!(&*name, "threading.Lock" | "threading.RLock") =>
-                        {
-                            Some(name)
-                        }
-                        _ => None,
-                    },
+            let meanings = self.eval.eval(module, with.item);
+            let lock = meanings.iter().find_map(|meaning| match &meaning.value {
+                Value::Instance(of) => match &**of {
+                    Value::External(name)
+                        if matches!(&**name, "threading.Lock" | "threading.RLock") =>
+                    {
+                        Some(name.clone())
+                    }
                     _ => None,
-                });
-            let Some(lock) = lock else { continue };
-            let switches = self.calls.seeds.iter().any(|seed| {
-                seed.from == (module, with.function)
-                    && is_live(self.patches, seed)
-                    && facts.uses.get(seed.site as usize).is_some_and(|one| {
-                        let start = facts.expr(one.expr).start;
-                        with.body.0 <= start && start < with.body.1
-                    })
+                },
+                _ => None,
             });
-            if switches {
+            let Some(lock) = lock else { continue };
+            let seeds: Vec<u32> = (0..calls.seeds.len() as u32)
+                .filter(|&at| {
+                    let seed = &calls.seeds[at as usize];
+                    seed.from == (module, with.function)
+                        && facts.uses.get(seed.site as usize).is_some_and(|one| {
+                            let start = facts.expr(one.expr).start;
+                            with.body.0 <= start && start < with.body.1
+                        })
+                })
+                .collect();
+            if !seeds.is_empty() {
                 let expr = facts.expr(with.item);
-                let range = (expr.start, expr.end);
                 let at = Site {
                     module,
-                    range,
+                    range: (expr.start, expr.end),
                     function: with.function,
                     class: NONE,
                 };
-                found.push(hazard("EV308", &lock, at, NONE, ""));
+                let hit = hazard("EV308", &lock, at, NONE, "");
+                found.push(Guarded { hit, seeds });
             }
         }
+        found
     }
 
     /// Mocks of what all modules share, and databases that live in one thread.
-    fn of_tests(&self, module: u32, found: &mut Vec<Hit>) {
-        if !self.project.modules[module as usize].is_test {
+    fn tests(&self, found: &mut Vec<Hit>) {
+        if !self.eval.project.modules[self.module as usize].is_test {
             return;
         }
-        let facts = self.facts(module);
+        let (facts, module) = (self.facts, self.module);
         let mut seen = FxHashSet::default();
         for (id, one) in facts.uses.iter().enumerate() {
             let Some(Node::Call { args, .. }) =
@@ -397,33 +434,9 @@ impl Hazards<'_, '_> {
         }
     }
 
-    /// What a service makes before its workers are forked.
-    fn of_services(&self, module: u32, found: &mut Vec<Hit>) {
-        let facts = self.facts(module);
-        for hit in self.hits {
-            if hit.at.module != module
-                || hit.kind != Kind::Implicit
-                || !matches!(hit.rule, "EV203" | "EV205" | "EV220")
-            {
-                continue;
-            }
-            let Some(function) = facts.functions.get(hit.at.function as usize) else {
-                continue;
-            };
-            if facts.text(function.name) != "__init__" || function.class == NONE {
-                continue;
-            }
-            let class = &facts.classes[function.class as usize];
-            let is_service = class.bases.iter().any(|&base| match facts.expr(base).node {
-                Node::Name { name, .. } | Node::Attr { name, .. } => {
-                    facts.text(name).ends_with("Service")
-                }
-                _ => false,
-            });
-            if is_service {
-                found.push(hazard("EV304", &hit.symbol, hit.at, hit.subject, ""));
-            }
-        }
+    /// Sessions that a whole object shares.
+    fn sessions(&self, found: &mut Vec<Hit>) {
+        let (facts, module) = (self.facts, self.module);
         for class in &facts.classes {
             for attribute in &class.attributes {
                 let name = facts.text(attribute.name).trim_start_matches('_');
@@ -468,5 +481,6 @@ fn hazard(rule: &'static str, symbol: &Arc<str>, at: Site, subject: u32, note: &
         subject,
         note: note.to_owned(),
         is_hidden: false,
+        shape: Safety::Safe,
     }
 }

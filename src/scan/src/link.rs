@@ -1,23 +1,23 @@
-//! From the facts of all files to what is found in them.
+//! From what is known of each file to what is found in all of them.
 
-use rayon::prelude::*;
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::colour::Colours;
-use crate::eval::Evaluator;
-use crate::explicit::{self, Explicit, Hit};
-use crate::facts::{BindingKind, NONE, Place};
-use crate::finding::{Confidence, Kind, Site};
+use crate::explicit::Hit;
+use crate::facts::NONE;
+use crate::finding::{Confidence, Kind};
 use crate::graph::{self, Calls, EdgeKind, FunctionId, Wrapped};
 use crate::hazards::Hazards;
 use crate::implicit;
+use crate::part::{Argument, Part};
 use crate::patches::{self, Patches};
 use crate::project::Project;
-use crate::rules;
-use crate::strings;
+use crate::rules::{self, Safety};
 
-/// Names of modules that are read: module, scope, name.
-pub(crate) type Touched = FxHashSet<(u32, u32, u32)>;
+/// Names of modules that are read: module and name.
+pub(crate) type Touched = FxHashSet<(u32, Arc<str>)>;
 
 pub(crate) struct Linked {
     pub(crate) hits: Vec<Hit>,
@@ -28,23 +28,29 @@ pub(crate) struct Linked {
     pub(crate) taken: Touched,
 }
 
-pub(crate) fn link(project: &Project, imports: &[Vec<u32>]) -> Linked {
-    let (mut hits, mut calls, touched, taken) = evaluate(project);
-    let eval = Evaluator::new(project);
-    for module in 0..project.modules.len() as u32 {
-        hits.extend(explicit::imports(&eval, module, &touched));
+pub(crate) fn link(project: &Project, parts: &[Part], imports: &[Vec<u32>]) -> Linked {
+    let (mut hits, mut calls) = (Vec::new(), Calls::default());
+    let (mut touched, mut taken) = (Touched::default(), Touched::default());
+    for part in parts {
+        hits.extend_from_slice(&part.hits);
+        calls.extend(&part.calls);
+        touched.extend(part.touched.iter().cloned());
+        taken.extend(part.taken.iter().cloned());
+    }
+    for part in parts {
+        hits.extend(part.imports.iter().map(|import| import.judge(&touched)));
     }
     let patches = patches::find(project, &hits, imports, None);
-    graph::complete(&eval, &mut calls);
-    let wrappers = graph::wrappers(&eval, &calls);
-    hits.extend(wrapped(project, &calls, &wrappers, &hits));
+    graph::complete(project, &mut calls);
+    let wrappers = graph::wrappers(&calls);
+    hits.extend(wrapped(project, parts, &calls, &wrappers, &hits));
     if patches.is_any {
-        hits.extend(outer(project, &calls, &patches, &hits));
+        hits.extend(outer(parts, &calls, &patches, &hits));
     }
     let colours = Colours::find(project, &patches, &calls);
     let hazards = Hazards {
-        eval: &eval,
         project,
+        parts,
         calls: &calls,
         patches: &patches,
         colours: &colours,
@@ -61,48 +67,10 @@ pub(crate) fn link(project: &Project, imports: &[Vec<u32>]) -> Linked {
     }
 }
 
-fn evaluate(project: &Project) -> (Vec<Hit>, Calls, Touched, Touched) {
-    let modules: Vec<u32> = (0..project.modules.len() as u32).collect();
-    // Neighbours share what they import, and an evaluator remembers it.
-    let size = modules
-        .len()
-        .div_ceil(rayon::current_num_threads() * 4)
-        .max(1);
-    let parts: Vec<(Vec<Hit>, Calls, Touched, Touched)> = modules
-        .par_chunks(size)
-        .map(|chunk| {
-            let eval = Evaluator::new(project);
-            let (mut hits, mut calls) = (Vec::new(), Calls::default());
-            for &module in chunk {
-                hits.extend(Explicit { eval: &eval }.uses(module));
-                hits.extend(strings::find(&eval, module));
-                calls.extend(graph::calls(&eval, module));
-                for binding in &project.modules[module as usize].facts.bindings {
-                    if matches!(
-                        binding.kind,
-                        BindingKind::Import { .. } | BindingKind::From { .. }
-                    ) {
-                        eval.binding(module, &binding.kind);
-                    }
-                }
-            }
-            (hits, calls, eval.touched.take(), eval.taken.take())
-        })
-        .collect();
-    let (mut hits, mut calls, mut touched) = (Vec::new(), Calls::default(), Touched::default());
-    let mut taken = Touched::default();
-    for (more, others, names, read) in parts {
-        taken.extend(read);
-        hits.extend(more);
-        calls.extend(others);
-        touched.extend(names);
-    }
-    (hits, calls, touched, taken)
-}
-
 /// Calls of functions that hand on to Eventlet.
 fn wrapped(
     project: &Project,
+    parts: &[Part],
     calls: &Calls,
     wrappers: &FxHashMap<FunctionId, Wrapped>,
     hits: &[Hit],
@@ -119,13 +87,11 @@ fn wrapped(
         if edge.kind != EdgeKind::Call || known.contains(&(edge.from.0, edge.site)) {
             continue;
         }
-        let module = &project.modules[edge.from.0 as usize];
-        let one = &module.facts.uses[edge.site as usize];
-        let expr = module.facts.expr(one.expr);
-        let rule = match (&*wrapped.symbol, one.place) {
-            ("eventlet.greenthread.spawn" | "eventlet.greenthread.spawn_n", Place::Statement) => {
-                "EV110"
-            }
+        let Some(one) = parts[edge.from.0 as usize].uses.get(&edge.site) else {
+            continue;
+        };
+        let rule = match (&*wrapped.symbol, one.is_statement) {
+            ("eventlet.greenthread.spawn" | "eventlet.greenthread.spawn_n", true) => "EV110",
             _ => rules::of_symbol(&wrapped.symbol),
         };
         let name = project.function_name(edge.to.0, edge.to.1);
@@ -137,22 +103,18 @@ fn wrapped(
             via,
             kind: Kind::Wrapper,
             confidence: Confidence::High,
-            at: Site {
-                module: edge.from.0,
-                range: (expr.start, expr.end),
-                function: one.function,
-                class: one.class,
-            },
+            at: one.site(edge.from.0),
             subject: edge.site,
             note: format!("{name} hands it on"),
             is_hidden: false,
+            shape: Safety::Manual,
         });
     }
     found
 }
 
 /// Calls of the standard library and of others that switch, or make what does.
-fn outer(project: &Project, calls: &Calls, patches: &Patches, hits: &[Hit]) -> Vec<Hit> {
+fn outer(parts: &[Part], calls: &Calls, patches: &Patches, hits: &[Hit]) -> Vec<Hit> {
     // Where one of two branches is Eventlet's, that is what counts.
     let known: FxHashSet<(u32, u32)> = hits
         .iter()
@@ -167,30 +129,25 @@ fn outer(project: &Project, calls: &Calls, patches: &Patches, hits: &[Hit]) -> V
         if known.contains(&one.at) || !patches.of_module[module as usize].possibly(&entry.patched) {
             continue;
         }
-        let facts = &project.modules[module as usize].facts;
-        let use_ = &facts.uses[id as usize];
-        let expr = facts.expr(use_.expr);
-        let rule = rules::id(&entry.rule);
+        let Some(use_) = parts[module as usize].uses.get(&id) else {
+            continue;
+        };
         let symbol = one.symbol.strip_suffix(".__enter__").unwrap_or(&one.symbol);
         found.push(Hit {
-            rule,
+            rule: rules::id(&entry.rule),
             symbol: symbol.into(),
             via: one.via.clone(),
             kind: Kind::Implicit,
             confidence: Confidence::High,
-            at: Site {
-                module,
-                range: (expr.start, expr.end),
-                function: use_.function,
-                class: use_.class,
-            },
+            at: use_.site(module),
             subject: id,
-            note: if use_.function == NONE && use_.call == NONE {
+            note: if use_.function == NONE && use_.argument == Argument::NoCall {
                 String::new()
             } else {
                 format!("asyncio: {}; threads: {}", entry.asyncio, entry.threads)
             },
             is_hidden: false,
+            shape: Safety::Safe,
         });
     }
     found

@@ -128,7 +128,7 @@ pub(crate) fn find(
         if &*hit.symbol != "eventlet.patcher.monkey_patch" || hit.subject == NONE {
             continue;
         }
-        let facts = &project.modules[hit.at.module as usize].facts;
+        let facts = project.modules[hit.at.module as usize].facts();
         let call = facts.uses[hit.subject as usize].call;
         if call == NONE {
             continue;
@@ -158,7 +158,7 @@ pub(crate) fn find(
     let mut general = [(u16::MAX, 0u16, false); 2];
     for entry in 0..count {
         let is_entry = only.map_or_else(
-            || own[entry].is_some() || project.modules[entry].facts.is_program,
+            || own[entry].is_some() || project.modules[entry].outline.is_program,
             |only| only.contains(&(entry as u32)),
         );
         if !is_entry {

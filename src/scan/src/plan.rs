@@ -18,11 +18,11 @@ use crate::evidence::{Evidence, plain};
 use crate::facts::NONE;
 use crate::finding::{Kind, SCHEMA};
 use crate::graph::{Edge, EdgeKind, FunctionId, Seed};
+use crate::outline::Places;
 use crate::patches;
 use crate::plan_text;
 use crate::report::Target;
 use crate::scan::{self, Options, Scan};
-use crate::source::{Lines, decode};
 
 #[derive(Serialize)]
 pub(crate) struct Plan {
@@ -144,7 +144,7 @@ fn make(
     let mut draft = Draft {
         scan,
         wanted,
-        lines: FxHashMap::default(),
+        places: FxHashMap::default(),
     };
     let steps = draft.steps();
     let cuts = draft.cuts(&steps, roots.as_deref());
@@ -169,7 +169,7 @@ fn make(
 fn function_names(scan: &Scan) -> FxHashMap<String, FunctionId> {
     let mut found = FxHashMap::default();
     for (id, module) in scan.project.modules.iter().enumerate() {
-        for number in 0..module.facts.functions.len() as u32 {
+        for number in 0..module.outline.functions.len() as u32 {
             let function = (id as u32, number);
             found.insert(
                 plain(&scan.project.function_name(function.0, number)),
@@ -199,7 +199,7 @@ fn find_function(scan: &Scan, name: &str) -> Result<Vec<FunctionId>, String> {
     let wanted = plain(name);
     let mut found = Vec::new();
     for (id, module) in scan.project.modules.iter().enumerate() {
-        for number in 0..module.facts.functions.len() as u32 {
+        for number in 0..module.outline.functions.len() as u32 {
             let full = plain(&scan.project.function_name(id as u32, number));
             if full == wanted
                 || full
@@ -227,21 +227,15 @@ fn add_evidence(scan: &mut Scan, names: &FxHashMap<String, FunctionId>, evidence
                 from,
                 symbol,
                 site: NONE,
-                group: "",
                 awaited: false,
+                is_sure: true,
             });
         }
     }
     for (caller, called) in &evidence.calls {
         if let (Some(&from), Some(&to)) = (names.get(&plain(caller)), names.get(&plain(called))) {
             let kind = EdgeKind::Callback;
-            scan.calls.edges.push(Edge {
-                from,
-                to,
-                kind,
-                site: NONE,
-                via: Vec::new(),
-            });
+            scan.calls.edges.push(Edge::new(from, to, kind));
         }
     }
 }
@@ -324,7 +318,7 @@ fn preparations(scan: &Scan, target: Target) -> Vec<Preparation> {
 struct Draft<'s> {
     scan: &'s Scan,
     wanted: FxHashSet<FunctionId>,
-    lines: FxHashMap<u32, Option<(String, Lines)>>,
+    places: FxHashMap<u32, Places<'s>>,
 }
 
 impl Draft<'_> {
@@ -359,23 +353,19 @@ impl Draft<'_> {
 
     fn place(&mut self, module: u32, offset: u32) -> (String, u32) {
         let entry = &self.scan.project.modules[module as usize];
-        let text = self.lines.entry(module).or_insert_with(|| {
-            let text = decode(&std::fs::read(&entry.file).ok()?).ok()?;
-            let lines = Lines::new(&text);
-            Some((text, lines))
-        });
-        let line = text
-            .as_ref()
-            .map_or(1, |(text, lines)| lines.position(text, offset).0);
-        (entry.path.clone(), line)
+        let places = self
+            .places
+            .entry(module)
+            .or_insert_with(|| entry.outline.lines.places());
+        (entry.path.clone(), places.of(offset).0)
     }
 
     fn member(&mut self, function: FunctionId) -> Member {
         let offset = self.scan.project.modules[function.0 as usize]
-            .facts
+            .outline
             .functions
             .get(function.1 as usize)
-            .map_or(0, |entry| entry.range.0);
+            .map_or(0, |entry| entry.start);
         let (path, line) = self.place(function.0, offset);
         Member {
             name: self.scan.project.function_name(function.0, function.1),
@@ -483,7 +473,10 @@ impl Draft<'_> {
     }
 
     fn proof(&mut self, function: FunctionId) -> Vec<ProofStep> {
-        let steps = self.scan.colours.proof(&self.scan.project, function);
+        let steps = self
+            .scan
+            .colours
+            .proof(&self.scan.project, &self.scan.parts, function);
         steps
             .into_iter()
             .map(|step| {
@@ -546,12 +539,8 @@ impl Draft<'_> {
             let mut sites: Vec<Place> = edges
                 .into_iter()
                 .map(|(from, site)| {
-                    let module = &self.scan.project.modules[from.0 as usize];
-                    let offset = module
-                        .facts
-                        .uses
-                        .get(site as usize)
-                        .map_or(0, |one| module.facts.expr(one.expr).start);
+                    let uses = &self.scan.parts[from.0 as usize].uses;
+                    let offset = uses.get(&site).map_or(0, |one| one.range.0);
                     let function = self.scan.project.function_name(from.0, from.1);
                     let (path, line) = self.place(from.0, offset);
                     Place {
@@ -588,7 +577,7 @@ impl Draft<'_> {
             if !entries.is_empty() && !self.wanted.iter().any(|(home, _)| *home == id as u32) {
                 continue;
             }
-            for (number, function) in module.facts.functions.iter().enumerate() {
+            for (number, function) in module.outline.functions.iter().enumerate() {
                 if !function.is_lambda {
                     let function = (id as u32, number as u32);
                     let name = self.scan.project.function_name(function.0, function.1);

@@ -1,11 +1,16 @@
 //! The files of a scan, as modules that import each other.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::facts::{Facts, NONE};
+use crate::cache::Stored;
+use crate::extract::extract;
+use crate::facts::{BindingKind, Facts, NONE};
 use crate::names;
+use crate::outline::Outline;
+use crate::source::decode;
 
 pub(crate) struct Module {
     /// As given to the user: relative to where the scan was started, if it lies there.
@@ -15,17 +20,59 @@ pub(crate) struct Module {
     pub(crate) name: String,
     pub(crate) is_package: bool,
     pub(crate) is_test: bool,
-    pub(crate) facts: Facts,
+    pub(crate) outline: Outline,
+    facts: OnceLock<Facts>,
+    /// Where the facts can be read from when they are asked for.
+    stored: Option<Stored>,
 }
 
 impl Module {
+    pub(crate) fn new(path: String, file: PathBuf, (name, is_package): (String, bool)) -> Self {
+        Self {
+            is_test: is_test(&path),
+            path,
+            file,
+            name,
+            is_package,
+            outline: Outline::default(),
+            facts: OnceLock::new(),
+            stored: None,
+        }
+    }
+
+    /// Reads a text as that of the module.
+    pub(crate) fn read(&mut self, text: &str) {
+        let facts = extract(text);
+        self.outline = Outline::new(text, &facts);
+        self.facts = facts.into();
+    }
+
+    /// Takes what an earlier scan has found.
+    pub(crate) fn recall(&mut self, outline: Outline, stored: Stored) {
+        self.outline = outline;
+        self.stored = Some(stored);
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| {
+            let stored = self.stored.as_ref().and_then(Stored::load);
+            // The cache is damaged: the file itself is still there.
+            stored.unwrap_or_else(|| {
+                let text = std::fs::read(&self.file)
+                    .ok()
+                    .and_then(|bytes| decode(&bytes).ok());
+                extract(&text.unwrap_or_default())
+            })
+        })
+    }
+
     /// `module:qualname` of a function; `<module>` outside of all.
     pub(crate) fn qualname(&self, function: u32, class: u32) -> String {
-        if let Some(function) = self.facts.functions.get(function as usize) {
-            return self.facts.text(function.qualname).to_owned();
+        if let Some(function) = self.outline.functions.get(function as usize) {
+            return function.qualname.to_string();
         }
-        match self.facts.classes.get(class as usize) {
-            Some(class) => self.facts.text(class.qualname).to_owned(),
+        match self.outline.classes.get(class as usize) {
+            Some(class) => class.to_string(),
             None => "<module>".to_owned(),
         }
     }
@@ -91,6 +138,9 @@ impl Project {
         }
         let found = self.by_name.get(name)?;
         let best = found.first()?.0;
+        if found.get(1).is_none_or(|(weight, _)| *weight != best) {
+            return found.first().map(|(_, id)| *id);
+        }
         let own = &self.modules[from as usize].file;
         let common = |id: u32| {
             let other = &self.modules[id as usize].file;
@@ -112,47 +162,51 @@ impl Project {
         self.by_name.contains_key(name)
     }
 
-    /// For each module those that it imports, at any time.
-    pub(crate) fn imports(&self) -> Vec<Vec<u32>> {
-        use crate::facts::BindingKind;
-        let mut all = Vec::with_capacity(self.modules.len());
-        for (id, module) in self.modules.iter().enumerate() {
-            let id = id as u32;
-            let mut found = FxHashSet::default();
-            let mut add = |name: &str| {
-                // Importing a module imports the packages around it.
-                let mut end = 0;
-                for part in name.split('.') {
-                    end += part.len() + usize::from(end > 0);
-                    if let Some(target) = self.find(&name[..end], id)
-                        && target != id
-                    {
-                        found.insert(target);
-                    }
-                }
-            };
-            for binding in &module.facts.bindings {
-                match &binding.kind {
-                    BindingKind::Import { module: name, .. } => add(module.facts.text(*name)),
-                    BindingKind::From {
-                        level,
-                        module: base,
-                        name,
-                    } => {
-                        let base = module.absolute(*level, module.facts.text(*base));
-                        add(&format!("{base}.{}", module.facts.text(*name)));
-                    }
-                    _ => {}
+    /// The modules that a module imports, at any time.
+    pub(crate) fn imports(&self, id: u32) -> Vec<u32> {
+        let module = &self.modules[id as usize];
+        let facts = module.facts();
+        let mut found = FxHashSet::default();
+        let mut seen: FxHashSet<String> = FxHashSet::default();
+        let mut add = |name: &str| {
+            if !seen.insert(name.to_owned()) {
+                return;
+            }
+            // Importing a module imports the packages around it.
+            let mut end = 0;
+            for part in name.split('.') {
+                end += part.len() + usize::from(end > 0);
+                if let Some(target) = self.find(&name[..end], id)
+                    && target != id
+                {
+                    found.insert(target);
                 }
             }
-            for star in &module.facts.stars {
-                add(&module.absolute(star.level, module.facts.text(star.module)));
+        };
+        for binding in &facts.bindings {
+            match &binding.kind {
+                BindingKind::Import { module: name, .. } => add(facts.text(*name)),
+                BindingKind::From {
+                    level,
+                    module: base,
+                    name,
+                } => {
+                    let base = module.absolute(*level, facts.text(*base));
+                    add(&format!("{base}.{}", facts.text(*name)));
+                }
+                _ => {}
             }
-            let mut found: Vec<u32> = found.into_iter().collect();
-            found.sort_unstable();
-            all.push(found);
         }
-        all
+        for star in &facts.stars {
+            add(&module.absolute(star.level, facts.text(star.module)));
+        }
+        let mut found: Vec<u32> = found.into_iter().collect();
+        found.sort_unstable();
+        found
+    }
+
+    pub(crate) fn is_async(&self, (module, function): (u32, u32)) -> bool {
+        self.modules[module as usize].outline.is_async(function)
     }
 
     pub(crate) fn function_name(&self, module: u32, function: u32) -> String {
@@ -161,27 +215,42 @@ impl Project {
     }
 }
 
-/// The name that a file is imported by, from the packages around it.
-pub(crate) fn module_name(file: &Path) -> (String, bool) {
-    let stem = file
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
-    let is_package = stem == "__init__";
-    let mut parts = Vec::new();
-    if !is_package {
-        parts.push(stem.to_owned());
+/// Folders, and whether each is a package.
+#[derive(Default)]
+pub(crate) struct Packages(FxHashMap<PathBuf, bool>);
+
+impl Packages {
+    fn has(&mut self, folder: &Path) -> bool {
+        if let Some(&known) = self.0.get(folder) {
+            return known;
+        }
+        let is_package = folder.join("__init__.py").is_file();
+        self.0.insert(folder.to_path_buf(), is_package);
+        is_package
     }
-    let mut folder = file.parent();
-    while let Some(at) = folder
-        && at.join("__init__.py").is_file()
-        && let Some(part) = at.file_name().and_then(|part| part.to_str())
-    {
-        parts.push(part.to_owned());
-        folder = at.parent();
+
+    /// The name that a file is imported by, from the packages around it.
+    pub(crate) fn module_name(&mut self, file: &Path) -> (String, bool) {
+        let stem = file
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        let is_package = stem == "__init__";
+        let mut parts = Vec::new();
+        if !is_package {
+            parts.push(stem);
+        }
+        let mut folder = file.parent();
+        while let Some(at) = folder
+            && self.has(at)
+            && let Some(part) = at.file_name().and_then(|part| part.to_str())
+        {
+            parts.push(part);
+            folder = at.parent();
+        }
+        parts.reverse();
+        (parts.join("."), is_package)
     }
-    parts.reverse();
-    (parts.join("."), is_package)
 }
 
 /// Whether a file holds tests, by the names that test runners look for.

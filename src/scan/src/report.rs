@@ -60,16 +60,13 @@ pub(crate) fn package_of(module: &str) -> String {
 
 pub(crate) fn packages(scan: &Scan, findings: &[&Finding]) -> BTreeMap<String, Package> {
     let mut found: BTreeMap<String, Package> = BTreeMap::new();
-    for (id, module) in scan.project.modules.iter().enumerate() {
+    let switching = scan.switching_functions();
+    for (module, switching) in scan.project.modules.iter().zip(switching) {
         let entry = found.entry(package_of(&module.name)).or_default();
+        let functions = &module.outline.functions;
         entry.files += 1;
-        entry.functions += module
-            .facts
-            .functions
-            .iter()
-            .filter(|f| !f.is_lambda)
-            .count() as u32;
-        entry.switching += scan.switching_functions(id as u32);
+        entry.functions += functions.iter().filter(|f| !f.is_lambda).count() as u32;
+        entry.switching += switching;
     }
     for finding in findings {
         let entry = found.entry(package_of(&finding.module)).or_default();

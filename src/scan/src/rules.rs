@@ -56,6 +56,23 @@ pub(crate) fn id(name: &str) -> &'static str {
     all().get_key_value(name).map_or("EV001", |(id, _)| id)
 }
 
+/// The name of a rule, for ever.
+pub(crate) type Id = &'static str;
+
+/// Rules in the cache: by name, and read as the lasting text.
+pub(crate) mod by_id {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub(crate) fn serialize<S: Serializer>(rule: &&'static str, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(rule)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<&'static str, D::Error> {
+        <&str>::deserialize(from).map(super::id)
+    }
+}
+
 /// The rule of a name of Eventlet, wherever it stands.
 pub(crate) fn of_symbol(symbol: &str) -> &'static str {
     static EXACT: OnceLock<FxHashMap<&'static str, &'static str>> = OnceLock::new();

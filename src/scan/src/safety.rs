@@ -18,16 +18,14 @@ pub(crate) fn of(project: &Project, patches: &Patches, hit: &Hit) -> Fix {
             threads: Safety::Manual,
         };
     }
-    let facts = &project.modules[hit.at.module as usize].facts;
-    let function = facts.functions.get(hit.at.function as usize);
-    let in_coroutine = function.is_some_and(|function| function.is_async);
+    let in_coroutine = project.is_async((hit.at.module, hit.at.function));
     let state = patches.of_module[hit.at.module as usize];
     let mut asyncio = rule.asyncio;
     // Outside of coroutines it is the plan that decides what becomes one.
     if matches!(hit.rule, "EV101" | "EV102" | "EV180") && !in_coroutine {
         asyncio = Safety::Manual;
     }
-    let mut threads = rule.threads.max(shape(facts, hit));
+    let mut threads = rule.threads.max(hit.shape);
     if threads == Safety::Safe && !is_proved(hit, state) {
         threads = Safety::Unsafe;
     }
@@ -39,7 +37,7 @@ pub(crate) fn of(project: &Project, patches: &Patches, hit: &Hit) -> Fix {
 }
 
 /// How safe a site lets a change be, by the way it is written.
-fn shape(facts: &Facts, hit: &Hit) -> Safety {
+pub(crate) fn shape(facts: &Facts, hit: &Hit) -> Safety {
     let Some(one) = facts.uses.get(hit.subject as usize) else {
         return Safety::Safe;
     };

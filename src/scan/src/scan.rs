@@ -1,24 +1,24 @@
 //! One scan: from paths to findings.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
+use crate::cache;
 use crate::colour::Colours;
 use crate::explicit::Hit;
-use crate::extract::extract;
-use crate::facts::{Facts, NONE};
+use crate::facts::NONE;
 use crate::files::{self, Found};
 use crate::finding::{Confidence, Finding, Fix, Kind};
 use crate::graph::Calls;
 use crate::link::{self, Linked, Touched};
+use crate::part::{self, Part};
 use crate::patches::Patches;
-use crate::project::{Module, Project, is_test, module_name};
+use crate::project::{Module, Packages, Project, is_test};
 use crate::rules;
 use crate::safety;
-use crate::source::{Lines, decode};
-use crate::texts;
+use crate::texts::{self, TextHit};
 
 /// What a scan looks at.
 #[derive(Default, Clone)]
@@ -35,6 +35,7 @@ type Kept = (String, u32, String);
 /// Everything that is known once all files are read.
 pub(crate) struct Scan {
     pub(crate) project: Project,
+    pub(crate) parts: Vec<Part>,
     pub(crate) hits: Vec<Hit>,
     pub(crate) patches: Patches,
     pub(crate) calls: Calls,
@@ -68,30 +69,6 @@ pub(crate) fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Str
     Ok(pool.install(work))
 }
 
-struct Loaded {
-    file: PathBuf,
-    facts: Facts,
-    problem: Option<String>,
-}
-
-fn load(file: &Path) -> Loaded {
-    let read = std::fs::read(file)
-        .map_err(crate::source::Unreadable::Io)
-        .and_then(|bytes| decode(&bytes));
-    match read {
-        Ok(text) => Loaded {
-            file: file.to_path_buf(),
-            facts: extract(&text),
-            problem: None,
-        },
-        Err(error) => Loaded {
-            file: file.to_path_buf(),
-            facts: extract(""),
-            problem: Some(error.to_string()),
-        },
-    }
-}
-
 /// A path as the user would write it: relative to the folder, with slashes.
 pub(crate) fn shown(path: &Path, folder: &Path) -> String {
     let relative = path.strip_prefix(folder).unwrap_or(path);
@@ -99,79 +76,101 @@ pub(crate) fn shown(path: &Path, folder: &Path) -> String {
     text.strip_prefix("./").map_or(text.clone(), str::to_owned)
 }
 
+/// Which modules have changed since the parts were made.
+pub(crate) struct Changed {
+    contents: Vec<bool>,
+    interface: Vec<bool>,
+}
+
+impl Changed {
+    pub(crate) fn none(count: usize) -> Self {
+        Self {
+            contents: vec![false; count],
+            interface: vec![false; count],
+        }
+    }
+
+    pub(crate) fn note(&mut self, module: u32, is_interface: bool) {
+        self.contents[module as usize] = true;
+        self.interface[module as usize] = is_interface;
+    }
+
+    /// Makes the parts anew that are no longer true; tells which.
+    fn renew(&self, project: &Project, parts: &mut [Part]) -> Vec<bool> {
+        let stale: Vec<bool> = parts
+            .iter()
+            .enumerate()
+            .map(|(id, part)| {
+                self.contents[id]
+                    || part
+                        .looked_into
+                        .iter()
+                        .any(|&id| self.interface[id as usize])
+            })
+            .collect();
+        parts
+            .par_iter_mut()
+            .enumerate()
+            .filter(|(id, _)| stale[*id])
+            .for_each(|(id, place)| *place = part::make(project, id as u32));
+        stale
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Scan {
-    let started = Instant::now();
+    let (started, at) = (Instant::now(), SystemTime::now());
     let Found {
         modules,
-        texts: text_files,
+        texts,
         errors,
     } = files::discover(&options.paths, &options.excluded);
-    let mut problems: Vec<String> = errors
+    let problems: Vec<String> = errors
         .iter()
         .map(|(path, reason)| format!("{}: {reason}", shown(path, &options.folder)))
         .collect();
-    let loaded: Vec<Loaded> = match &options.cache {
-        Some(cache) => crate::cache::load_all(&modules, cache, &mut problems)
-            .into_iter()
-            .map(|(file, facts, problem)| Loaded {
-                file,
-                facts,
-                problem,
-            })
-            .collect(),
-        None => modules.par_iter().map(|file| load(file)).collect(),
-    };
-    let mut unreadable = Vec::new();
-    let modules: Vec<Module> = loaded
+    let mut packages = Packages::default();
+    let modules: Vec<Module> = modules
         .into_iter()
-        .enumerate()
-        .map(|(id, entry)| {
-            if let Some(problem) = entry.problem {
-                unreadable.push((id as u32, problem));
-            }
-            let (name, is_package) = module_name(&entry.file);
-            let path = shown(&entry.file, &options.folder);
-            Module {
-                is_test: is_test(&path),
-                path,
-                file: entry.file,
-                name,
-                is_package,
-                facts: entry.facts,
-            }
+        .map(|file| {
+            let name = packages.module_name(&file);
+            Module::new(shown(&file, &options.folder), file, name)
         })
         .collect();
-    let lines = modules
-        .iter()
-        .map(|module| u64::from(module.facts.lines))
-        .sum();
-    let project = Project::new(modules);
-    let imports = project.imports();
-    let Linked {
-        hits,
-        calls,
-        patches,
-        colours,
-        taken,
-    } = link::link(&project, &imports);
-    let mut scan = Scan {
-        project,
-        hits,
-        patches,
-        calls,
-        colours,
-        taken,
-        imports,
-        findings: Vec::new(),
-        suppressed: 0,
-        kept: Vec::new(),
-        problems,
-        texts: text_files.len(),
-        lines,
-        seconds: 0.0,
-    };
-    scan.report(&unreadable);
-    scan.add_texts(&text_files, &options.folder);
+    let cache = options.cache.as_deref();
+    let loaded = cache::load(modules, &texts, cache, &options.folder, at);
+    let project = Project::new(loaded.modules);
+    let count = project.modules.len();
+    let mut changed = Changed::none(count);
+    let is_known = loaded.parts.is_some();
+    for (id, (contents, interface)) in loaded.changed.into_iter().enumerate() {
+        if contents || !is_known {
+            changed.note(id as u32, interface || !is_known);
+        }
+    }
+    let mut parts = loaded
+        .parts
+        .unwrap_or_else(|| (0..count).map(|_| Part::default()).collect());
+    let fresh = changed.renew(&project, &mut parts);
+    let mut scan = Scan::new(project, parts);
+    scan.problems = problems;
+    scan.texts = loaded.texts.len();
+    scan.report(&loaded.unreadable);
+    scan.add_texts(&loaded.texts, &options.folder);
+    if let Some(cache) = loaded.cache
+        && let Err(error) = cache.store(
+            &scan.project.modules,
+            &scan.parts,
+            &fresh,
+            &loaded.unreadable,
+            loaded.texts,
+        )
+    {
+        let path = options.cache.clone().unwrap_or_default();
+        scan.problems.push(format!(
+            "{}: the cache cannot be written: {error}",
+            path.display()
+        ));
+    }
     scan.findings.sort_by(|a, b| {
         (&a.path, a.line, a.column, a.rule, &a.symbol)
             .cmp(&(&b.path, b.line, b.column, b.rule, &b.symbol))
@@ -182,6 +181,54 @@ pub(crate) fn run(options: &Options) -> Scan {
     });
     scan.seconds = started.elapsed().as_secs_f64();
     scan
+}
+
+impl Scan {
+    fn new(project: Project, parts: Vec<Part>) -> Self {
+        let imports: Vec<Vec<u32>> = parts.iter().map(|part| part.modules.clone()).collect();
+        let lines = project.modules.iter();
+        let lines = lines.map(|module| u64::from(module.outline.lines.count));
+        let lines = lines.sum();
+        let Linked {
+            hits,
+            calls,
+            patches,
+            colours,
+            taken,
+        } = link::link(&project, &parts, &imports);
+        Self {
+            project,
+            parts,
+            hits,
+            patches,
+            calls,
+            colours,
+            taken,
+            imports,
+            findings: Vec::new(),
+            suppressed: 0,
+            kept: Vec::new(),
+            problems: Vec::new(),
+            texts: 0,
+            lines,
+            seconds: 0.0,
+        }
+    }
+
+    /// Links anew what has changed in memory. Findings stay those of the files.
+    pub(crate) fn relink(&mut self, changed: &Changed) {
+        changed.renew(&self.project, &mut self.parts);
+        self.imports = self.parts.iter().map(|part| part.modules.clone()).collect();
+        let Linked {
+            hits,
+            calls,
+            patches,
+            colours,
+            taken,
+        } = link::link(&self.project, &self.parts, &self.imports);
+        (self.hits, self.calls, self.patches) = (hits, calls, patches);
+        (self.colours, self.taken) = (colours, taken);
+    }
 }
 
 impl Scan {
@@ -213,18 +260,12 @@ impl Scan {
     fn report_module(&self, module: u32, hits: &[usize]) -> (Vec<Finding>, usize, Vec<Kept>) {
         let entry = &self.project.modules[module as usize];
         let (mut found, mut suppressed, mut kept) = (Vec::new(), 0, Vec::new());
-        if hits.is_empty() && entry.facts.errors.is_empty() {
+        if hits.is_empty() && entry.outline.errors.is_empty() {
             return (found, suppressed, kept);
         }
-        let text = std::fs::read(&entry.file)
-            .ok()
-            .and_then(|bytes| decode(&bytes).ok());
-        let Some(text) = text else {
-            return (found, suppressed, kept);
-        };
-        let lines = Lines::new(&text);
-        for (offset, problem) in entry.facts.errors.iter().take(3) {
-            let (line, column) = lines.position(&text, *offset);
+        let places = entry.outline.lines.places();
+        for (offset, problem) in entry.outline.errors.iter().take(3) {
+            let (line, column) = places.of(*offset);
             found.push(unread(
                 &entry.path,
                 line,
@@ -234,9 +275,9 @@ impl Scan {
         }
         for &index in hits {
             let hit = &self.hits[index];
-            let (line, column) = lines.position(&text, hit.at.range.0);
-            let (end_line, end_column) = lines.position(&text, hit.at.range.1);
-            let answer = entry.facts.suppressions.iter().find(|suppression| {
+            let (line, column) = places.of(hit.at.range.0);
+            let (end_line, end_column) = places.of(hit.at.range.1);
+            let answer = entry.outline.suppressions.iter().find(|suppression| {
                 (suppression.line == line || suppression.line == end_line)
                     && (suppression.reason.is_some()
                         || suppression.rules.iter().any(|rule| rule == hit.rule))
@@ -270,27 +311,12 @@ impl Scan {
         (found, suppressed, kept)
     }
 
-    fn add_texts(&mut self, text_files: &[PathBuf], folder: &Path) {
-        let found: Vec<Finding> = text_files
-            .par_iter()
-            .flat_map_iter(|file| {
-                let name = file
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                let path = shown(file, folder);
-                // What is no text has no configuration in it.
-                let text = std::fs::read(file)
-                    .ok()
-                    .and_then(|bytes| decode(&bytes).ok());
-                texts::find(&name, &text.unwrap_or_default())
-                    .into_iter()
-                    .map(move |hit| text_finding(&path, &hit))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        self.findings.extend(found);
+    fn add_texts(&mut self, texts: &[(PathBuf, Vec<TextHit>)], folder: &Path) {
+        for (file, hits) in texts {
+            let path = shown(file, folder);
+            self.findings
+                .extend(hits.iter().map(|hit| text_finding(&path, hit)));
+        }
     }
 }
 
@@ -362,15 +388,13 @@ fn message(hit: &Hit) -> String {
 }
 
 impl Scan {
-    /// How many functions of a module may switch.
-    pub(crate) fn switching_functions(&self, module: u32) -> u32 {
-        let count = self
-            .colours
-            .reasons
-            .keys()
-            .filter(|(home, id)| *home == module && *id != NONE)
-            .count();
-        count as u32
+    /// How many functions of each module may switch.
+    pub(crate) fn switching_functions(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.project.modules.len()];
+        for (module, function) in self.colours.reasons.keys() {
+            counts[*module as usize] += u32::from(*function != NONE);
+        }
+        counts
     }
 
     /// Modules that hand names of Eventlet on, with the names.

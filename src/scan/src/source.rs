@@ -2,19 +2,13 @@
 
 use std::fmt;
 
-/// Why a file cannot be read as a Python module.
+/// Why bytes cannot be read as a Python module.
 #[derive(Debug)]
-pub(crate) enum Unreadable {
-    Io(std::io::Error),
-    Encoding(String),
-}
+pub(crate) struct Unreadable(String);
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(formatter, "cannot be read: {error}"),
-            Self::Encoding(reason) => write!(formatter, "{reason}"),
-        }
+        formatter.write_str(&self.0)
     }
 }
 
@@ -30,10 +24,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, Unreadable> {
             Some("latin-1" | "iso-8859-1" | "latin1" | "l1" | "iso8859-1" | "cp1252") => {
                 Ok(body.iter().map(|&byte| char::from(byte)).collect())
             }
-            Some(name) if !name.starts_with("utf") => Err(Unreadable::Encoding(format!(
+            Some(name) if !name.starts_with("utf") => Err(Unreadable(format!(
                 "is written in {name}, which is not read"
             ))),
-            _ => Err(Unreadable::Encoding(format!(
+            _ => Err(Unreadable(format!(
                 "is not UTF-8 (byte {} of it)",
                 error.valid_up_to()
             ))),
@@ -79,6 +73,10 @@ impl Lines {
             }
         }
         Self { starts }
+    }
+
+    pub(crate) fn starts(&self) -> &[u32] {
+        &self.starts
     }
 
     pub(crate) fn count(&self) -> u32 {

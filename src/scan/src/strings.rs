@@ -7,7 +7,7 @@ use crate::explicit::Hit;
 use crate::facts::{Facts, NONE, Node, TextPlace};
 use crate::finding::{Confidence, Kind, Site};
 use crate::names;
-use crate::rules;
+use crate::rules::{self, Safety};
 
 /// Options that libraries and servers select Eventlet by.
 const OPTIONS: &[&str] = &[
@@ -155,6 +155,7 @@ fn hit(rule: &'static str, symbol: Arc<str>, kind: Kind, at: Site) -> Hit {
         subject: NONE,
         note: String::new(),
         is_hidden: false,
+        shape: Safety::Safe,
     }
 }
 
@@ -266,14 +267,14 @@ fn project_target(
         };
         let mut meanings = eval.member(owner, parts[cut]);
         for part in &parts[cut + 1..] {
-            meanings = eval.attribute_of_all(&meanings, part, module);
+            meanings = eval.attribute_of_all(&meanings, part);
         }
-        return meanings
-            .into_iter()
-            .find_map(|meaning| match meaning.value {
-                Value::External(name) if names::is_ours(&name) => Some((name, meaning.via)),
-                _ => None,
-            });
+        return meanings.iter().find_map(|meaning| match &meaning.value {
+            Value::External(name) if names::is_ours(name) => {
+                Some((name.clone(), meaning.via.clone()))
+            }
+            _ => None,
+        });
     }
     None
 }

@@ -3,14 +3,20 @@
 //! Only what selects or names Eventlet for a machine to read is found; prose that mentions it
 //! is not.
 
+use std::path::Path;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::names;
 use crate::rules;
+use crate::source::decode;
 use crate::strings::is_requirement;
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TextHit {
-    pub(crate) rule: &'static str,
+    #[serde(with = "rules::by_id")]
+    pub(crate) rule: rules::Id,
     pub(crate) symbol: Arc<str>,
     pub(crate) line: u32,
     /// Columns in characters, from 1.
@@ -33,8 +39,17 @@ const CONFIRMING: &[&str] = &[
     "thread_model",
 ];
 
-/// Finds what a text file says about Eventlet.
-pub(crate) fn find(file_name: &str, text: &str) -> Vec<TextHit> {
+/// Finds what a file says about Eventlet; what is no text has no configuration in it.
+pub(crate) fn find_in(file: &Path) -> Vec<TextHit> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let text = std::fs::read(file)
+        .ok()
+        .and_then(|bytes| decode(&bytes).ok());
+    find(&name, &text.unwrap_or_default())
+}
+
+/// Finds what a text says about Eventlet.
+fn find(file_name: &str, text: &str) -> Vec<TextHit> {
     if !text.contains("eventlet") && !text.contains("EVENTLET_") {
         return Vec::new();
     }

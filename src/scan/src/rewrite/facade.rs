@@ -110,7 +110,7 @@ impl<'s> Facade<'s> {
     fn new(scan: &'s Scan, module: &'s str, own: Option<u32>) -> Self {
         let mut names = BTreeMap::new();
         if let Some(own) = own {
-            let facts = &scan.project.modules[own as usize].facts;
+            let facts = scan.project.modules[own as usize].facts();
             for binding in facts.bindings.iter().filter(|binding| binding.scope == 0) {
                 if let Some(symbol) = written(facts, &binding.kind) {
                     names.insert(symbol, facts.text(binding.name).to_owned());
@@ -153,7 +153,7 @@ impl<'s> Facade<'s> {
             .collect();
         for id in 0..self.scan.project.modules.len() as u32 {
             let module = &self.scan.project.modules[id as usize];
-            if Some(id) == self.own || !imports_eventlet(&module.facts) {
+            if Some(id) == self.own || !imports_eventlet(module.facts()) {
                 continue;
             }
             if patching.contains(&id) {
@@ -165,7 +165,7 @@ impl<'s> Facade<'s> {
             }
             let bytes = std::fs::read(&module.file).unwrap_or_default();
             let text = decode(&bytes).ok().filter(|_| is_utf8(&bytes));
-            let Some(text) = text.filter(|_| module.facts.errors.is_empty()) else {
+            let Some(text) = text.filter(|_| module.outline.errors.is_empty()) else {
                 self.skipped.push(format!(
                     "{}: left as it is, since it cannot be read",
                     module.path
@@ -185,7 +185,7 @@ impl<'s> Facade<'s> {
     }
 
     fn move_file(&mut self, id: u32, text: &str) -> Option<String> {
-        let facts = &self.scan.project.modules[id as usize].facts;
+        let facts = self.scan.project.modules[id as usize].facts();
         let mut lines: FxHashMap<(u32, u32), String> = FxHashMap::default();
         for binding in &facts.bindings {
             let Some(symbol) = written(facts, &binding.kind) else {

@@ -21,12 +21,11 @@ use crate::api::{Answer, Request};
 use crate::explicit::Hit;
 use crate::extract::extract;
 use crate::finding::Kind;
-use crate::link::{self, Linked};
 use crate::project::Project;
 use crate::report::{Paint, Target};
 use crate::rules;
 use crate::safety;
-use crate::scan::{self, Options, Scan};
+use crate::scan::{self, Changed, Options, Scan};
 use crate::source::{Lines, decode, is_utf8};
 
 use pass::{Pass, is_allowed};
@@ -171,19 +170,14 @@ fn run(scan: &mut Scan, request: &Request, target: Target) -> Outcome {
 
 /// Reads the project as it would be with these texts.
 fn relink(scan: &mut Scan, texts: &FxHashMap<u32, String>) {
+    let mut changed = Changed::none(scan.project.modules.len());
     for (module, text) in texts {
-        scan.project.modules[*module as usize].facts = extract(text);
+        let entry = &mut scan.project.modules[*module as usize];
+        let before = entry.outline.interface;
+        entry.read(text);
+        changed.note(*module, before != entry.outline.interface);
     }
-    scan.imports = scan.project.imports();
-    let Linked {
-        hits,
-        calls,
-        patches,
-        colours,
-        taken,
-    } = link::link(&scan.project, &scan.imports);
-    (scan.hits, scan.calls, scan.patches) = (hits, calls, patches);
-    (scan.colours, scan.taken) = (colours, taken);
+    scan.relink(&changed);
 }
 
 /// The texts of files that something was found in; those that cannot be edited are left out.
@@ -225,7 +219,7 @@ fn allowed(
             let text = &texts[&hit.at.module];
             if text.is_empty()
                 || refused.contains(&hit.at.module)
-                || !module.facts.errors.is_empty()
+                || !module.outline.errors.is_empty()
             {
                 return false;
             }
@@ -245,7 +239,7 @@ fn allowed(
                 return false;
             }
             let (line, _) = lines[&hit.at.module].position(text, hit.at.range.0);
-            !module.facts.suppressions.iter().any(|suppression| {
+            !module.outline.suppressions.iter().any(|suppression| {
                 suppression.line == line
                     && (suppression.reason.is_some()
                         || suppression.rules.iter().any(|rule| rule == hit.rule))

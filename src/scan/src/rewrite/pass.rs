@@ -13,6 +13,7 @@ use crate::eval;
 use crate::explicit::Hit;
 use crate::facts::{Arg, BindingKind, Facts, NONE, Node, Place};
 use crate::finding::{Confidence, Kind};
+use crate::link::Touched;
 use crate::project::Project;
 use crate::report::Target;
 use crate::rules::Safety;
@@ -32,7 +33,7 @@ pub(crate) struct Pass<'p> {
     pub(crate) allowed: Vec<bool>,
     pub(crate) target: Target,
     /// Names that other modules import, or read as attributes.
-    pub(crate) taken: &'p FxHashSet<Key>,
+    pub(crate) taken: &'p Touched,
     pub(crate) texts: &'p FxHashMap<u32, String>,
 }
 
@@ -106,7 +107,14 @@ impl Pass<'_> {
     }
 
     pub(crate) fn facts(&self, module: u32) -> &Facts {
-        &self.project.modules[module as usize].facts
+        self.project.modules[module as usize].facts()
+    }
+
+    fn is_taken(&self, (module, scope, name): Key) -> bool {
+        scope == 0
+            && self
+                .taken
+                .contains(&(module, self.facts(module).text(name).into()))
     }
 
     /// The uses by the imported name that they begin with.
@@ -158,7 +166,7 @@ impl Pass<'_> {
     fn imported(&self, (module, scope, name): Key) -> Option<Arc<str>> {
         let facts = self.facts(module);
         let mut found: Option<Arc<str>> = None;
-        for binding in eval::bindings(facts, scope, name) {
+        for binding in facts.bindings_of(scope, name) {
             let symbol: Arc<str> = match &binding.kind {
                 BindingKind::Import {
                     module: name,
@@ -216,13 +224,13 @@ impl Pass<'_> {
         let mut roots: Vec<u32> = covered.iter().map(|one| one.root).collect();
         roots.sort_unstable();
         roots.dedup();
-        let is_taken = self.taken.contains(&key);
+        let is_taken = self.is_taken(key);
         covered.iter().all(|one| goes(one.hit))
             && others.iter().all(|&index| goes(index))
             && roots.len() == self.reads(key)
             // Taken by a module whose use of it was not seen.
             && (!is_taken || !others.is_empty())
-            && eval::bindings(self.facts(key.0), key.1, key.2).len() == 1
+            && self.facts(key.0).bindings_of(key.1, key.2).len() == 1
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -237,7 +245,7 @@ impl Pass<'_> {
         done: &mut FxHashSet<usize>,
     ) {
         let facts = self.facts(key.0);
-        let binding = &eval::bindings(facts, key.1, key.2)[0];
+        let binding = &facts.bindings_of(key.1, key.2)[0];
         let Some(new) = replacement(symbol, self.target) else {
             return;
         };
@@ -349,9 +357,8 @@ impl Pass<'_> {
                 .exports
                 .as_ref()
                 .is_some_and(|names| names.contains(&key.2));
-        let is_gone =
-            changed.len() == self.reads(key) && !self.taken.contains(&key) && !is_exported;
-        for (at, binding) in eval::bindings(facts, key.1, key.2).iter().enumerate() {
+        let is_gone = changed.len() == self.reads(key) && !self.is_taken(key) && !is_exported;
+        for (at, binding) in facts.bindings_of(key.1, key.2).iter().enumerate() {
             let is_removed = is_gone && self.imports_allowed(key.0, binding.range);
             changes.entry(key.0).or_default().push(Change {
                 alias: binding.range,
@@ -408,7 +415,7 @@ impl Pass<'_> {
         let mut is_there = false;
         while scope != NONE {
             if let Some(name) = eval::lookup(facts, scope, first) {
-                for binding in eval::bindings(facts, scope, name) {
+                for binding in facts.bindings_of(scope, name) {
                     match &binding.kind {
                         BindingKind::Import {
                             module: other,
