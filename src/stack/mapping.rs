@@ -24,6 +24,15 @@ const MADV_GUARD_INSTALL: c_int = 102;
 /// Bytes below `base` that a hot stack keeps when it is trimmed.
 const SHALLOW: usize = 16 << 10;
 
+/// What marks a mapping as a stack of its size. `MAP_STACK` does nothing of the kind: private
+/// memory that can be written counts against `RLIMIT_DATA`, all that is reserved of it, unless it
+/// may grow downwards (`is_data_mapping` in Linux's `mm/vma.h`). That it does not: whatever is
+/// reached is mapped already.
+#[cfg(target_os = "linux")]
+const STACK: c_int = libc::MAP_STACK | libc::MAP_GROWSDOWN;
+#[cfg(not(target_os = "linux"))]
+const STACK: c_int = libc::MAP_STACK;
+
 /// Mappings left to the rest of the process: libraries, threads, large allocations.
 const SPARE: usize = 1024;
 
@@ -113,7 +122,7 @@ impl Mapper {
 
     fn map_slots(&self, slots: u32) -> io::Result<Slab> {
         let len = self.layout.mapping_len(slots);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | STACK;
         let mapping = map_anonymous(len, libc::PROT_READ | libc::PROT_WRITE, flags)?;
         // A huge page would cost 2 MiB for each stack. Kernels built without them refuse this
         // advice, and have no need of it.
