@@ -317,8 +317,11 @@ pub fn interpret<'a>(
                 facts.host = true;
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
-                // RFC 9110, 10.1.1: one of HTTP/1.0 would take 100 for the response.
-                facts.expects |= minor > 0 && value.eq_ignore_ascii_case(b"100-continue");
+                let expects = value.eq_ignore_ascii_case(b"100-continue");
+                // RFC 9110, 10.1.1: one of HTTP/1.0 would take 100 for the response. Whether
+                // it sends the body without, and when, nobody can tell.
+                facts.expects |= expects && minor > 0;
+                facts.doubtful |= expects && minor == 0;
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for option in value.split(|&byte| byte == b',') {
@@ -356,7 +359,7 @@ pub fn interpret<'a>(
         }
         (true, _) => {
             // RFC 9112, 6.1: whoever forwarded this may have understood it differently.
-            facts.doubtful = length.is_some() || minor == 0;
+            facts.doubtful |= length.is_some() || minor == 0;
             Body::Chunked
         }
         (false, Some(length)) => Body::Length(length),

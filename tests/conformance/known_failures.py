@@ -34,6 +34,12 @@ _LEAK = (
     " those that nobody refers to are ended here"
 )
 
+_HOST = (
+    "sends a request of HTTP/1.1 without Host, which is refused (RFC 9112, 3.2);"
+    " reject_bad_requests = False lets it pass"
+)
+_STATUS = "expects 400 where the status for too large headers, 431, is sent"
+
 _NO_LOOP = (
     "expects an error where no event loop runs;"
     " in main and in green code the hub's loop is used, as under upstream's asyncio hub"
@@ -76,6 +82,35 @@ KNOWN: dict[str, dict[str, dict[str, str]]] = {
                 " it is allowed here on every hub, and under EVENTLET_HUB=epolls the"
                 " test passes"
             ),
+        },
+        "tests/websocket_new_test.py": {
+            "TestWebSocketWithCompression::test_accept_deflate_ext_window_max_bits_13": (
+                "offers server_max_window_bits without a value, which the server has to"
+                " decline (RFC 7692, 7.1.2.1)"
+            ),
+        },
+        "tests/wsgi_test.py": {
+            **{
+                f"TestChunkedInput::test_{test}": _HOST
+                for test in (
+                    "chunked_readline",
+                    "chunked_readline_from_input",
+                    "chunked_readline_wsgi_not_override_minimum_chunk_size",
+                    "chunked_readline_wsgi_override_minimum_chunk_size",
+                    "chunked_readlines_from_input",
+                    "short_read",
+                    "short_read_with_content_length",
+                    "short_read_with_zero_content_length",
+                )
+            },
+            "TestChunkedInput::test_dirt": (
+                "puts NUL into a chunk extension, which is refused (RFC 9112, 7.1.1);"
+                " and " + _HOST
+            ),
+            "TestHttpd::test_030_reject_long_header_lines": _STATUS,
+            "TestHttpd::test_031_reject_large_headers": _STATUS,
+            "TestHttpd::test_aborted_post_io_error": _HOST,
+            "TestHttpd::test_no_transfer_encoding_in_empty_response": _HOST,
         },
     },
     "B": {

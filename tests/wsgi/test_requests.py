@@ -211,8 +211,12 @@ def test_cookie_lines_are_joined_as_one(serve, protocol):
 
 def test_old_client_is_not_told_to_continue(serve, protocol):
     """It would take that for the response (RFC 9110, 10.1.1)."""
-    request = b"PUT / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi"
-    assert serve(echo, protocol=protocol).ask(request)[2] == b"/:hi"
+    request = b"PUT / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n%b\r\nhi"
+    for more in (b"", b"Connection: keep-alive\r\n"):
+        client = serve(echo, protocol=protocol).connect()
+        _, headers, body = client.ask(request % more)
+        assert (headers["connection"], body) == ("close", b"/:hi")
+        assert client.is_closed()
 
 
 @pytest.mark.filterwarnings("ignore:QUERY_STRING:wsgiref.validate.WSGIWarning")
