@@ -33,6 +33,7 @@ from eventlet_asyncio._overlay.eventlet.wsgi import (
     addr_to_host_port as addr_to_host_port,
     format_date_time as format_date_time,
     get_logger as get_logger,
+    is_accepting as is_accepting,
     server as server,
     socket_repr as socket_repr,
 )

@@ -83,6 +83,7 @@ __all__ = [
     "addr_to_host_port",
     "format_date_time",
     "get_logger",
+    "is_accepting",
     "server",
     "socket_repr",
 ]
@@ -94,6 +95,9 @@ BAD_SOCK = {_errno.EBADF}
 #: What accepting a connection may raise without being the end of the server.
 ACCEPT_ERRNO = {*BROKEN_SOCK, _errno.ENOTCONN}
 ACCEPT_EXCEPTIONS = (OSError,)
+
+#: Set to False to have every server return when its next connection has come.
+is_accepting = True
 
 MAX_HEADER_LINE = 8192
 MAX_TOTAL_HEADER_SIZE = 65536

@@ -74,11 +74,12 @@ DEFAULT = Limits()
 
 
 class _Settings:
+    is_accepting = True
     MAX_HEADER_LINE = 8192
     MAX_TOTAL_HEADER_SIZE = 65536
 
 
-#: What holds the sizes that a program may set: `eventlet.wsgi`, which is above this module,
+#: What holds that which a program may set for all servers: `eventlet.wsgi`, which is above this module,
 #: puts itself here.
 settings: Any = _Settings
 

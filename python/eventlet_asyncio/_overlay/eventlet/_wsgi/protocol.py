@@ -262,12 +262,13 @@ class Input:
     def _next_chunk(self) -> None:
         # Chunks may be so small that many arrive at once.
         _core.pay_operation()
-        if self.chunk_length > 0 and self._line(2) != b"\r\n":
+        end = self._line(2) if self.chunk_length > 0 else b"\r\n"
+        if end and end != b"\r\n":
             self._fail(
                 ChunkReadError("a chunk must end with CR LF where its size says")
             )
         try:
-            size = parse_chunk_size(self._line(_LONGEST_CHUNK_LINE))
+            size = parse_chunk_size(self._line(_LONGEST_CHUNK_LINE) if end else b"")
         except ChunkReadError as error:
             self._fail(error)
         self._total += size

@@ -11,6 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from eventlet import greenio
+from eventlet._wsgi import limits as _limits
 from eventlet._wsgi.backlog import CLIENT_LEFT, end_listening
 from eventlet._wsgi.connection import HttpProtocol
 from eventlet._wsgi.limits import DEFAULT, Limits
@@ -317,7 +318,7 @@ class _Acceptor:
     def run(self) -> None:
         """Accept connections until the listening socket, or the server, is closed."""
         serv, sock = self._serv, self._sock
-        while serv.is_accepting:
+        while serv.is_accepting and _limits.settings.is_accepting:
             try:
                 self._waiting = sock.accept()
             except OSError as error:

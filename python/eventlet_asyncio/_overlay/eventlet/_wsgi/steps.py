@@ -129,9 +129,10 @@ class Steps:
             # Without a buffer a byte cannot be waited for and left where it is.
             return self.conn_state[2] is not STATE_CLOSE or not self._requested
         patience = self._patience()
-        if patience == self.timeout:
+        settimeout = getattr(self.connection, "settimeout", None)
+        if patience == self.timeout or settimeout is None:
             return bool(peek(1))
-        self.connection.settimeout(patience)
+        settimeout(patience)
         try:
             return bool(peek(1))
         except OSError:
@@ -140,7 +141,7 @@ class Steps:
             return False
         finally:
             if not is_closed(self.connection):
-                self.connection.settimeout(self.timeout)
+                settimeout(self.timeout)
 
     def _read_request_line(self) -> bytes:
         """Read the first line of a request. Switch point."""
