@@ -30,6 +30,13 @@ MINORS = range(10, 16)
 PYTHONS_VARIABLE = "EVENTLET_ASYNCIO_PYTHONS"
 # The last ones with a worker for Eventlet, and one without.
 GUNICORNS = ("23.0.0", "25.3.0", "27.0.1")
+# What the apps session takes OpenStack Swift's tests from.
+SWIFT = "2.38.3"
+SWIFT_NEEDS = (
+    "boto3>=1.9", "keystonemiddleware>=4.17", "lxml>=4.2.3", "mock>=3", "pastedeploy>=2",
+    "pyeclib>=1.6.4", "python-swiftclient>=3.2", "requests>=2.14.2",
+    "requests-mock>=1.2", "xattr>=0.7.2",
+)  # fmt: skip
 # Names the folder that holds `conformance` and `bench`; the checkout by default.
 HARNESS_VARIABLE = "EVENTLET_ASYNCIO_HARNESS"
 
@@ -165,7 +172,8 @@ def apps(session: nox.Session) -> None:
 
     The servers are Debian's: redis-server, postgresql, mariadb-server,
     rabbitmq-server and zookeeper, the browser its chromium, with npm for what runs in
-    it; what is missing is skipped.
+    it, and its liberasurecode-dev where Swift's pyeclib has no wheel; what else is
+    missing is skipped.
     With APPS_HUB=epolls the applications run on upstream, for comparison.
     """
     session.install("maturin>=1.9.4,<2", *group("apps"))
@@ -187,6 +195,7 @@ def apps(session: nox.Session) -> None:
         env={
             "APPS_GUNICORN": os.pathsep.join(gunicorns),
             **browser_variables(session),
+            **swift_variables(session, python),
             "EVENTLET_HUB": "asyncio",
             # Applications bring plugins along that are meant for their users.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -234,6 +243,23 @@ def browser_variables(session: nox.Session) -> dict[str, str]:
             external=True,
         )  # fmt: skip
     return {"APPS_CHROMIUM": browser, "APPS_SOCKETIO_CLIENT": str(client)}
+
+
+def swift_variables(session: nox.Session, python: str) -> dict[str, str]:
+    """Name Swift's sources, which hold its tests, and what those import beside them."""
+    folder = Path(session.create_tmp()).resolve() / f"swift-{SWIFT}"
+    site = folder / "site"
+    if not site.exists():
+        session.run(
+            python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "swift",
+            "--dest", str(folder.parent), f"swift=={SWIFT}",
+        )  # fmt: skip
+        shutil.unpack_archive(f"{folder}.tar.gz", folder.parent)
+        session.run(
+            python, "-m", "pip", "install", "--quiet", "--target", str(site),
+            *SWIFT_NEEDS,
+        )  # fmt: skip
+    return {"APPS_SWIFT": str(folder)}
 
 
 @nox.session

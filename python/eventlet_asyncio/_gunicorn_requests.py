@@ -88,6 +88,9 @@ class Requests:
             None,
             flags & _core.HTTP_CHUNKED != 0,
         )
+        if flags & _core.HTTP_CLOSE:
+            # gunicorn looks for the one word alone, and in the first line only.
+            request.force_close()
         # A body that ends early is an error for the application.
         request.body.whole = True
         self._request = request

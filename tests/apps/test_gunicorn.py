@@ -594,7 +594,8 @@ def test_native_parser_reads_pipelines_and_bodies(kind, start):
         b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /"
-        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nend"
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+        b"Connection: x, Close\r\n\r\nend"
     )
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         sock.settimeout(30)
