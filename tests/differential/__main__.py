@@ -42,7 +42,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--upstream", help="folder with upstream's packages")
     parser.add_argument("--json", help="file for the findings")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of processes")
-    parser.add_argument("--unit", type=float, default=0.002, help="seconds")
+    parser.add_argument("--unit", type=float, help="seconds")
+    parser.add_argument(
+        "--clock",
+        choices=["virtual", "real"],
+        default="virtual",
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument(
         "--only", help="one family of green programs, one mode of tasks"
@@ -52,7 +57,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--show", type=int, metavar="SEED", help="print its program")
     parser.add_argument("--program", help="file: print both traces of one program")
     parser.add_argument("--known", action="store_true", help="list known differences")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.unit is None:
+        options.unit = 1.0 if options.clock == "virtual" else 0.002
+    return options
 
 
 def generator(options: argparse.Namespace):

@@ -16,7 +16,7 @@ from processes import make_pair
 from shrink import shrink
 
 #: So many times longer are the units with which a difference must show again.
-STRETCHES = (5, 15, 50, 150)
+STRETCHES = {"real": (5, 15, 50, 150), "virtual": (1, 1, 1)}
 #: Findings of one signature that are made smaller.
 SHRUNK = 2
 
@@ -25,9 +25,9 @@ class Campaign:
     """
     All programs of a kind whose seeds are in a range.
 
-    What differs is run again with longer units of time, so that two deadlines that
-    were close together cannot be the reason; what the oracle does not repeat is
-    counted as unstable. What is left is a *finding*:
+    What differs is run again, on the real clock with longer units of time, so that two
+    deadlines that were close together cannot be the reason; what the oracle does not
+    repeat is counted as unstable. What is left is a *finding*:
 
     ``{kind, seed, family, category, ours, oracle, signature, program}``
 
@@ -104,7 +104,7 @@ class Campaign:
     def _confirm(self, program, pair):
         """Return a difference that stays where the oracle repeats itself; else None."""
         last = expected = None
-        for factor in STRETCHES:
+        for factor in STRETCHES[self._options.clock]:
             ours, oracle = pair.run(program, self._options.unit * factor)
             found = compare(program, ours, oracle)
             if found is None or (last is not None and last[0] != found[0]):
@@ -124,7 +124,7 @@ class Campaign:
         if often <= SHRUNK and self._options.shrink and category != "oracle-crash":
 
             def fails(trial):
-                for factor in (3, 6):
+                for factor in STRETCHES[self._options.clock][:2]:
                     both = pair.run(trial, self._options.unit * factor)
                     difference = compare(trial, *both)
                     if difference is None or difference[0] != category:

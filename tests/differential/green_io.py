@@ -122,15 +122,14 @@ class SocketActions:
     def do_tpool(self, who, d, exc):
         from eventlet import tpool
 
-        sleep = self.ev.patcher.original("time").sleep
-
         def work():
-            sleep(self.t(d))
+            self.clock.sleep(self.t(d))
             if exc:
                 raise self.exception(exc, "tpool")
             return "worked"
 
-        return tpool.execute(work)
+        with self.clock.job(work) as job:
+            return tpool.execute(job)
 
     def do_trampoline(self, who, k, side, what, d):
         s = self.side(k, side, what)

@@ -25,7 +25,7 @@ class Machine(
 ):
     """A program that is being run."""
 
-    def __init__(self, program, unit, *, ours):
+    def __init__(self, program, unit, clock, *, ours):
         import eventlet
         import greenlet
         from eventlet import hubs
@@ -36,6 +36,7 @@ class Machine(
         self.p = program
         self.ours = ours
         self.unit = unit
+        self.clock = clock
         self.trace = []
         self.slots = {}
         self.timers = {}

@@ -14,8 +14,9 @@ VARIABLE = "DIFFERENTIAL_LIFT"
 GREEN = {
     "hand-over": (
         "Queues, locks and semaphores are handed over at once and in order of arrival;"
-        " upstream makes them free, and whoever asks first gets them. Such programs are"
-        " compared by what must always hold, not step by step."
+        " upstream makes them free, and whoever asks first gets them; pools of items wait"
+        " by a queue. Such programs are compared by what must always hold, not step by"
+        " step, and where upstream never ends they are not compared."
     ),
     "reports": (
         "A failure that a waiter or a link has taken is not reported;"
@@ -53,6 +54,21 @@ GREEN = {
         " waits by then, if something was raised in it meanwhile: a defect, mended in"
         " the oracle."
     ),
+    "waits-timer": (
+        "Upstream's Event.wait leaves its timer behind if something is raised in it, and"
+        " that resumes the green thread later, wherever it waits by then: a defect,"
+        " mended in the oracle."
+    ),
+    "dag-kill": (
+        "Upstream's DAGPool.kill takes a green thread that had started out twice, and"
+        " raises KeyError when it has killed it: a defect, mended in the oracle."
+    ),
+    "inline-spawn": (
+        "A full GreenPool runs spawn_n from one of its own jobs in that job. Upstream"
+        " swallows whatever is raised then, a Timeout of the caller, too; here that"
+        " passes, as in spawn, and only what is an Exception is reported: a defect,"
+        " mended in the oracle."
+    ),
     "order-of-waiters": (
         "Waiters of an event and of a queue go on in order of arrival. Upstream keeps"
         " them in sets, where the order is that of addresses: the oracle is given ordered"
@@ -63,7 +79,8 @@ GREEN = {
 TASKS = {
     "loop-goes-on": (
         "The hub's loop does not end with the coroutine that was given to it, as the loop"
-        " of asyncio.run does, so tasks that are left go on: programs cancel theirs."
+        " of asyncio.run does, so tasks that are left go on: programs cancel theirs, and"
+        " are not compared where asyncio.run waits for ever for one that does not end."
     ),
     "running-frames": (
         "Task.get_stack() of a running task includes whoever runs it, and that differs."

@@ -1,19 +1,20 @@
 """
 What is mended in upstream so that it can be compared with.
 
-See the entries ``killers-timer`` and ``order-of-waiters`` of `known`.
+See the entries of `known` that say so.
 """
 
 from __future__ import annotations
 
 import functools
+import traceback
 
 from known import is_excused
 
 import eventlet
-from eventlet import event, greenthread, queue
+from eventlet import dagpool, event, greenpool, greenthread, queue
 from eventlet.hubs import hub
-from greenlet import getcurrent
+from greenlet import GreenletExit, getcurrent
 
 
 class OrderedSet(dict):
@@ -40,8 +41,16 @@ class OrderedSet(dict):
 
 def mend() -> None:
     """Change the upstream that was imported."""
+    places = []
     if is_excused("killers-timer"):
-        _mend_kill()
+        places += [(greenthread, "kill"), (eventlet, "kill")]
+    if is_excused("waits-timer"):
+        places += [(event.Event, "wait")]
+    _cancel_what_returns(*places)
+    if is_excused("dag-kill"):
+        dagpool.DAGPool.kill = _kill_once
+    if is_excused("inline-spawn"):
+        greenpool.GreenPool._spawn_n_impl = _run_detached
     if is_excused("order-of-waiters"):
         _add_to_init(event.Event, "_waiters")
         _add_to_init(queue.LightQueue, "getters", "putters")
@@ -59,31 +68,66 @@ def _add_to_init(cls, *names):
     cls.__init__ = initialise
 
 
-def _mend_kill():
-    """Cancel what a killer has scheduled to come back, once it is back."""
-    kill, schedule = greenthread.kill, hub.BaseHub.schedule_call_global
+def _cancel_what_returns(*places):
+    """
+    Have functions cancel what they have scheduled to come back, once they are back.
+
+    Args:
+        places: Pairs of an object and the name of its function.
+    """
     returns = {}
 
-    def note(self, seconds, callback, *args, **kwargs):
-        timer = schedule(self, seconds, callback, *args, **kwargs)
-        current = getcurrent()
-        if current in returns and callback == current.switch:
-            returns[current].append(timer)
-        return timer
+    def noting(schedule):
+        def note(self, seconds, callback, *args, **kwargs):
+            timer = schedule(self, seconds, callback, *args, **kwargs)
+            current = getcurrent()
+            resumes = (getattr(callback, "__self__", None), *args)
+            if current in returns and current in resumes:
+                returns[current].append(timer)
+            return timer
 
-    def mended(green, *throw_args):
-        current = getcurrent()
-        outer = returns.get(current)
-        timers = returns[current] = []
-        try:
-            return kill(green, *throw_args)
-        finally:
-            for timer in timers:
-                timer.cancel()
-            if outer is None:
-                del returns[current]
-            else:
-                returns[current] = outer
+        return note
 
-    hub.BaseHub.schedule_call_global = note
-    greenthread.kill = eventlet.kill = mended
+    def mended(function):
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            current = getcurrent()
+            outer = returns.get(current)
+            timers = returns[current] = []
+            try:
+                return function(*args, **kwargs)
+            finally:
+                for timer in timers:
+                    timer.cancel()
+                if outer is None:
+                    del returns[current]
+                else:
+                    returns[current] = outer
+
+        return call
+
+    for name in ("schedule_call_global", "schedule_call_local"):
+        setattr(hub.BaseHub, name, noting(getattr(hub.BaseHub, name)))
+    for where, name in places:
+        setattr(where, name, mended(getattr(where, name)))
+
+
+def _kill_once(self, key):
+    self.coros[key].greenthread.kill()
+    self.coros.pop(key, None)
+
+
+def _run_detached(self, function, args, kwargs, coro):
+    try:
+        function(*args, **kwargs)
+    except Exception:
+        traceback.print_exc()
+    except (KeyboardInterrupt, SystemExit, GreenletExit):
+        raise
+    except BaseException:
+        if coro is None:
+            raise
+        traceback.print_exc()
+    finally:
+        if coro is not None:
+            self._spawn_done(getcurrent())

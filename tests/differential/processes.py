@@ -101,9 +101,11 @@ def make_pair(options, kind: str, mode: str) -> Pair:
         if not name.startswith("EVENTLET_")
     }
     common |= {"PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore::DeprecationWarning"}
-    ours = Worker(options.ours, common | {"EVENTLET_HUB": "asyncio"}, kind, mode)
+    ours = Worker(
+        options.ours, common | {"EVENTLET_HUB": "asyncio"}, kind, options.clock, mode
+    )
     upstream = common | {"EVENTLET_HUB": "epolls", "EVENTLET_ASYNCIO_DISABLE": "1"}
     if options.upstream:
         upstream["PYTHONPATH"] = options.upstream
     told = mode if kind == "green" else "oracle"
-    return Pair(ours, Worker(options.oracle, upstream, kind, told))
+    return Pair(ours, Worker(options.oracle, upstream, kind, options.clock, told))

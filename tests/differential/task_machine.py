@@ -6,15 +6,15 @@ import asyncio
 import collections
 import contextlib
 import contextvars
+import functools
 import socket
-import time
 import weakref
 
 from traces import COMPOUND, BaseBoom, Boom, Ret, clean
 
 VAR = contextvars.ContextVar("VAR", default="unset")
-# As they are before anything is patched.
-real_sleep, real_socketpair = time.sleep, socket.socketpair
+# As it is before anything is patched.
+real_socketpair = socket.socketpair
 #: Set by the mode: runs a function in an OS thread.
 start_thread = None
 
@@ -22,13 +22,16 @@ start_thread = None
 class Machine:
     """A program that is being run."""
 
-    def __init__(self, program, unit):
+    def __init__(self, program, unit, clock):
         self.p = program
         self.unit = unit
+        self.clock = clock
         self.trace = []
         self.reports = []
         self.slots = {}
         self.calls = {}
+        self.timers = []
+        self.at_work = []
         self.names = collections.Counter()
         self.bg = []
         self.generators = []
@@ -36,9 +39,16 @@ class Machine:
     def log(self, who, *what):
         self.trace.append([who, " ".join(clean(w) for w in what)])
 
-    def fmt(self, e):
+    def sleep_at_work(self, d):
+        """Sleep in an OS thread; the program does not end before."""
+        self.at_work.append(d)
+        self.clock.sleep(self.t(d))
+        self.at_work.remove(d)
+
+    @staticmethod
+    def fmt(e):
         if isinstance(e, BaseExceptionGroup):  # noqa: F821 - new in 3.11
-            return f"{type(e).__name__}({e.args[0]}, [{', '.join(self.fmt(x) for x in e.exceptions)}])"
+            return f"{type(e).__name__}({e.args[0]}, [{', '.join(Machine.fmt(x) for x in e.exceptions)}])"
         return f"{type(e).__name__}({clean(e)})"
 
     def val(self, v):
@@ -243,6 +253,7 @@ class Machine:
         self.calls[tag] = asyncio.get_running_loop().call_later(
             self.t(d), self.fire, tag, what, slot
         )
+        self.timers.append(self.calls[tag])
 
     async def do_uncall(self, who, tag):
         h = self.calls.get(tag)
@@ -257,12 +268,13 @@ class Machine:
                 f.set_result(tag)
 
         def other():
-            real_sleep(self.t(d))
+            self.sleep_at_work(d)
             with contextlib.suppress(RuntimeError):  # The loop is closed.
                 loop.call_soon_threadsafe(deliver)
 
-        start_thread(other)
-        return await f
+        with self.clock.job(other) as job:
+            start_thread(job)
+            return await f
 
     async def do_future(self, who, n, what, exc, d):
         f = self.o[n]
@@ -340,12 +352,13 @@ class Machine:
 
     async def do_thread(self, who, d, exc):
         def work():
-            real_sleep(self.t(d))
+            self.sleep_at_work(d)
             if exc:
                 raise self.exception(exc, "thread")
             return VAR.get()
 
-        return await asyncio.to_thread(work)
+        with self.clock.job(work) as job:
+            return await asyncio.to_thread(job)
 
     async def do_sock(self, who, what, n):
         if not hasattr(self, "pair"):
@@ -444,19 +457,14 @@ class Machine:
         for slot, known in self.slots.items():
             if known is task:
                 return (0, slot, "")
-        return (1, 0, getattr(task.get_coro(), "__name__", ""))
+        coroutine = task.get_coro()
+        frame = getattr(coroutine, "cr_frame", None)
+        who = frame.f_locals.get("who") if frame else None
+        return (1, 0, str(who or getattr(coroutine, "__name__", "")))
 
     async def main(self):
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(
-            lambda loop, c: self.reports.append(
-                clean(c.get("message", "")).split(":")[0].split(" <")[0][:60]
-                + " "
-                + self.fmt(c["exception"])
-                if "exception" in c
-                else c.get("message", "")[:60]
-            )
-        )
+        loop.set_exception_handler(functools.partial(report, self.reports))
         kinds = {
             "Queue": asyncio.Queue,
             "LifoQueue": asyncio.LifoQueue,
@@ -514,8 +522,10 @@ class Machine:
             left = None
             for _ in range(5):
                 await asyncio.sleep(0)
-            for h in self.calls.values():
+            for h in self.timers:
                 h.cancel()
+            while self.at_work:
+                await asyncio.sleep(self.unit)
             for slot in sorted(self.slots):
                 t = self.slots[slot]
                 self.log(
@@ -527,3 +537,12 @@ class Machine:
                     if t.done() and not t.cancelled() and t.exception()
                     else "",
                 )
+
+
+def report(reports, _loop, context):
+    """Take note of what a loop reports. Knows no machine: the loop may live longer."""
+    said = context.get("message", "")[:60]
+    if "exception" in context:
+        said = clean(context.get("message", "")).split(":")[0].split(" <")[0][:60]
+        said += " " + Machine.fmt(context["exception"])
+    reports.append(said)

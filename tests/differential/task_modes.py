@@ -48,9 +48,9 @@ def prepare(mode: str) -> None:
         eventlet.sleep(0)
 
 
-def run(program, unit, mode: str):
+def run(program, unit, mode: str, clock):
     """Run a program; return its trace, and what its loop reported."""
-    machine = task_machine.Machine(program, unit)
+    machine = task_machine.Machine(program, unit, clock)
     try:
         result = (
             asyncio.run(machine.main()) if mode == "oracle" else ours(machine, mode)

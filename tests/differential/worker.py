@@ -2,7 +2,8 @@
 Runs programs, one a line of standard input, and answers with the trace of each.
 
 Started with the interpreter and the environment under test:
-``worker.py green [patched]``, or ``worker.py tasks MODE``.
+``worker.py green CLOCK [patched]``, or ``worker.py tasks CLOCK MODE``, where the clock
+is ``real`` or ``virtual``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import sys
 import traceback
 
 from traces import OWN, clean
+from virtual import RealTime, VirtualTime
 
 #: Seconds that a program may take beside its units of time.
-PATIENCE = 20
+PATIENCE = 10
 
 
-def main(kind: str, mode: str) -> None:
+def main(kind: str, clock: str, mode: str) -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     questions = os.fdopen(os.dup(0), "r")
@@ -32,11 +34,12 @@ def main(kind: str, mode: str) -> None:
     faulthandler.enable(errors)
     # Bound before anything is patched.
     readline, write, flush = questions.readline, answers.write, answers.flush
-    run = (green if kind == "green" else tasks)(mode)
+    run = (green if kind == "green" else tasks)(clock, mode)
     while line := readline():
         asked = json.loads(line)
         program, unit = asked["program"], asked["unit"]
-        faulthandler.dump_traceback_later(unit * 600 + PATIENCE, exit=True, file=errors)
+        patience = PATIENCE + (0 if clock == "virtual" else unit * 600)
+        faulthandler.dump_traceback_later(patience, exit=True, file=errors)
         said = sys.stderr = io.StringIO()
         try:
             answer = run(program, unit, said)
@@ -52,7 +55,7 @@ def main(kind: str, mode: str) -> None:
     os._exit(0)
 
 
-def green(mode: str):
+def green(clock: str, mode: str):
     """Return what runs a green program."""
     import eventlet
 
@@ -63,9 +66,10 @@ def green(mode: str):
         importlib.import_module("oracle").mend()
     machine = importlib.import_module("green_machine").Machine
     eventlet.sleep(0)
+    time = make_clock(clock, "ours" if ours else "upstream")
 
     def run(program, unit, said):
-        running = machine(program, unit, ours=ours)
+        running = machine(program, unit, time, ours=ours)
         dirty = running.run()
         return {
             "trace": running.trace,
@@ -74,6 +78,15 @@ def green(mode: str):
         }
 
     return run
+
+
+def make_clock(kind: str, side: str):
+    """Return the time that programs run on."""
+    if kind == "real":
+        return RealTime()
+    clock = VirtualTime()
+    clock.install(side)
+    return clock
 
 
 def reports(text: str) -> list[str]:
@@ -92,13 +105,14 @@ def reports(text: str) -> list[str]:
     return sorted(found)
 
 
-def tasks(mode: str):
+def tasks(clock: str, mode: str):
     """Return what runs a program of tasks."""
     modes = importlib.import_module("task_modes")
     modes.prepare(mode)
+    time = make_clock(clock, "asyncio" if mode == "oracle" else "ours")
 
     def run(program, unit, said):
-        trace, found = modes.run(program, unit, mode)
+        trace, found = modes.run(program, unit, mode, time)
         if mode != "oracle":
             import eventlet
 
@@ -114,4 +128,4 @@ def tasks(mode: str):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
+    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "")
