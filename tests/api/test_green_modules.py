@@ -434,3 +434,19 @@ def test_library_is_green_when_it_is_imported_patched():
             assert proxy.pow(2, 10) == 1024
         made.shutdown()
         running.wait()
+
+
+def test_several_may_join_one_thread():
+    """The lock that up to CPython 3.12 is released at its end is handed over to nobody."""
+    patched = import_patched("threading")
+    ended = eventlet.Event()
+    thread = patched.Thread(target=ended.wait)
+    thread.start()
+    joining = [eventlet.spawn(thread.join, *timeout) for timeout in [(), (), (5,)]]
+    eventlet.sleep(0)
+    thread.join(0)
+    assert thread.is_alive()
+    ended.send()
+    for green in joining:
+        assert green.wait() is None
+    assert not thread.is_alive()

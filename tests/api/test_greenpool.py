@@ -393,5 +393,27 @@ def test_map_of_a_shared_pool_respects_it():
     assert pool.waiting() == 1
     release.send()
     producer.wait()
-    results.done_spawning()
+    # As a producer does, it waits for the reader.
+    eventlet.spawn(results.done_spawning)
     assert list(results) == ["1"]
+
+
+def test_map_works_ahead_of_a_slow_reader():
+    """Up to `size` results and one more, while the first is waited for."""
+    begun = []
+    first = eventlet.Event()
+
+    def job(number):
+        begun.append(number)
+        if number == 0:
+            first.wait()
+        return number
+
+    results = eventlet.GreenPool(2).imap(job, range(10))
+    reader = eventlet.spawn(list, results)
+    for _ in range(30):
+        eventlet.sleep(0)
+    # The reader has the first, the queue two, and one is to go there.
+    assert begun == [0, 1, 2, 3]
+    first.send()
+    assert reader.wait() == list(range(10))

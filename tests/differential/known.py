@@ -41,10 +41,6 @@ GREEN = {
         " done, is nobody's promise: these programs are compared green thread by green"
         " thread."
     ),
-    "imap-ahead": (
-        "How far imap runs ahead of its reader differs by one, and with it what the"
-        " state of the pool shows meanwhile."
-    ),
     "negative-timeouts": (
         "A wait of negative length counts as one of no length; upstream goes on before"
         " all that is ready."

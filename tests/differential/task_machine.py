@@ -525,7 +525,7 @@ class Machine:
             for h in self.timers:
                 h.cancel()
             while self.at_work:
-                await asyncio.sleep(self.unit)
+                await asyncio.sleep(self.unit)  # noqa: ASYNC110 - by OS threads
             for slot in sorted(self.slots):
                 t = self.slots[slot]
                 self.log(

@@ -165,9 +165,9 @@ class GreenPool:
         Call ``function`` on the items of the iterables, in parallel.
 
         As the builtin ``map``: results come in the order of the items. At most
-        ``size`` items are taken ahead of the caller, so that endless iterables
-        are fine. A failing call raises at its place in the sequence, and the
-        iteration can go on after it.
+        ``size`` calls are in progress, and ``size`` results and one more wait for
+        the caller, so that endless iterables are fine. A failing call raises at its
+        place in the sequence, and the iteration can go on after it.
         """
         return self.starmap(function, zip(*iterables, strict=False))
 
@@ -280,8 +280,8 @@ class GreenMap(GreenPile):
     """
     A pile whose producer can say that no more jobs will come.
 
-    Iterating waits for jobs not spawned yet, until `done_spawning` is called.
-    At most as many jobs are ahead of the reader as the pool has places.
+    Iterating waits for jobs not spawned yet, until `done_spawning` is called. As many
+    jobs as the pool has places, and one more, may be ahead of the reader.
 
     Args:
         size_or_pool: A `GreenPool` to share, or the size of one of its own.
@@ -289,7 +289,7 @@ class GreenMap(GreenPile):
 
     def __init__(self, size_or_pool: int | GreenPool) -> None:
         super().__init__(size_or_pool)
-        self._ahead = Semaphore(self.pool.size)
+        self.waiters = LightQueue(self.pool.size)
 
     def spawn(
         self, func: Callable[_P, object], *args: _P.args, **kw: _P.kwargs
@@ -299,16 +299,14 @@ class GreenMap(GreenPile):
 
         Switch point while the pool is full, or the reader too far behind.
         """
-        self._ahead.acquire()
-        try:
-            thread = self.pool.spawn(func, *args, **kw)
-        except BaseException:
-            self._ahead.release()
-            raise
-        self.waiters.put(thread)
+        self.waiters.put(self.pool.spawn(func, *args, **kw))
 
     def done_spawning(self) -> None:
-        """Let the reader stop after the jobs spawned so far."""
+        """
+        Let the reader stop after the jobs spawned so far.
+
+        Switch point while the reader is too far behind.
+        """
         self.waiters.put(_Finish(self.waiters))
 
     def __next__(self) -> Any:
@@ -321,11 +319,7 @@ class GreenMap(GreenPile):
             StopIteration: If every result was taken and no more will come.
             BaseException: Whatever the job, or the iterable, raised.
         """
-        thread = self.waiters.get()
-        try:
-            return thread.wait()
-        finally:
-            self._ahead.release()
+        return self.waiters.get().wait()
 
     def _produce(
         self, function: Callable[..., Any], iterable: Iterable[Iterable[Any]]
@@ -333,14 +327,17 @@ class GreenMap(GreenPile):
         """
         Spawn one green thread for each item, as the reader makes room.
 
-        The pool of a map made by `GreenPool.imap` is its own and never fuller
-        than the reader's allowance, so the allowance alone is the bound here.
+        The pool of a map made by `GreenPool.imap` is nobody else's, so that its places
+        are all there is to count.
         """
-        acquire, put = self._ahead.acquire, self.waiters.put
+        acquire, release = self.pool.sem.acquire, self.pool.sem.release
+        put = self.waiters.put
         try:
             for args in iterable:
                 acquire()
-                put(_spawn(function, *args))
+                thread = _spawn(function, *args)
+                thread._link_bookkeeping(release)
+                put(thread)
         except Exception as error:
             put(_Failure(error))
         except BaseException as error:

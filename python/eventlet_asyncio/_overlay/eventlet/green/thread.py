@@ -44,9 +44,52 @@ LockType = Lock
 lock = Lock
 TIMEOUT_MAX = _thread.TIMEOUT_MAX
 
-# The lock that `threading` up to CPython 3.12 has released at the end of a thread, by
-# the identity of its green thread.
-_sentinels: dict[int, Lock] = {}
+
+class _Sentinel:
+    """
+    The lock of a thread that is held for as long as it runs (CPython up to 3.12).
+
+    Who joins the thread takes it and gives it back; `threading` then counts on it being
+    free. An ordinary lock goes on to the next who waits when it is given back, so with
+    two who join it would not be. This one is never held by anybody but its thread.
+
+    Args:
+        owner: The identity of the thread's green thread.
+    """
+
+    __slots__ = ("_alive", "_lock", "_owner")
+
+    def __init__(self, owner: int) -> None:
+        self._owner = owner
+        self._at_fork_reinit()
+
+    def _at_fork_reinit(self) -> None:
+        self._alive = True
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait for the thread's end. Switch point, but for the thread itself."""
+        if self._alive and id(getcurrent()) != self._owner:
+            if not self._lock.acquire(blocking, timeout):
+                return False
+            # For the next who waits.
+            self._lock.release()
+        return True
+
+    def release(self) -> None:
+        """Wake who waits, at the thread's end; nothing after that."""
+        if self._alive:
+            self._alive = False
+            self._lock.release()
+
+    def locked(self) -> bool:
+        """Say whether the thread runs."""
+        return self._alive
+
+
+# By the identity of the green thread.
+_sentinels: dict[int, _Sentinel] = {}
 # The green threads that run what was given to `start_new_thread`, by identity.
 _running: set[int] = set()
 
@@ -111,8 +154,7 @@ def _announce(function: Any, ident: int) -> None:
         return
     thread._ident = ident
     if hasattr(thread, "_tstate_lock"):  # to CPython 3.12
-        thread._tstate_lock = _sentinels[ident] = Lock()
-        thread._tstate_lock.acquire()
+        thread._tstate_lock = _sentinels[ident] = _Sentinel(ident)
     started.set()
 
 
@@ -140,7 +182,7 @@ def _body(function: Callable[..., Any], args: Any, kwargs: Any, handle: Any) -> 
     finally:
         _running.discard(me)
         sentinel = _sentinels.pop(me, None)
-        if sentinel is not None and sentinel.locked():
+        if sentinel is not None:
             sentinel.release()
         if handle is not None:
             handle._set_done()
@@ -224,19 +266,15 @@ def stack_size(size: int | None = None) -> int:
     return _thread.stack_size() if size is None else _thread.stack_size(size)
 
 
-def _set_sentinel() -> Lock:
+def _set_sentinel() -> _Sentinel:
     """
     Return a lock that is released when the calling thread ends (CPython to 3.12).
     """
     current = getcurrent()
-    sentinel = _sentinels.get(id(current))
-    if sentinel is None:
-        sentinel = Lock()
-        if current.parent is not None:
-            _sentinels[id(current)] = sentinel
-    elif sentinel.locked():
-        # Taken for this thread already when it was started; the caller takes it again.
-        sentinel.release()
+    # There is one if the thread was announced.
+    sentinel = _sentinels.get(id(current)) or _Sentinel(id(current))
+    if current.parent is not None:
+        _sentinels[id(current)] = sentinel
     return sentinel
 
 
