@@ -33,7 +33,9 @@ def hands_over(program) -> bool:
     """Tell whether it uses queues, semaphores or pools, whose order of service differs."""
     if program["family"] == "tasks" or not is_excused("hand-over"):
         return False
-    return any(name[0] in "SQR" for name in program["objs"])
+    if any(name[0] in "SQR" for name in program["objs"]):
+        return True
+    return '"waitall"' in json.dumps(program)
 
 
 def _may_hang(program):

@@ -15,8 +15,9 @@ GREEN = {
     "hand-over": (
         "Queues, locks and semaphores are handed over at once and in order of arrival;"
         " upstream makes them free, and whoever asks first gets them; pools of items wait"
-        " by a queue. Such programs are compared by what must always hold, not step by"
-        " step, and where upstream never ends they are not compared."
+        " by a queue, and GreenPool.waitall waits for who was handed a place. Such programs"
+        " are compared by what must always hold, not step by step, and where upstream"
+        " never ends they are not compared."
     ),
     "reports": (
         "A failure that a waiter or a link has taken is not reported;"
@@ -64,6 +65,15 @@ GREEN = {
         " swallows whatever is raised then, a Timeout of the caller, too; here that"
         " passes, as in spawn, and only what is an Exception is reported: a defect,"
         " mended in the oracle."
+    ),
+    "inline-thread": (
+        "What spawn returns for a job that a full GreenPool ran in place has the job's"
+        " caller as its parent: upstream's, killed, resumes that one wherever it waits."
+        " A defect, mended in the oracle."
+    ),
+    "pool-waiting": (
+        "A GreenPool that was made smaller than it has jobs counts those over its size as"
+        " waiting to be spawned: a defect, mended in the oracle."
     ),
     "order-of-waiters": (
         "Waiters of an event and of a queue go on in order of arrival. Upstream keeps"

@@ -12,7 +12,7 @@ import traceback
 from known import is_excused
 
 import eventlet
-from eventlet import dagpool, event, greenpool, greenthread, queue
+from eventlet import dagpool, event, greenpool, greenthread, hubs, queue
 from eventlet.hubs import hub
 from greenlet import GreenletExit, getcurrent
 
@@ -51,6 +51,10 @@ def mend() -> None:
         dagpool.DAGPool.kill = _kill_once
     if is_excused("inline-spawn"):
         greenpool.GreenPool._spawn_n_impl = _run_detached
+    if is_excused("inline-thread"):
+        _mend_inline_threads()
+    if is_excused("pool-waiting"):
+        greenpool.GreenPool.waiting = lambda self: len(self.sem._waiters)
     if is_excused("order-of-waiters"):
         _add_to_init(event.Event, "_waiters")
         _add_to_init(queue.LightQueue, "getters", "putters")
@@ -131,3 +135,16 @@ def _run_detached(self, function, args, kwargs, coro):
     finally:
         if coro is not None:
             self._spawn_done(getcurrent())
+
+
+def _mend_inline_threads():
+    spawn = greenpool.GreenPool.spawn
+
+    @functools.wraps(spawn)
+    def mended(self, *args, **kwargs):
+        green = spawn(self, *args, **kwargs)
+        if green not in self.coroutines_running and not green and not green.dead:
+            green.parent = hubs.get_hub().greenlet
+        return green
+
+    greenpool.GreenPool.spawn = mended

@@ -524,8 +524,8 @@ class Machine:
                 await asyncio.sleep(0)
             for h in self.timers:
                 h.cancel()
-            while self.at_work:
-                await asyncio.sleep(self.unit)  # noqa: ASYNC110 - by OS threads
+            while self.at_work:  # noqa: ASYNC110 - OS threads empty it
+                await asyncio.sleep(self.unit)
             for slot in sorted(self.slots):
                 t = self.slots[slot]
                 self.log(

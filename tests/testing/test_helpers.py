@@ -19,6 +19,7 @@ import eventlet
 import eventlet.asyncio
 from eventlet.green import Queue as green_queue
 from eventlet.green import socket
+from eventlet.patcher import original
 from eventlet_asyncio import testing
 from eventlet_asyncio.testing import (
     GreenChecks,
@@ -160,6 +161,52 @@ def test_real_io_is_refused_or_waited_for():
             assert clock.time() == before
             with pytest.raises(eventlet.Timeout), eventlet.Timeout(5):
                 one.recv(1)
+
+
+def test_what_a_task_sends_comes_before_the_next_timer():
+    """Also where no green thread ran in between, which would have made a turn."""
+    one, two = original("socket").socketpair()
+
+    async def program():
+        loop = asyncio.get_running_loop()
+        order = []
+
+        async def receive():
+            for _ in range(4):
+                order.append((await loop.sock_recv(one, 1)).decode())
+
+        async def send():
+            for letter in "abcd":
+                await asyncio.sleep(1)
+                await loop.sock_sendall(two, letter.encode())
+                await asyncio.sleep(0)
+
+        for number in range(4):
+            loop.call_later(number + 1.01, order.append, str(number))
+        await asyncio.gather(receive(), send(), asyncio.sleep(5))
+        return order
+
+    one.setblocking(False)
+    two.setblocking(False)
+    with contextlib.closing(one), contextlib.closing(two), virtual_clock(io="wait"):
+        for run in (
+            eventlet.asyncio.run,
+            asyncio.run,
+            lambda it: eventlet.spawn(asyncio.run, it).wait(),
+        ):
+            assert run(program()) == list("a0b1c2d3")
+
+
+def test_sockets_of_the_loop_are_real_io():
+    one, two = original("socket").socketpair()
+    one.setblocking(False)
+
+    async def receive():
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(one, 1), 5)
+
+    with contextlib.closing(one), contextlib.closing(two), virtual_clock():
+        with pytest.raises(RuntimeError, match="of the loop"):
+            eventlet.asyncio.run(receive())
 
 
 def test_one_clock_at_a_time():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _REAL = time.monotonic
 _REAL_NS = time.monotonic_ns
 _REAL_SLEEP = time.sleep
-# Real seconds that others are given before they are looked at again.
+# Real seconds in which others may have something to say before the time is moved.
 _GLANCE = 0.01
 # They measure the tests themselves.
 _LEFT_ALONE = (
@@ -115,13 +115,29 @@ class VirtualClock:
                 " first, or let the test use no sockets"
             )
             raise RuntimeError(message)
-        turns = self._hub._pulse()[0]
-        if turns == self._glanced_at:
-            self._move(self._now + seconds)
+        hub_loop = getattr(self._hub, "loop", None)
+        if hub_loop is None:
+            turns = self._hub._pulse()[0]
+            if turns != self._glanced_at:
+                # Whatever comes makes a turn, after which this is asked anew.
+                self._glanced_at = turns
+                return _GLANCE
+        elif self._has_come(hub_loop):
             return 0.0
-        # Whatever comes makes a turn, after which this is asked anew.
-        self._glanced_at = turns
-        return _GLANCE
+        self._move(self._now + seconds)
+        return 0.0
+
+    def _has_come(self, hub_loop: Any) -> bool:
+        """Wait a moment for what an event loop waits for, and say whether it has come."""
+        from eventlet.patcher import original
+
+        select: Any = original("select")
+        poll = select.poll()
+        events = sys.modules["asyncio.events"]
+        for loop in {hub_loop, events._get_running_loop() or hub_loop}:
+            # What it waits on is a descriptor itself, readable when something has come.
+            poll.register(loop._selector.fileno(), select.POLLIN)
+        return bool(poll.poll(_GLANCE * 1000))
 
     def _next_deadline(self) -> float:
         timers = self._hub._timers()
@@ -139,11 +155,12 @@ class VirtualClock:
         ]
         loop = getattr(self._hub, "loop", None)
         selector = getattr(loop, "_selector", None)
+        # The loop wakes itself through one, and the hub through another.
+        own = getattr(getattr(loop, "_ssock", None), "fileno", lambda: None)()
         for fd, key in {} if selector is None else selector.get_map().items():
             callbacks = [getattr(handle, "_callback", None) for handle in key.data]
             owners = [getattr(callback, "__self__", None) for callback in callbacks]
-            # The loop wakes itself through one, and the hub through another.
-            if not any(owner is loop or owner is self._hub for owner in owners):
+            if fd != own and self._hub not in owners:
                 found.append(f"descriptor {fd} of the loop")
         return found
 

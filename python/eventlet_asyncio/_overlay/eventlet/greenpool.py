@@ -305,8 +305,11 @@ class GreenMap(GreenPile):
         """
         Let the reader stop after the jobs spawned so far.
 
-        Switch point while the reader is too far behind.
+        Switch point while the pool is full, or the reader too far behind.
         """
+        # The end takes its turn as a job does.
+        self.pool.sem.acquire()
+        self.pool.sem.release()
         self.waiters.put(_Finish(self.waiters))
 
     def __next__(self) -> Any:
