@@ -440,7 +440,12 @@ def test_several_may_join_one_thread():
     """The lock that up to CPython 3.12 is released at its end is handed over to nobody."""
     patched = import_patched("threading")
     ended = eventlet.Event()
-    thread = patched.Thread(target=ended.wait)
+
+    def target():
+        assert patched.current_thread().is_alive()
+        ended.wait()
+
+    thread = patched.Thread(target=target)
     thread.start()
     joining = [eventlet.spawn(thread.join, *timeout) for timeout in [(), (), (5,)]]
     eventlet.sleep(0)

@@ -152,6 +152,8 @@ class ThreadActions:
             and not getattr(g, "dead", True)
         ):
             what = "log"
+        if what == "sleep" and is_excused("link-waits") and getattr(g, "dead", False):
+            what = "log"
         return g.link(self.linked, who, tag, what)
 
     def do_unlink(self, who, slot, tag):

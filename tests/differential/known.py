@@ -27,6 +27,14 @@ GREEN = {
         "A link that fails at the end of its green thread keeps no later one from being"
         " called; upstream calls those when somebody next links to the green thread."
     ),
+    "link-waits": (
+        "While a link to a green thread that has ended waits, links of others are called;"
+        " upstream calls them when that one is done."
+    ),
+    "left-suspended": (
+        "A raw greenlet that nobody refers to is ended at once; upstream's may stay, with"
+        " what it left on its stack."
+    ),
     "unstarted-exception": (
         "A custom exception that kills an unstarted green thread is its outcome, and the"
         " killer is unaffected; upstream raises TypeError in the killer."

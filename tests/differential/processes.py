@@ -57,7 +57,7 @@ class Worker:
             return {
                 "trace": [["process", f"ended with {status}"]],
                 "stderr": [],
-                "crash": said[:200] + "..." + said[-6000:],
+                "crash": said[:200] + "..." + said[-60000:],
             }
         answer = json.loads(line)
         self._done += 1

@@ -173,7 +173,8 @@ def test_what_a_task_sends_comes_before_the_next_timer():
 
         async def receive():
             for _ in range(4):
-                order.append((await loop.sock_recv(one, 1)).decode())
+                letter = await loop.sock_recv(one, 1)
+                order.append(letter.decode())
 
         async def send():
             for letter in "abcd":
@@ -204,9 +205,13 @@ def test_sockets_of_the_loop_are_real_io():
     async def receive():
         await asyncio.wait_for(asyncio.get_running_loop().sock_recv(one, 1), 5)
 
-    with contextlib.closing(one), contextlib.closing(two), virtual_clock():
-        with pytest.raises(RuntimeError, match="of the loop"):
-            eventlet.asyncio.run(receive())
+    with (
+        contextlib.closing(one),
+        contextlib.closing(two),
+        virtual_clock(),
+        pytest.raises(RuntimeError, match="of the loop"),
+    ):
+        eventlet.asyncio.run(receive())
 
 
 def test_one_clock_at_a_time():

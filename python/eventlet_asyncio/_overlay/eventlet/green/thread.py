@@ -70,11 +70,15 @@ class _Sentinel:
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Wait for the thread's end. Switch point, but for the thread itself."""
-        if self._alive and id(getcurrent()) != self._owner:
-            if not self._lock.acquire(blocking, timeout):
-                return False
-            # For the next who waits.
-            self._lock.release()
+        if not self._alive:
+            return True
+        if id(getcurrent()) == self._owner:
+            # It has it; or asks whether it is alive.
+            return blocking
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        # For the next who waits.
+        self._lock.release()
         return True
 
     def release(self) -> None:
