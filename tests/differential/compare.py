@@ -37,7 +37,7 @@ def hands_over(program) -> bool:
     """Tell whether it uses queues, semaphores or pools, whose order of service differs."""
     if program["family"] == "tasks" or not is_excused("hand-over"):
         return False
-    if any(name[0] in "SQR" for name in program["objs"]):
+    if any(name[0] in "SQR" or name == "TLock" for name in program["objs"]):
         return True
     return '"waitall"' in json.dumps(program)
 

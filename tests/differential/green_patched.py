@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 
-from known import is_excused
-
 
 class PatchedStatements:
     """What the generator chooses from."""
@@ -125,9 +123,6 @@ class PatchedActions:
         return bool(self.tlock(self.o[n], n, d))
 
     def tlock(self, o, n, d):
-        if n == "TLock" and is_excused("hand-over"):
-            # Given back twice in a row it may be, or not be, that of who waited for it.
-            d = "no"
         if d == "no":
             return o.acquire(False)
         if n == "TCondition":

@@ -152,7 +152,7 @@ class ThreadActions:
             and not getattr(g, "dead", True)
         ):
             what = "log"
-        if what == "sleep" and is_excused("link-waits") and getattr(g, "dead", False):
+        if what == "sleep" and is_excused("link-waits"):
             what = "log"
         return g.link(self.linked, who, tag, what)
 

@@ -28,8 +28,8 @@ GREEN = {
         " called; upstream calls those when somebody next links to the green thread."
     ),
     "link-waits": (
-        "While a link to a green thread that has ended waits, links of others are called;"
-        " upstream calls them when that one is done."
+        "While a link waits, others are called if their green thread has ended, and all are"
+        " called if it is killed then; upstream calls them when that one is done, or never."
     ),
     "left-suspended": (
         "A raw greenlet that nobody refers to is ended at once; upstream's may stay, with"
