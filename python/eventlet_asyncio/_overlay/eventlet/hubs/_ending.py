@@ -43,8 +43,10 @@ def finish(event_loop: asyncio.AbstractEventLoop, run: Run) -> None:
     # At once: those that have not begun never will.
     for task in tasks:
         task.cancel()
-    # uvloop does not show its generators, and so is asked to close them.
-    if tasks or getattr(event_loop, "_asyncgens", True):
+    # Callbacks of tasks that have ended may be due still: they let worker threads go.
+    # uvloop shows neither these nor its generators, and so is run.
+    due = (getattr(event_loop, name, True) for name in ("_asyncgens", "_ready"))
+    if tasks or any(due):
         run(_finish(event_loop, tasks))
 
 
