@@ -74,7 +74,9 @@ pub(super) unsafe fn wait(py: Python<'_>, core: *mut Core, nanos: u64) -> PyResu
                 listening.map(|listening| listening.end(py));
                 return Err(PyErr::fetch(py));
             }
-            if !has_work(core) {
+            // Nothing tells if the number of the poller names another one by now.
+            let mended = (*core).reactor.mend()?;
+            if !mended && !has_work(core) {
                 let due = (*core).timers.next_deadline().unwrap_or(u64::MAX);
                 let nap = nanos - signals::NAP_NANOS;
                 slept = sleep(py, core, due.saturating_sub(now()).min(nap));

@@ -4,9 +4,9 @@
 //! `asyncio.run`): then the hub only adds its reader, and turns run on the stack of whoever
 //! runs the loop.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
@@ -37,6 +37,10 @@ pub(crate) struct Looping {
     /// An exception that ends the hub greenlet once the loop has stopped.
     failure: Option<PyErr>,
     last_trim: u64,
+    /// The number of the reactor that the loop reads, and [`Reactor::renewals`] at that time.
+    ///
+    /// [`Reactor::renewals`]: crate::reactor::Reactor::renewals
+    reads: (RawFd, u32),
 }
 
 impl Default for Looping {
@@ -50,6 +54,7 @@ impl Default for Looping {
             scheduled: NEVER,
             failure: None,
             last_trim: 0,
+            reads: (-1, 0),
         }
     }
 }
@@ -129,18 +134,16 @@ pub(super) unsafe fn attach(
     // SAFETY: contract of the callers; borrows end with their statements.
     unsafe {
         detach(py, core);
-        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        let fd = (*core).reactor.as_raw_fd();
-        event_loop.call_method1("add_reader", (fd, hub.getattr("_asyncio_turn")?)).map_err(|e| {
-            if e.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) {
-                let text = format!(
-                    "{event_loop} cannot watch descriptors (no add_reader): use a selector event loop or uvloop"
-                );
-                PyRuntimeError::new_err(text)
-            } else {
-                e
+        (*core).reactor.mend()?;
+        if let Err(error) = read_reactor(py, core, event_loop) {
+            // The loop's descriptors may have been closed as well.
+            let closed = error.is_instance_of::<PyOSError>(py)
+                && mend_loop(py, core, event_loop)?.is_truthy()?;
+            if !closed {
+                return Err(error);
             }
-        })?;
+            read_reactor(py, core, event_loop)?;
+        }
         (*core).looping.attached = Some(event_loop.clone().unbind());
         (*core).looping.scheduled = NEVER;
         selector::install(core, event_loop)?;
@@ -157,6 +160,81 @@ pub(super) unsafe fn attach(
     Ok(())
 }
 
+/// Makes the reactor a reader of the loop.
+unsafe fn read_reactor(
+    py: Python<'_>,
+    core: *mut Core,
+    event_loop: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // SAFETY: contract of `attach`.
+    unsafe {
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        let reads = ((*core).reactor.as_raw_fd(), (*core).reactor.renewals());
+        event_loop.call_method1("add_reader", (reads.0, hub.getattr("_asyncio_turn")?)).map_err(|e| {
+            if e.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) {
+                let text = format!(
+                    "{event_loop} cannot watch descriptors (no add_reader): use a selector event loop or uvloop"
+                );
+                PyRuntimeError::new_err(text)
+            } else {
+                e
+            }
+        })?;
+        (*core).looping.reads = reads;
+    }
+    Ok(())
+}
+
+/// Gives a loop, whose descriptors were closed behind its back, others. False if it is of a kind
+/// that does not allow that.
+unsafe fn mend_loop<'py>(
+    py: Python<'py>,
+    core: *mut Core,
+    event_loop: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: contract of `attach`.
+    unsafe {
+        let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        hub.call_method1("_mend_loop", (event_loop, (*core).looping.reads.0))
+    }
+}
+
+/// Whether the loop reads a poller that the reactor has no more.
+///
+/// # Safety
+/// `core` is live.
+pub(super) unsafe fn reads_another(core: *mut Core) -> bool {
+    // SAFETY: by contract.
+    unsafe { (*core).looping.reads.1 != (*core).reactor.renewals() }
+}
+
+/// Mends the attached loop, and the reactor, after their descriptors were closed. False if that
+/// cannot be done.
+///
+/// # Safety
+/// `core` is this OS thread's hub; the GIL is held. Runs Python code, which may replace the hub.
+pub(super) unsafe fn mend(py: Python<'_>, core: *mut Core) -> PyResult<bool> {
+    // SAFETY: by contract; the loop is cloned before it is used.
+    unsafe {
+        let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
+        (*core).reactor.mend()?;
+        let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
+            return Ok(false);
+        };
+        let attached = attached.into_bound(py);
+        if !mend_loop(py, core, &attached)?.is_truthy()? {
+            return Ok(false);
+        }
+        read_reactor(py, core, &attached)?;
+        if let Some(installed) = (*core).looping.selector.as_ref().map(|s| s.clone_ref(py)) {
+            selector::renew(py, installed.get())?;
+        }
+        // What became ready before is looked at.
+        (*core).turn_requested = true;
+        Ok(true)
+    }
+}
+
 /// Takes our reader and timer off the attached loop, if that still works.
 pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
     // SAFETY: contract of the callers; the loop's objects are taken out before they are used.
@@ -166,7 +244,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
         }
         (*core).looping.scheduled = NEVER;
         if let Some(former) = (*core).looping.attached.take() {
-            let fd = (*core).reactor.as_raw_fd();
+            let (fd, _) = (*core).looping.reads;
             let former = former.bind(py);
             if let Some(installed) = (*core).looping.selector.take() {
                 selector::uninstall(former, installed.bind(py));

@@ -200,6 +200,29 @@ pub(super) fn uninstall(event_loop: &Bound<'_, PyAny>, installed: &Bound<'_, Loo
     }
 }
 
+/// Takes note of the poller of a loop that has got another one.
+pub(super) fn renew(py: Python<'_>, installed: &LoopSelector) -> PyResult<()> {
+    let number = installed.selector.call_method0(py, intern!(py, "fileno"))?;
+    installed
+        .epoll
+        .store(number.extract(py)?, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether a poller is the one that watches `fd`.
+fn watches(epoll: c_int, fd: c_int) -> bool {
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: the structure is valid for the calls, which fail for numbers that name no such file.
+    unsafe {
+        if libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) == 0 {
+            // Somebody else's.
+            libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, &raw mut event);
+            return false;
+        }
+    }
+    io::Error::last_os_error().raw_os_error() == Some(libc::EEXIST)
+}
+
 /// Whether a loop that sleeps in `selector` carries the hub, and is not run by green code.
 unsafe fn serves(core: *mut Core, selector: &Bound<'_, LoopSelector>) -> bool {
     // SAFETY: `core` is this OS thread's hub or NULL; the GIL is held.
@@ -232,6 +255,14 @@ unsafe fn select<'py>(
         let timers = timers_of(&event_loop)?;
         let mut hidden = None;
         loop {
+            if looping::reads_another(core) {
+                hidden = None;
+                looping::mend(py, core)?;
+                core = registry::existing();
+                if !serves(core, slf) {
+                    return Ok(PyList::empty(py));
+                }
+            }
             let idle = deadline != 0 && !has_work(core);
             let until = match (*core).timers.next_deadline() {
                 Some(due) if idle => due.min(deadline),
@@ -260,29 +291,9 @@ unsafe fn select<'py>(
             let mut slept = sleep(py, epoll, &mut buffer, nap);
             (*core).asleep = false;
             if nap < asked && matches!(slept, Ok(0)) {
-                let listening = Listening::begin(py, core);
                 hidden = None;
-                let checked = py.check_signals();
+                slept = sleep_on(slf, core, &event_loop, timers, deadline, &mut buffer)?;
                 core = registry::existing();
-                let serves = checked.is_ok() && serves(core, slf);
-                let goes_on = wants_to_go_on(&event_loop, timers).unwrap_or(true);
-                if serves && !has_work(core) && !goes_on {
-                    let due = (*core).timers.next_deadline().unwrap_or(NEVER);
-                    let rest = match due.min(deadline) {
-                        NEVER => NEVER,
-                        until => until.saturating_sub(now()),
-                    };
-                    (*core).asleep = true;
-                    slept = sleep(py, epoll, &mut buffer, rest);
-                    (*core).asleep = false;
-                }
-                if listening.is_some_and(|listening| listening.end(py)) {
-                    slept = Err(io::ErrorKind::Interrupted.into());
-                }
-                checked?;
-                if !serves {
-                    return Ok(PyList::empty(py));
-                }
             }
             let count = match slept {
                 Ok(count) => count,
@@ -296,7 +307,17 @@ unsafe fn select<'py>(
                     }
                     0
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    hidden = None;
+                    if !looping::mend(py, core)? {
+                        return Err(error.into());
+                    }
+                    core = registry::existing();
+                    if !serves(core, slf) {
+                        return Ok(PyList::empty(py));
+                    }
+                    continue;
+                }
             };
             let events = &mut buffer[..count];
             let reactor = (*core).reactor.as_raw_fd();
@@ -320,6 +341,52 @@ unsafe fn select<'py>(
                 return Ok(PyList::empty(py));
             }
         }
+    }
+}
+
+/// Sleeps after a nap, in which nothing came: heeds signals, and looks at the descriptors first.
+/// What changed meanwhile ends it as the system would.
+unsafe fn sleep_on(
+    slf: &Bound<'_, LoopSelector>,
+    mut core: *mut Core,
+    event_loop: &Bound<'_, PyAny>,
+    timers: usize,
+    deadline: u64,
+    buffer: &mut [libc::epoll_event; EVENTS],
+) -> PyResult<io::Result<usize>> {
+    let py = slf.py();
+    // SAFETY: contract of `select`.
+    unsafe {
+        let listening = Listening::begin(py, core);
+        let checked = py.check_signals();
+        core = registry::existing();
+        let mut slept = Ok(0);
+        if checked.is_err() || !serves(core, slf) {
+            slept = Err(io::ErrorKind::Interrupted.into());
+        } else {
+            let goes_on = wants_to_go_on(event_loop, timers).unwrap_or(true);
+            let epoll = slf.get().epoll.load(Ordering::Relaxed);
+            // Nothing tells if the number of a poller names another one by now.
+            let intact = matches!((*core).reactor.mend(), Ok(false))
+                && watches(epoll, (*core).reactor.as_raw_fd());
+            if !intact {
+                slept = Err(io::Error::from_raw_os_error(libc::EBADF));
+            } else if !has_work(core) && !goes_on {
+                let due = (*core).timers.next_deadline().unwrap_or(NEVER);
+                let rest = match due.min(deadline) {
+                    NEVER => NEVER,
+                    until => until.saturating_sub(now()),
+                };
+                (*core).asleep = true;
+                slept = sleep(py, epoll, buffer, rest);
+                (*core).asleep = false;
+            }
+        }
+        if listening.is_some_and(|listening| listening.end(py)) {
+            slept = Err(io::ErrorKind::Interrupted.into());
+        }
+        checked?;
+        Ok(slept)
     }
 }
 

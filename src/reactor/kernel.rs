@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, RawFd};
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -12,6 +11,7 @@ use mio::{Interest, Poll, Registry, Token};
 
 use super::WatchError;
 use super::table::Entry;
+use super::wake::{Wake, has_mark, set_mark};
 
 /// Bits of a token that hold the number; the rest hold (the low bits of) the generation.
 const FD_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
@@ -88,10 +88,31 @@ pub(super) fn directions(event: &Event) -> u8 {
 }
 
 /// A new poll set with its waker.
-pub(super) fn open() -> io::Result<(Poll, Arc<mio::Waker>)> {
+pub(super) fn open() -> io::Result<(Poll, Wake)> {
     let poll = Poll::new()?;
-    let waker = mio::Waker::new(poll.registry(), WAKER)?;
-    Ok((poll, Arc::new(waker)))
+    let wake = Wake::new()?;
+    let number = wake.number();
+    let mut source = SourceFd(&number);
+    poll.registry()
+        .register(&mut source, WAKER, Interest::READABLE)?;
+    set_mark(poll.as_raw_fd(), wake.mark);
+    Ok((poll, wake))
+}
+
+/// Whether the numbers of a poll set and of its waker still name what [`open`] has made.
+pub(super) fn is_intact(poll: &Poll, wake: &Wake) -> bool {
+    if !has_mark(poll.as_raw_fd(), wake.mark) || !wake.is_intact() {
+        return false;
+    }
+    let registry = poll.registry();
+    let number = wake.number();
+    let mut source = SourceFd(&number);
+    if let Err(error) = registry.register(&mut source, WAKER, Interest::READABLE) {
+        return error.raw_os_error() == Some(libc::EEXIST);
+    }
+    // Somebody else's.
+    let _ = registry.deregister(&mut source);
+    false
 }
 
 /// Has a poll end when `fd` gets readable.

@@ -52,12 +52,20 @@
 //! anything would deafen its parent. Dropping a reactor therefore only closes descriptors, and
 //! [`Reactor::rebuild`] leaves the old set behind untouched.
 //!
+//! # Closed behind our back
+//!
+//! A program that becomes a daemon closes every descriptor there is, those of the reactor too,
+//! and its next files get their numbers. Whatever the kernel then refuses is a reason to look
+//! ([`Reactor::mend`]): a poll set that is still ours has our waker in it. One that is not is
+//! left to whoever has its number now, and the reactor gets another.
+//!
 //! [`Gone`]: Readiness::Gone
 
 pub mod clock;
 mod kernel;
 mod poller;
 mod table;
+mod wake;
 
 use std::fmt;
 use std::io;
@@ -234,15 +242,12 @@ impl From<WatchError> for io::Error {
 }
 
 /// Ends a poll from another thread.
-///
-/// Void after [`Reactor::rebuild`]: it then wakes the reactor of the parent process.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<mio::Waker>);
+pub struct Waker(Arc<wake::Wake>);
 
 impl Waker {
     /// Makes the current or the next poll return at once.
     pub fn wake(&self) {
-        // Writing to an eventfd that we own cannot fail: mio resets one that is full.
-        let _ = self.0.wake();
+        self.0.wake();
     }
 }

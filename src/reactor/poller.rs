@@ -14,8 +14,11 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Poll, Registry};
 
-use super::kernel::{HEEDED, WAKER, arm, checked, directions, disarm, fd_of, heed, open, token};
+use super::kernel::{
+    HEEDED, WAKER, arm, checked, directions, disarm, fd_of, heed, is_intact, open, token,
+};
 use super::table::{Entry, Table};
+use super::wake::{Wake, set_mark};
 use super::{Direction, Handle, Key, Readiness, Waker, Watch, WatchError};
 
 /// Events taken from the kernel at once; more of them wait there for the next poll.
@@ -28,7 +31,9 @@ const EVENTS: usize = 1024;
 pub struct Reactor<W> {
     poll: Poll,
     events: Events,
-    waker: Arc<mio::Waker>,
+    wake: Arc<Wake>,
+    /// How often poll set and waker were replaced.
+    renewals: u32,
     table: Table<W>,
     /// Who waited for a file found closed or replaced; told at the next poll.
     orphans: Vec<(W, Direction)>,
@@ -39,11 +44,12 @@ pub struct Reactor<W> {
 impl<W> Reactor<W> {
     /// A reactor that watches nothing.
     pub fn new() -> io::Result<Self> {
-        let (poll, waker) = open()?;
+        let (poll, wake) = open()?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            waker,
+            wake: Arc::new(wake),
+            renewals: 0,
             table: Table::new(),
             orphans: Vec::new(),
             waiting: [0; 2],
@@ -52,7 +58,7 @@ impl<W> Reactor<W> {
 
     /// A handle with which other threads end a poll.
     pub fn waker(&self) -> Waker {
-        Waker(Arc::clone(&self.waker))
+        Waker(Arc::clone(&self.wake))
     }
 
     /// Makes `fd` an owned descriptor; costs no system call as long as nobody waits for it.
@@ -66,6 +72,8 @@ impl<W> Reactor<W> {
             let mask = entry.armed;
             match arm(self.poll.registry(), fd, entry, mask) {
                 Ok(()) => {}
+                // What can be armed anew is.
+                Err(_) if self.mend()? => {}
                 Err(WatchError::Stale | WatchError::NotPollable) => self.orphan(fd),
                 Err(error) => {
                     self.orphan(fd);
@@ -223,7 +231,10 @@ impl<W> Reactor<W> {
         let due = entry.due_interest();
         if due == 0 {
             disarm(self.poll.registry(), fd, entry);
-        } else if due != entry.armed && arm(self.poll.registry(), fd, entry, due).is_err() {
+        } else if due != entry.armed
+            && arm(self.poll.registry(), fd, entry, due).is_err()
+            && !self.mend().unwrap_or(false)
+        {
             self.orphan(fd);
         }
         Some(waiter)
@@ -282,7 +293,8 @@ impl<W> Reactor<W> {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.events.clear();
-                if error.kind() == io::ErrorKind::Interrupted {
+                // With a poll set that is found closed the next poll sees what there is.
+                if error.kind() == io::ErrorKind::Interrupted || self.mend()? {
                     Ok(())
                 } else {
                     Err(error)
@@ -317,13 +329,38 @@ impl<W> Reactor<W> {
         out.len() - before
     }
 
+    /// Replaces poll set and waker if their numbers do not name them any more. True if so.
+    ///
+    /// Costs one system call otherwise.
+    #[cold]
+    pub fn mend(&mut self) -> io::Result<bool> {
+        let closed = !is_intact(&self.poll, &self.wake);
+        if closed {
+            self.rebuild()?;
+        }
+        Ok(closed)
+    }
+
+    /// How often poll set and waker were replaced.
+    #[inline]
+    pub fn renewals(&self) -> u32 {
+        self.renewals
+    }
+
     /// Replaces poll set and waker by new ones that watch the same descriptors.
     ///
-    /// For a forked child, whose set and waker are its parent's too. Wakers made before
-    /// are void; get new ones. Who waited for a file that is closed meanwhile is told at the
-    /// next poll that it is gone.
+    /// For a forked child, whose set and waker are its parent's too. Who waited for a file
+    /// that is closed meanwhile is told at the next poll that it is gone.
     pub fn rebuild(&mut self) -> io::Result<()> {
-        (self.poll, self.waker) = open()?;
+        let intact = is_intact(&self.poll, &self.wake);
+        let (poll, wake) = open()?;
+        let former = std::mem::replace(&mut self.poll, poll);
+        if !intact {
+            leave(former, &self.wake);
+        }
+        self.wake.become_another(&wake);
+        set_mark(self.poll.as_raw_fd(), self.wake.mark);
+        self.renewals = self.renewals.wrapping_add(1);
         let mut lost = Vec::new();
         for (fd, entry) in self.table.iter_mut() {
             let mask = std::mem::take(&mut entry.armed);
@@ -379,7 +416,11 @@ impl<W> Reactor<W> {
     fn extend(&mut self, fd: RawFd, direction: Direction) -> Result<(), WatchError> {
         let entry = self.table.entry(fd);
         let mask = entry.armed | direction.bit();
-        let armed = arm(self.poll.registry(), fd, entry, mask);
+        let mut armed = arm(self.poll.registry(), fd, entry, mask);
+        if armed.is_err() && self.mend().map_err(WatchError::Os)? {
+            let entry = self.table.entry(fd);
+            armed = arm(self.poll.registry(), fd, entry, mask);
+        }
         if matches!(armed, Err(WatchError::Stale | WatchError::BadDescriptor)) {
             self.orphan(fd);
         }
@@ -396,6 +437,11 @@ impl<W> Reactor<W> {
         let known = entry.armed != 0;
         let mask = entry.due_interest() | direction.bit();
         let mut armed = arm(self.poll.registry(), fd, entry, mask);
+        let refused = !matches!(armed, Ok(()) | Err(WatchError::NotPollable));
+        if refused && self.mend().map_err(WatchError::Os)? {
+            let entry = self.table.entry(fd);
+            armed = arm(self.poll.registry(), fd, entry, mask);
+        }
         if known && matches!(&armed, Err(error) if !matches!(error, WatchError::Os(_))) {
             // Another file, or none: whoever waited here waits for a file that is gone.
             self.orphan(fd);
@@ -417,10 +463,29 @@ impl<W> Reactor<W> {
             self.orphans.push((waiter, direction));
         }
         if !self.orphans.is_empty() {
-            // As in `Waker::wake`: cannot fail.
-            let _ = self.waker.wake();
+            self.wake.wake();
         }
     }
+}
+
+impl<W> Drop for Reactor<W> {
+    fn drop(&mut self) {
+        if !is_intact(&self.poll, &self.wake)
+            && let Ok(other) = Poll::new()
+        {
+            leave(std::mem::replace(&mut self.poll, other), &self.wake);
+        }
+    }
+}
+
+/// Lets go of a poll set and a waker whose numbers are not ours any more.
+#[expect(
+    clippy::mem_forget,
+    reason = "its end would close another file of that number"
+)]
+fn leave(poll: Poll, wake: &Wake) {
+    std::mem::forget(poll);
+    wake.leave();
 }
 
 impl<W> AsRawFd for Reactor<W> {

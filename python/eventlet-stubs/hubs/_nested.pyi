@@ -6,6 +6,8 @@ from eventlet_asyncio._overlay.eventlet.hubs._nested import (
     WAKING as WAKING,
     after_hub_in_child as after_hub_in_child,
     before_hub_in_child as before_hub_in_child,
+    mend_loop as mend_loop,
+    mend_runs as mend_runs,
     original as original,
     renew_loop as renew_loop,
     run as run,

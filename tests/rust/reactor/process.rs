@@ -120,3 +120,60 @@ fn rebuilding_tells_those_whose_file_is_closed() {
     peer.write_all(b"x").unwrap();
     assert_eq!(poll_now(&mut reactor), [(1, Ready(R))]);
 }
+
+#[test]
+fn a_poll_set_whose_number_names_another_file_is_replaced() {
+    let _alone = alone();
+    let file = File::open("/proc/self/exe").unwrap();
+    let other = reactor();
+    for behind in [file.as_raw_fd(), other.as_raw_fd()] {
+        let (ours, mut peer) = pair();
+        let mut reactor = reactor();
+        let waker = reactor.waker();
+        watch(&mut reactor, ours.as_raw_fd(), 1);
+        let former = reactor.as_raw_fd();
+        replace(former, behind);
+        assert!(reactor.mend().unwrap());
+        assert!(!reactor.mend().unwrap());
+        waker.wake();
+        assert!(is_readable(&reactor));
+        peer.write_all(b"x").unwrap();
+        assert_eq!(poll_now(&mut reactor), [(1, Ready(R))]);
+        drop(reactor);
+        // It is somebody else's.
+        // SAFETY: asks about a number.
+        assert!(unsafe { libc::fcntl(former, libc::F_GETFD) } >= 0);
+        // SAFETY: nobody else closes it.
+        drop(unsafe { OwnedFd::from_raw_fd(former) });
+    }
+}
+
+#[test]
+fn whatever_is_refused_shows_that_the_poll_set_is_gone() {
+    let _alone = alone();
+    let file = File::open("/proc/self/exe").unwrap();
+    let uses: [fn(&mut Reactor<u32>, RawFd); 3] = [
+        |reactor, fd| {
+            watch(reactor, fd, 1);
+        },
+        |reactor, fd| {
+            let handle = reactor.attach(fd).unwrap();
+            assert!(reactor.wait(handle, R, 1).unwrap().is_some());
+        },
+        |reactor, fd| {
+            assert_eq!(poll_now(reactor), []);
+            watch(reactor, fd, 1);
+        },
+    ];
+    for using in uses {
+        let (ours, mut peer) = pair();
+        let mut reactor = reactor();
+        let former = reactor.as_raw_fd();
+        replace(former, file.as_raw_fd());
+        using(&mut reactor, ours.as_raw_fd());
+        peer.write_all(b"x").unwrap();
+        assert_eq!(poll_now(&mut reactor), [(1, Ready(R))]);
+        // SAFETY: the reactor has left it.
+        drop(unsafe { OwnedFd::from_raw_fd(former) });
+    }
+}

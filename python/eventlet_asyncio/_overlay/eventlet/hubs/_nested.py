@@ -13,7 +13,8 @@ and tasks of the hub's own loop stand still.
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import signal
 import sys
 import time
 from selectors import EVENT_READ, EVENT_WRITE
@@ -89,12 +90,10 @@ def renew_loop(event_loop: Any) -> bool:
     uvloop = sys.modules.get("uvloop")
     if uvloop is not None and isinstance(event_loop, uvloop.Loop):
         return _renew_uvloop(uvloop, event_loop)
-    selector = getattr(event_loop, "_selector", None)
-    selector = getattr(selector, "_own", selector)
-    keys = getattr(selector, "_fd_to_key", None)
-    # By name: asyncio's may come from a copy of the module.
-    if type(selector).__name__ != "EpollSelector" or not isinstance(keys, dict):
+    selector = _epoll_selector(event_loop)
+    if selector is None:
         return False
+    keys = selector._fd_to_key
     own = event_loop._ssock.fileno()
     for fd in [fd for fd in keys if fd != own]:
         del keys[fd]
@@ -103,6 +102,73 @@ def renew_loop(event_loop: Any) -> bool:
     event_loop._asyncgens.clear()
     event_loop._default_executor = None
     return True
+
+
+#: Pollers whose numbers may name other files by now, which their end would close.
+_lost: list[Any] = []
+
+
+def mend_loop(event_loop: Any, former: int) -> bool:
+    """
+    Give a loop, whose descriptors were closed behind its back, a poller and a pipe.
+
+    What it watched and is open still it goes on to watch, but for the number ``former``.
+    False if the loop is not of a kind that can be given one.
+    """
+    selector = _epoll_selector(event_loop)
+    if selector is None:
+        return False
+    select: Any = original("select")
+    keys = selector._fd_to_key
+    _lost.append(selector._selector)
+    selector._selector = select.epoll()
+    keys.pop(former, None)
+    ends = original("socket").socketpair()
+    for name, new in zip(("_ssock", "_csock"), ends, strict=True):
+        new.setblocking(False)
+        end = getattr(event_loop, name)
+        setattr(event_loop, name, new)
+        keys.pop(end.detach(), None)
+    if event_loop._signal_handlers:
+        signal.set_wakeup_fd(event_loop._csock.fileno())
+    for fd in _register(selector._selector, keys.values()):
+        del keys[fd]
+    event_loop._add_reader(event_loop._ssock.fileno(), event_loop._read_from_self)
+    return True
+
+
+def mend_runs() -> None:
+    """Mend the loops that green code of this OS thread runs."""
+    me = _ident()
+    for waits in _runs:
+        if waits.thread == me:
+            waits.mend()
+            waits.look_again()
+
+
+def _epoll_selector(event_loop: Any) -> Any:
+    """Return asyncio's own selector of a loop, if that is one with epoll, else None."""
+    selector = getattr(event_loop, "_selector", None)
+    selector = getattr(selector, "_own", selector)
+    keys = getattr(selector, "_fd_to_key", None)
+    # By name: asyncio's may come from a copy of the module.
+    if type(selector).__name__ != "EpollSelector" or not isinstance(keys, dict):
+        return None
+    return selector
+
+
+def _register(poller: Any, keys: Iterable[Any]) -> list[int]:
+    """Have a poller watch what a selector knows of; return the numbers that are closed."""
+    select: Any = original("select")
+    closed = []
+    for key in keys:
+        events = select.EPOLLIN if key.events & EVENT_READ else 0
+        events |= select.EPOLLOUT if key.events & EVENT_WRITE else 0
+        try:
+            poller.register(key.fd, events)
+        except OSError:
+            closed.append(key.fd)
+    return closed
 
 
 def _renew_uvloop(uvloop: ModuleType, event_loop: Any) -> bool:
@@ -131,11 +197,7 @@ def _renew(event_loop: Any, selector: Any, keys: Iterable[Any]) -> None:
     if not isinstance(poller, kind):
         return
     fresh = select.epoll()
-    for key in keys:
-        events = select.EPOLLIN if key.events & EVENT_READ else 0
-        events |= select.EPOLLOUT if key.events & EVENT_WRITE else 0
-        with contextlib.suppress(OSError):
-            fresh.register(key.fd, events)
+    _register(fresh, keys)
     os.dup2(fresh.fileno(), poller.fileno(), inheritable=False)
     fresh.close()
 
@@ -205,6 +267,9 @@ class _Waits:
     def renew(self) -> None:
         """Stop sharing a poller with the parent process."""
 
+    def mend(self) -> None:
+        """Get another poller: the program may have closed all descriptors."""
+
     def look_again(self) -> None:
         """Have the loop go on, if it waits, and see what there is to do."""
         if self._parked is not None:
@@ -230,6 +295,10 @@ class _Waits:
             if self.descriptor is None:
                 timeout = INTERVAL if timeout is None else min(timeout, INTERVAL)
             self._outside(_core._loop_waits, self.descriptor, timeout)
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.EINVAL):
+                raise
+            self.mend()
         finally:
             self._parked = None
             for name in WAKING:
@@ -275,6 +344,11 @@ class _ParkingSelector(_Waits):
         if isinstance(number, int):
             self.descriptor = number
 
+    @property
+    def _own(self) -> Any:
+        """Asyncio's own selector, which may have been replaced by the hub's before."""
+        return getattr(self._selector, "_own", self._selector)
+
     def __getattr__(self, name: str) -> Any:
         """Everything else is the selector's own."""
         return getattr(self._selector, name)
@@ -286,18 +360,33 @@ class _ParkingSelector(_Waits):
     def select(self, timeout: float | None = None) -> Any:
         """Return what is ready, after at most ``timeout`` seconds. A switch point."""
         if timeout is None or timeout > 0:
-            found = self._selector.select(0)
+            found = self._poll()
             if not found:
                 self._park(timeout)
                 self._until = time.monotonic() + SLICE
-                return self._selector.select(0)
+                return self._poll()
             if time.monotonic() < self._until:
                 return found
         elif time.monotonic() < self._until:
-            return self._selector.select(0)
+            return self._poll()
         self._yield()
         self._until = time.monotonic() + SLICE
-        return self._selector.select(0)
+        return self._poll()
+
+    def mend(self) -> None:
+        """Watch what is open still, with another poller."""
+        if mend_loop(self._event_loop, -1):
+            self.descriptor = self._selector.fileno()
+
+    def _poll(self) -> Any:
+        try:
+            return self._selector.select(0)
+        except OSError as error:
+            # The program may have closed all descriptors.
+            if error.errno not in (errno.EBADF, errno.EINVAL):
+                raise
+            self.mend()
+            return self._selector.select(0)
 
 
 class _Pause(_Waits):

@@ -31,6 +31,8 @@ _shares: list[Share] = []
 _outer = -1
 #: Opened when it is first needed, and kept.
 _pipe: tuple[int, int] | None = None
+#: What tells it from files that get its numbers after it was closed.
+_file: tuple[int, int] | None = None
 #: The hub that reads the pipe, and its registration.
 _reader: tuple[Any, Any] | None = None
 
@@ -56,7 +58,7 @@ class Share:
 
     def begin(self) -> None:
         """Prepare for the loop to begin."""
-        if not _in_main_thread():
+        if not in_main_thread():
             return
         if self._always:
             # It restores -1 at its end.
@@ -72,7 +74,7 @@ class Share:
 
     def leave(self) -> None:
         """Make way: the loop begins to wait, and others run."""
-        if self._joined or (self._has_handlers() and _in_main_thread()):
+        if self._joined or (self._has_handlers() and in_main_thread()):
             self._join()
             found = _exchange(_ours())
             if found != _ours():
@@ -111,7 +113,7 @@ class Share:
 
 def clear() -> None:
     """See to it that a loop which the hub begins to run does not find ours."""
-    if _shares and _in_main_thread():
+    if _shares and in_main_thread():
         found = _exchange(_ours())
         _put_back(-1 if found == _ours() else found)
 
@@ -122,32 +124,46 @@ def renew() -> None:
 
     What was in place leads to the parent's, and so does the pipe.
     """
-    global _outer  # noqa: PLW0603 - the process's
+    global _outer, _file  # noqa: PLW0603 - the process's
     _outer = -1
     _exchange(-1)
     for share in _shares:
         share.forked()
     if _pipe is not None:
+        _ours()
         for number, end in zip(_pipe, os.pipe(), strict=True):
             os.set_blocking(end, False)
             os.dup2(end, number, inheritable=False)
             os.close(end)
+        _file = _file_of(_pipe[0])
         _exchange(_ours())
 
 
-def _in_main_thread() -> bool:
+def in_main_thread() -> bool:
+    """Tell whether the caller may set the descriptor."""
     main: int | None = original("threading").main_thread().ident
     ident: int = original("_thread").get_ident()
     return main == ident
 
 
 def _ours() -> int:
-    global _pipe  # noqa: PLW0603 - the process's
-    if _pipe is None:
-        _pipe = os.pipe()
+    global _pipe, _file, _reader  # noqa: PLW0603 - the process's
+    if _pipe is None or _file_of(_pipe[0]) != _file or _file_of(_pipe[1]) != _file:
+        # The first one, or the program has closed all descriptors.
+        _pipe, _reader = os.pipe(), None
         for end in _pipe:
             os.set_blocking(end, False)
+        _file = _file_of(_pipe[0])
     return _pipe[1]
+
+
+def _file_of(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells the file behind a number from all others; None if there is none."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _note_outer(descriptor: int) -> None:
@@ -176,8 +192,8 @@ def _listen() -> None:
     """Have the hub in use read the pipe."""
     global _reader  # noqa: PLW0603 - the process's
     hub: Any = _core._existing_hub()
+    _ours()
     if _reader is None or _reader[0] is not hub:
-        _ours()
         assert _pipe is not None
         _reader = hub, hub._listen(_pipe[0], False, _hear)
 
@@ -190,6 +206,7 @@ def _hand_on(descriptors: set[int]) -> None:
     """Write what has arrived to whoever waits for it."""
     if _pipe is None:
         return
+    _ours()
     with contextlib.suppress(BlockingIOError):
         numbers = os.read(_pipe[0], 4096)
         for descriptor in descriptors - {-1, _ours()}:

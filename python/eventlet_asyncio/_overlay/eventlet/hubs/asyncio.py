@@ -127,7 +127,13 @@ class Hub(BaseHub):
         try:
             _ending.finish(event_loop, event_loop.run_until_complete)
         finally:
-            event_loop.close()
+            try:
+                event_loop.close()
+            except OSError:
+                # The program has closed its descriptors.
+                if not _nested.mend_loop(event_loop, -1):
+                    raise
+                event_loop.close()
 
     def _renew_loop(self, event_loop: asyncio.AbstractEventLoop) -> bool:
         """
@@ -142,6 +148,19 @@ class Hub(BaseHub):
             if task is not running:
                 _tasks.dismiss(task)
         return True
+
+    def _mend_loop(self, event_loop: asyncio.AbstractEventLoop, former: int) -> bool:
+        """
+        Have a loop go on whose descriptors were closed behind its back.
+
+        Args:
+            event_loop: The loop.
+            former: The number of the hub's poller that it watched.
+
+        False if it is not of a kind that allows that.
+        """
+        _nested.mend_runs()
+        return _nested.mend_loop(event_loop, former)
 
     def _forget_loop(self) -> None:
         """Forget the loop, which after a fork is the parent's."""
