@@ -52,6 +52,20 @@ PARTS = {
 TO_INSTALL = {"MySQLdb", "OpenSSL", "psycopg2", "zmq"}
 
 
+# Names that upstream keeps for itself and libraries use all the same: see the page on
+# compatibility.
+PRIVATE = {
+    "eventlet.green.http.client": ("_UNKNOWN",),
+    "eventlet.patcher": (
+        *("_green_MySQLdb", "_green_builtins", "_green_os_modules"),
+        *("_green_select_modules", "_green_socket_modules"),
+        *("_green_subprocess_modules", "_green_thread_modules", "_green_time_modules"),
+    ),
+    "eventlet.tpool": ("_nthreads", "_threads"),
+    "greenlet._greenlet": ("getcurrent", "gettrace", "greenlet", "settrace"),
+}
+
+
 def read_record():
     """Read the recorded names: those of each module, and of each class."""
     names = {}
@@ -155,3 +169,13 @@ def test_submodules_are_attributes_without_an_import_of_their_own(run_isolated):
     program += "print(callable(eventlet.wsgi.server))\n"
     done = run_isolated(program, {"EVENTLET_HUB": "asyncio"})
     assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_private_names_that_libraries_use_are_there(name):
+    """They are listed on the page on compatibility, and each is there."""
+    module = importlib.import_module(name)
+    page = (Path(__file__).parents[1] / "docs/reference/compatibility.md").read_text()
+    for private in PRIVATE[name]:
+        assert hasattr(module, private)
+        assert f"`{private}`" in page

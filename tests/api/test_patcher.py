@@ -462,3 +462,64 @@ def test_monkey_patch_names_what_it_does_not_know():
     with pytest.raises(TypeError, match="finagle"):
         eventlet.monkey_patch(finagle=True)
     assert patcher.already_patched == {}
+
+
+# What a caller of `patcher._green_*` has patched, as upstream's functions tell.
+PATCHED = {
+    "_green_builtins": {"builtins"},
+    "_green_os_modules": {"os"},
+    "_green_select_modules": {"select", "selectors"},
+    "_green_socket_modules": {"socket", "ssl"},
+    "_green_subprocess_modules": {"subprocess"},
+    "_green_thread_modules": {"_thread", "queue", "threading"},
+    "_green_time_modules": {"time"},
+}
+
+
+@pytest.mark.parametrize("function", PATCHED)
+def test_private_functions_tell_what_is_patched(function):
+    """Each module comes with its green twin, whose `__patched__` names are there."""
+    pairs = dict(getattr(patcher, function)())
+    assert pairs.keys() == PATCHED[function]
+    for name, green in pairs.items():
+        assert green.__name__.startswith("eventlet.green.")
+        # Some are there on newer versions of CPython alone.
+        assert any(hasattr(green, patched) for patched in green.__patched__), name
+
+
+UNDO = """
+import sys
+import eventlet
+from eventlet import patcher
+
+eventlet.monkey_patch()
+for function in {functions}:
+    for name, green in getattr(patcher, function)():
+        for attribute in green.__patched__:
+            original = getattr(patcher.original(name), attribute, None)
+            setattr(sys.modules[name], attribute, original)
+
+import os, queue, socket, threading, time
+read, write = os.pipe()
+begun = threading.Event()
+thread = threading.Thread(target=lambda: (begun.set(), os.write(write, b"x")))
+thread.start()
+assert os.read(read, 1) == b"x"
+thread.join()
+assert begun.is_set()
+ends = socket.socketpair()
+ends[0].sendall(b"text")
+assert ends[1].recv(10) == b"text"
+time.sleep(0.001)
+waiting = queue.Queue()
+waiting.put(1)
+assert waiting.get() == 1
+assert type(ends[0]) is patcher.original("socket").socket
+"""
+
+
+def test_what_private_functions_tell_undoes_the_patching(run_isolated):
+    """What oslo.privsep does in a forked child works."""
+    program = UNDO.format(functions=tuple(PATCHED))
+    done = run_isolated(program, {"EVENTLET_HUB": "asyncio"})
+    assert done.returncode == 0, done.stderr

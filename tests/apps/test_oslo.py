@@ -23,6 +23,20 @@ SUITES = {
             "test_log_config_append_unreadable": "root may read everything",
         },
     ),
+    # Its functional tests need VIRTUAL_ENV, and find their helper there.
+    "oslo_privsep": (
+        40,
+        {
+            f"oslo_privsep.tests.functional.test_daemon.TestDaemon.{test}": (
+                "needs an environment variable"
+            )
+            for test in (
+                *("test_concurrency", "test_context_with_timeout"),
+                *("test_context_with_timeout_pass", "test_entrypoint_with_timeout"),
+                *("test_entrypoint_with_timeout_pass", "test_logging"),
+            )
+        },
+    ),
     "oslo_service": (
         200,
         {
