@@ -507,6 +507,11 @@ thread.start()
 assert os.read(read, 1) == b"x"
 thread.join()
 assert begun.is_set()
+timer = threading.Timer(0.05, int)
+timer.start()
+timer.join()
+with threading.RLock():
+    pass
 ends = socket.socketpair()
 ends[0].sendall(b"text")
 assert ends[1].recv(10) == b"text"

@@ -27,6 +27,13 @@ _thread = original("_thread")
 
 __patched__ = [
     "LockType",
+    "RLock",
+    "_ThreadHandle",
+    "_count",
+    "_get_main_thread_ident",
+    "_local",
+    "_make_thread_handle",
+    "_set_sentinel",
     "allocate",
     "allocate_lock",
     "exit",

@@ -36,4 +36,10 @@ __patched__ = [
     "stack_size",
     "Lock",
     "get_ident",
+    "_CRLock",
+    "_LockType",
+    "_ThreadHandle",
+    "_make_thread_handle",
+    "_set_name",
+    "_set_sentinel",
 ]
