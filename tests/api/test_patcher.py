@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -115,6 +115,16 @@ def test_original_of_an_unknown_module_is_an_import_error():
     with pytest.raises(ImportError, match="no_such_module"):
         patcher.original("no_such_module")
     assert "__original_module_no_such_module" not in sys.modules
+
+
+def test_stand_in_for_an_original_is_returned(monkeypatch):
+    """As tests of applications put one where upstream looks."""
+    former = patcher.original("select")
+    stand_in = ModuleType("select")
+    monkeypatch.setitem(sys.modules, "__original_module_select", stand_in)
+    assert patcher.original("select") is stand_in
+    monkeypatch.undo()
+    assert patcher.original("select") is former
 
 
 def test_exceptions_of_originals_are_the_standard_ones():

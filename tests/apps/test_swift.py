@@ -23,11 +23,44 @@ from tests.apps.servers import HUB
 SWIFT = os.environ.get("APPS_SWIFT")
 MEMORY = "/dev/shm"
 
-# How many tests there are at least, and which of them fail on upstream as well.
+_RESOLVES = "needs a name server"
+_HASTE = (
+    "a matter of ten milliseconds, which a busy machine has not, on upstream either"
+)
+
+# How many tests there are at least, and which of them fail, or may, on upstream as well.
 SUITES = {
-    "test/unit/proxy/test_server.py": (370, {}),
-    "test/unit/common": (5000, {}),
-    "test/unit/obj": (1300, {}),
+    "test/unit/proxy/test_server.py": (
+        383,
+        {
+            "proxy.test_server.TestProxyServer::test_private_method_request": (
+                "gets 404 where it expects 503, on every hub"
+            ),
+        },
+    ),
+    "test/unit/common": (
+        5000,
+        {
+            **{
+                "common.middleware.test_proxy_logging.TestProxyLogging"
+                f"::test_init_logger_and_legacy_statsd_options_{name}": _RESOLVES
+                for name in ("access_log_prefix", "log_prefix")
+            },
+            **{
+                f"common.test_utils.TestCooperativeCachePopulator::test_{name}": _HASTE
+                for name in (
+                    "fetch_data_cache_miss_without_token",
+                    "fetch_data_from_cache_connection_error",
+                )
+            },
+        },
+    ),
+    "test/unit/obj": (
+        1500,
+        {
+            "obj.test_ssync_receiver.TestSsyncInputProxy::test_read_line_timeout": _HASTE,
+        },
+    ),
 }
 
 pytestmark = pytest.mark.skipif(not SWIFT, reason="APPS_SWIFT names no folder")
@@ -47,7 +80,7 @@ def outcomes(report):
     """Read how many tests ran, and which failed, from a report in JUnit's format."""
     cases = list(ET.parse(report).iter("testcase"))
     broken = {
-        f"{case.get('classname')}::{case.get('name')}"
+        f"{case.get('classname')}::{case.get('name')}".removeprefix("test.unit.")
         for case in cases
         if case.find("failure") is not None or case.find("error") is not None
     }
