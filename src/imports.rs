@@ -29,10 +29,66 @@ pub(crate) fn set_hiding(hiding: bool) {
     }
 }
 
+/// Names of what is asked of event loops: made beforehand, since no allocation may fail there.
+pub(crate) static mut LOOP: LoopNames = LoopNames {
+    ready: ptr::null_mut(),
+    scheduled: ptr::null_mut(),
+    stopping: ptr::null_mut(),
+};
+
+/// See [`LOOP`].
+pub(crate) struct LoopNames {
+    pub(crate) ready: *mut PyObject,
+    pub(crate) scheduled: *mut PyObject,
+    pub(crate) stopping: *mut PyObject,
+}
+
+/// An attribute whose name is one of [`LOOP`]. Unlike PyO3's it never makes a name.
+pub(crate) fn attribute<'py>(
+    object: &Bound<'py, PyAny>,
+    name: *mut PyObject,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are live; the GIL is held, as the object shows.
+    unsafe {
+        let value = ffi::PyObject_GetAttr(object.as_ptr(), name);
+        Bound::from_owned_ptr_or_err(object.py(), value)
+    }
+}
+
+/// `object.name`. Unlike PyO3's it raises where an allocation fails, and does not panic.
+pub(crate) fn named<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &std::ffi::CStr,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are live; the GIL is held, as the object shows.
+    unsafe {
+        let value = ffi::PyObject_GetAttrString(object.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), value)
+    }
+}
+
+/// `object.name()`; see [`named`].
+pub(crate) fn call<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &std::ffi::CStr,
+) -> PyResult<Bound<'py, PyAny>> {
+    let method = named(object, name)?;
+    // SAFETY: the method is live; the GIL is held, as the object shows.
+    unsafe {
+        let result = ffi::PyObject_CallNoArgs(method.as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
 /// Prepares the names that are always needed; asyncio is looked up by [`use_asyncio`].
 pub(crate) fn init() {
     // SAFETY: called once with the GIL held, when the module is initialised.
-    unsafe { EXPIRE = ffi::PyUnicode_InternFromString(c"_expire".as_ptr()) }
+    unsafe {
+        EXPIRE = ffi::PyUnicode_InternFromString(c"_expire".as_ptr());
+        LOOP.ready = ffi::PyUnicode_InternFromString(c"_ready".as_ptr());
+        LOOP.scheduled = ffi::PyUnicode_InternFromString(c"_scheduled".as_ptr());
+        LOOP.stopping = ffi::PyUnicode_InternFromString(c"_stopping".as_ptr());
+    }
 }
 
 /// The name of the method that tells what a timeout raises, and where.

@@ -273,12 +273,20 @@ fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
     };
     let result = match class {
         Some(class) => raise(class),
-        None => py
-            .import("eventlet.timeout")
-            .and_then(|m| m.getattr("Timeout"))
-            .and_then(|class| raise(&class)),
+        None => timeout_class(py).and_then(|class| raise(&class)),
     };
     result.unwrap_or_else(|error| error)
+}
+
+/// `eventlet.Timeout`, looked up without PyO3, which panics where an allocation fails.
+fn timeout_class(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the GIL is held, as the token shows; the names are static.
+    unsafe {
+        let module = ffi::PyImport_ImportModule(c"eventlet.timeout".as_ptr());
+        let module = Bound::from_owned_ptr_or_err(py, module)?;
+        let class = ffi::PyObject_GetAttrString(module.as_ptr(), c"Timeout".as_ptr());
+        Bound::from_owned_ptr_or_err(py, class)
+    }
 }
 
 /// Two readers of one descriptor are most often a mistake: refused unless the hub allows it.

@@ -16,6 +16,7 @@ use super::selector::{self, LoopSelector};
 use super::{Core, Driver, Parked, slow, turn};
 use crate::greenlet::Inbound;
 use crate::greenlet::arguments::none;
+use crate::imports;
 use crate::reactor::now;
 
 /// Nothing is scheduled on the loop.
@@ -67,7 +68,7 @@ pub(crate) unsafe fn attach_to_running(core: *mut Core) -> bool {
         if (*core).driver != Driver::Asyncio {
             return true;
         }
-        let running = crate::imports::visible_loop();
+        let running = imports::visible_loop();
         if running.is_null() {
             return true;
         }
@@ -170,7 +171,15 @@ unsafe fn read_reactor(
     unsafe {
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         let reads = ((*core).reactor.as_raw_fd(), (*core).reactor.renewals());
-        event_loop.call_method1("add_reader", (reads.0, hub.getattr("_asyncio_turn")?)).map_err(|e| {
+        let turn = imports::named(&hub, c"_asyncio_turn")?;
+        let added = ffi::PyObject_CallMethod(
+            event_loop.as_ptr(),
+            c"add_reader".as_ptr(),
+            c"iO".as_ptr(),
+            reads.0,
+            turn.as_ptr(),
+        );
+        Bound::from_owned_ptr_or_err(py, added).map_err(|e| {
             if e.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) {
                 let text = format!(
                     "{event_loop} cannot watch descriptors (no add_reader): use a selector event loop or uvloop"
@@ -240,7 +249,7 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
     // SAFETY: contract of the callers; the loop's objects are taken out before they are used.
     unsafe {
         if let Some(handle) = (*core).looping.handle.take() {
-            let _ = handle.call_method0(py, "cancel");
+            let _ = imports::call(handle.bind(py), c"cancel");
         }
         (*core).looping.scheduled = NEVER;
         if let Some(former) = (*core).looping.attached.take() {
@@ -249,9 +258,14 @@ pub(crate) unsafe fn detach(py: Python<'_>, core: *mut Core) {
             if let Some(installed) = (*core).looping.selector.take() {
                 selector::uninstall(former, installed.bind(py));
             }
-            let closed = former.call_method0("is_closed").and_then(|c| c.is_truthy());
+            let closed = imports::call(former, c"is_closed").and_then(|c| c.is_truthy());
             if !closed.unwrap_or(true) {
-                let _ = former.call_method1("remove_reader", (fd,));
+                let _ = ffi::PyObject_CallMethod(
+                    former.as_ptr(),
+                    c"remove_reader".as_ptr(),
+                    c"i".as_ptr(),
+                    fd,
+                );
             }
         }
     }
@@ -320,9 +334,9 @@ unsafe fn on_loop(
     // SAFETY: contract of the callers; the core is held while Python code runs.
     unsafe {
         let _held: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        let hidden = crate::imports::hide_loop();
+        let hidden = imports::hide_loop();
         let fine = turn(core);
-        crate::imports::show_loop(hidden);
+        imports::show_loop(hidden);
         after(py, core, fine)
     }
 }
@@ -351,7 +365,7 @@ unsafe fn after(py: Python<'_>, core: *mut Core, fine: bool) -> PyResult<()> {
                 (None, Some(owned)) if (*core).closed => owned.clone_ref(py),
                 _ => return Err(error),
             };
-            running.call_method0(py, "stop")?;
+            imports::call(running.bind(py), c"stop")?;
             (*core).looping.failure = Some(error);
             return Ok(());
         }
@@ -416,16 +430,22 @@ pub(super) unsafe fn schedule(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             return Ok(());
         }
         if let Some(handle) = (*core).looping.handle.take() {
-            handle.call_method0(py, "cancel")?;
+            imports::call(handle.bind(py), c"cancel")?;
         }
         let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
             return Ok(());
         };
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         let delay = crate::sched::seconds_from_nanos(deadline.saturating_sub(instant));
-        let handle =
-            attached.call_method1(py, "call_later", (delay, hub.getattr("_asyncio_timer")?))?;
-        (*core).looping.handle = Some(handle);
+        let timer = imports::named(&hub, c"_asyncio_timer")?;
+        let handle = ffi::PyObject_CallMethod(
+            attached.as_ptr(),
+            c"call_later".as_ptr(),
+            c"dO".as_ptr(),
+            delay,
+            timer.as_ptr(),
+        );
+        (*core).looping.handle = Some(Bound::from_owned_ptr_or_err(py, handle)?.unbind());
         (*core).looping.scheduled = deadline;
     }
     Ok(())
@@ -448,7 +468,7 @@ unsafe fn stop_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
     unsafe {
         let owned = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py));
         if let Some(owned) = owned {
-            owned.call_method0(py, "stop")?;
+            imports::call(owned.bind(py), c"stop")?;
         }
     }
     Ok(())
@@ -485,7 +505,7 @@ pub(super) unsafe fn run_loop(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // Whatever became ready while no loop ran.
         (*core).turn_requested = true;
         (*core).waker.wake();
-        let result = super::run::call_method(&owned.getattr("run_forever")?, None);
+        let result = super::run::call_method(&imports::named(&owned, c"run_forever")?, None);
         let failure = (*core).looping.failure.take();
         result?;
         if let Some(error) = failure {
@@ -528,7 +548,7 @@ pub(super) unsafe fn release(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> P
         if !owned.is_some_and(|l| l.is(event_loop)) || (*core).looping.releasing.is_some() {
             return Ok(false);
         }
-        event_loop.call_method0("stop")?;
+        imports::call(event_loop, c"stop")?;
         (*core).looping.releasing = Some(Parked::current((*core).thread));
         let inbound = super::park::park(core);
         if let Some(parked) = (*core).looping.releasing.take() {
@@ -570,13 +590,13 @@ pub(crate) unsafe fn event_loop(
         if (*core).driver != Driver::Asyncio || (*core).closed {
             return Ok(None);
         }
-        let running = crate::imports::visible_loop();
+        let running = imports::visible_loop();
         if !running.is_null() {
             return Ok(Some(Bound::from_owned_ptr(py, running)));
         }
         if let Some(attached) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) {
             let attached = attached.into_bound(py);
-            if (*core).in_turn || attached.call_method0("is_running")?.is_truthy()? {
+            if (*core).in_turn || imports::call(&attached, c"is_running")?.is_truthy()? {
                 return Ok(Some(attached));
             }
         }
@@ -590,12 +610,12 @@ unsafe fn owned_loop(py: Python<'_>, core: *mut Core) -> PyResult<Bound<'_, PyAn
     unsafe {
         if let Some(owned) = (*core).looping.owned.as_ref().map(|l| l.clone_ref(py)) {
             let owned = owned.into_bound(py);
-            if !owned.call_method0("is_closed")?.is_truthy()? {
+            if !imports::call(&owned, c"is_closed")?.is_truthy()? {
                 return Ok(owned);
             }
         }
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        let fresh = hub.call_method0("_choose_loop")?;
+        let fresh = imports::call(&hub, c"_choose_loop")?;
         (*core).looping.owned = Some(fresh.clone().unbind());
         Ok(fresh)
     }

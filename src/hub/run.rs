@@ -242,13 +242,27 @@ pub(crate) unsafe fn run(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         }
         (*core).running = true;
         (*core).stopping = false;
+        // Whichever way it ends: another greenlet may run the hub after this one.
+        let ended = Ended(core);
         let result = run_until_stopped(py, core);
         if result.is_ok() {
             drop_timers(core);
         }
-        (*core).running = false;
-        (*core).stopping = false;
+        drop(ended);
         result
+    }
+}
+
+/// Says at its end that the hub is not run any more.
+struct Ended(*mut Core);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // SAFETY: made by `run`, whose caller holds the hub; the GIL is held.
+        unsafe {
+            (*self.0).running = false;
+            (*self.0).stopping = false;
+        }
     }
 }
 
@@ -284,7 +298,7 @@ unsafe fn run_until_stopped(py: Python<'_>, core: *mut Core) -> PyResult<()> {
                     if !(*core).stopping {
                         let seconds = crate::sched::seconds_from_nanos(pause(core));
                         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-                        call_method(&hub.getattr("wait")?, Some(seconds))?;
+                        call_method(&crate::imports::named(&hub, c"wait")?, Some(seconds))?;
                     }
                 }
             }
@@ -299,7 +313,8 @@ pub(super) unsafe fn call_method(method: &Bound<'_, PyAny>, seconds: Option<f64>
     unsafe {
         let result = match seconds {
             Some(seconds) => {
-                let seconds = pyo3::types::PyFloat::new(py, seconds);
+                let seconds = ffi::PyFloat_FromDouble(seconds);
+                let seconds = Bound::from_owned_ptr_or_err(py, seconds)?;
                 ffi::PyObject_CallOneArg(method.as_ptr(), seconds.as_ptr())
             }
             None => ffi::PyObject_CallNoArgs(method.as_ptr()),

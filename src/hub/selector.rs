@@ -14,10 +14,11 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use pyo3::ffi;
 use pyo3::ffi::PyObject;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::looping::{self, NEVER};
@@ -104,15 +105,27 @@ impl LoopSelector {
         events: &[libc::epoll_event],
         called: Option<c_int>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let found = PyList::empty(py);
-        let keys = self.keys.bind(py);
-        let tell = |fd: c_int, mask: c_int| {
-            let Some(key) = keys.get_item(fd)? else {
-                return Ok(());
-            };
-            let wanted: c_int = key.cast::<PyTuple>()?.get_item(2)?.extract()?;
-            let mask = PyInt::new(py, mask & wanted);
-            found.append(PyTuple::new(py, [key.as_any(), mask.as_any()])?)
+        let found = empty(py)?;
+        let keys = self.keys.as_ptr();
+        let tell = |fd: c_int, mask: c_int| -> PyResult<()> {
+            // Not by PyO3, which panics where an allocation fails.
+            // SAFETY: the GIL is held, as the token shows; what is made is owned at once.
+            unsafe {
+                let number = Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLong(fd.into()))?;
+                let key = ffi::PyDict_GetItemWithError(keys, number.as_ptr());
+                let Some(key) = Bound::from_borrowed_ptr_or_opt(py, key) else {
+                    return PyErr::take(py).map_or(Ok(()), Err);
+                };
+                let wanted: c_int = key.cast::<PyTuple>()?.get_item(2)?.extract()?;
+                let mask = ffi::PyLong_FromLong((mask & wanted).into());
+                let mask = Bound::from_owned_ptr_or_err(py, mask)?;
+                let pair = ffi::PyTuple_Pack(2, key.as_ptr(), mask.as_ptr());
+                let pair = Bound::from_owned_ptr_or_err(py, pair)?;
+                if ffi::PyList_Append(found.as_ptr(), pair.as_ptr()) < 0 {
+                    return Err(PyErr::fetch(py));
+                }
+                Ok(())
+            }
         };
         for event in events {
             let fd = descriptor(event);
@@ -249,7 +262,7 @@ unsafe fn select<'py>(
     // SAFETY: the GIL is held; `core` is looked up anew after whatever may have replaced it.
     unsafe {
         let Some(event_loop) = (*core).looping.attached.as_ref().map(|l| l.clone_ref(py)) else {
-            return Ok(PyList::empty(py));
+            return empty(py);
         };
         let event_loop = event_loop.into_bound(py);
         let timers = timers_of(&event_loop)?;
@@ -260,7 +273,7 @@ unsafe fn select<'py>(
                 looping::mend(py, core)?;
                 core = registry::existing();
                 if !serves(core, slf) {
-                    return Ok(PyList::empty(py));
+                    return empty(py);
                 }
             }
             let idle = deadline != 0 && !has_work(core);
@@ -278,7 +291,7 @@ unsafe fn select<'py>(
                 // What was asked may have replaced the hub.
                 core = registry::existing();
                 if !serves(core, slf) {
-                    return Ok(PyList::empty(py));
+                    return empty(py);
                 }
             }
             let epoll = slf.get().epoll.load(Ordering::Relaxed);
@@ -303,7 +316,7 @@ unsafe fn select<'py>(
                     py.check_signals()?;
                     core = registry::existing();
                     if !serves(core, slf) {
-                        return Ok(PyList::empty(py));
+                        return empty(py);
                     }
                     0
                 }
@@ -314,7 +327,7 @@ unsafe fn select<'py>(
                     }
                     core = registry::existing();
                     if !serves(core, slf) {
-                        return Ok(PyList::empty(py));
+                        return empty(py);
                     }
                     continue;
                 }
@@ -338,7 +351,7 @@ unsafe fn select<'py>(
                 return slf.get().found(py, others, None);
             }
             if !serves(core, slf) || deadline <= now() || wants_to_go_on(&event_loop, timers)? {
-                return Ok(PyList::empty(py));
+                return empty(py);
             }
         }
     }
@@ -441,17 +454,26 @@ fn set_apart(reactor: c_int, events: &mut [libc::epoll_event]) -> (bool, &mut [l
     (true, &mut events[..last])
 }
 
+/// An empty list.
+fn empty(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    // SAFETY: the GIL is held, as the token shows; a list is a list.
+    unsafe {
+        let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0))?;
+        Ok(list.cast_into_unchecked())
+    }
+}
+
 /// How many timers the loop has, which grow by what a turn adds.
 fn timers_of(event_loop: &Bound<'_, PyAny>) -> PyResult<usize> {
-    event_loop
-        .getattr(intern!(event_loop.py(), "_scheduled"))?
-        .len()
+    // SAFETY: written once, when the module was initialised.
+    imports::attribute(event_loop, unsafe { imports::LOOP.scheduled })?.len()
 }
 
 /// Whether a turn, or a signal handler, has given the loop something to do.
 fn wants_to_go_on(event_loop: &Bound<'_, PyAny>, timers: usize) -> PyResult<bool> {
-    let py = event_loop.py();
-    Ok(event_loop.getattr(intern!(py, "_stopping"))?.is_truthy()?
-        || !event_loop.getattr(intern!(py, "_ready"))?.is_empty()?
+    // SAFETY: as above.
+    let (stopping, ready) = unsafe { (imports::LOOP.stopping, imports::LOOP.ready) };
+    Ok(imports::attribute(event_loop, stopping)?.is_truthy()?
+        || !imports::attribute(event_loop, ready)?.is_empty()?
         || timers_of(event_loop)? != timers)
 }
