@@ -5,6 +5,7 @@
 //! with each stack (see `pystate`), so turns have nothing to hide: if it is to be visible,
 //! stacks leave it alone.
 
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::ffi;
@@ -56,10 +57,7 @@ pub(crate) fn attribute<'py>(
 }
 
 /// `object.name`. Unlike PyO3's it raises where an allocation fails, and does not panic.
-pub(crate) fn named<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &std::ffi::CStr,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn named<'py>(object: &Bound<'py, PyAny>, name: &CStr) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: both are live; the GIL is held, as the object shows.
     unsafe {
         let value = ffi::PyObject_GetAttrString(object.as_ptr(), name.as_ptr());
@@ -67,17 +65,51 @@ pub(crate) fn named<'py>(
     }
 }
 
+/// `object.name = value`; see [`named`].
+pub(crate) fn set(
+    object: &Bound<'_, PyAny>,
+    name: &CStr,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // SAFETY: all are live; the GIL is held, as the object shows.
+    let result =
+        unsafe { ffi::PyObject_SetAttrString(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
+    if result < 0 {
+        return Err(PyErr::fetch(object.py()));
+    }
+    Ok(())
+}
+
 /// `object.name()`; see [`named`].
-pub(crate) fn call<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &std::ffi::CStr,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn call<'py>(object: &Bound<'py, PyAny>, name: &CStr) -> PyResult<Bound<'py, PyAny>> {
     let method = named(object, name)?;
     // SAFETY: the method is live; the GIL is held, as the object shows.
     unsafe {
         let result = ffi::PyObject_CallNoArgs(method.as_ptr());
         Bound::from_owned_ptr_or_err(object.py(), result)
     }
+}
+
+/// `object.name(…)`; see [`named`].
+pub(crate) fn call_with<'py, const N: usize>(
+    object: &Bound<'py, PyAny>,
+    name: &CStr,
+    arguments: [&Bound<'py, PyAny>; N],
+) -> PyResult<Bound<'py, PyAny>> {
+    let method = named(object, name)?;
+    let arguments = arguments.map(Bound::as_ptr);
+    // SAFETY: the method and its arguments are live; the GIL is held, as the object shows.
+    unsafe {
+        let result =
+            ffi::PyObject_Vectorcall(method.as_ptr(), arguments.as_ptr(), N, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(object.py(), result)
+    }
+}
+
+/// The module of that name, imported if need be; see [`named`].
+pub(crate) fn module<'py>(py: Python<'py>, name: &CStr) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the GIL is held, as the token shows.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyImport_ImportModule(name.as_ptr())) }
 }
 
 /// Prepares the names that are always needed; asyncio is looked up by [`use_asyncio`].
@@ -179,10 +211,23 @@ pub(crate) unsafe fn show_loop(hidden: *mut PyObject) {
     let _ = hidden;
 }
 
+/// How often asyncio is told which loop runs: it allocates its note of that, which may fail, and
+/// a loop that stays hidden is of no use to its tasks any more.
+#[cfg(not(Py_3_14))]
+const ATTEMPTS: usize = 100;
+
 #[cfg(not(Py_3_14))]
 unsafe fn set_loop(value: *mut PyObject) {
     // SAFETY: contract of the callers.
     unsafe {
+        for _ in 1..ATTEMPTS {
+            let result = ffi::PyObject_CallOneArg(SET_RUNNING_LOOP, value);
+            if !result.is_null() {
+                ffi::Py_DECREF(result);
+                return;
+            }
+            ffi::PyErr_Clear();
+        }
         let result = ffi::PyObject_CallOneArg(SET_RUNNING_LOOP, value);
         if result.is_null() {
             ffi::PyErr_WriteUnraisable(SET_RUNNING_LOOP);

@@ -22,6 +22,7 @@ use crate::greenlet::define::{noargs, onearg};
 use crate::greenlet::{self, Greenlet, Hooks, Inbound, Outcome, Phase, errors, life, thread};
 use crate::greenthread::{self, Fate, GreenThread, class};
 use crate::hub::{Core, Ready, looping, park};
+use crate::imports;
 
 /// For green threads without a stack.
 static AWAITING: Hooks = Hooks {
@@ -137,8 +138,8 @@ unsafe fn watch(
         if let Some(own) = own.filter(|own| !own.is(event_loop)) {
             // Its loop may run in another OS thread, which alone may touch the future.
             (*g).args = own.clone().into_ptr();
-            let add = work.getattr("add_done_callback")?;
-            own.call_method1("call_soon_threadsafe", (add, callback))?;
+            let add = imports::attribute(work, NAMES.add_done_callback)?;
+            imports::call_with(&own, c"call_soon_threadsafe", [&add, &callback])?;
             return Ok(());
         }
         let result = ffi::PyObject_CallMethodOneArg(
@@ -418,18 +419,20 @@ unsafe fn see(
     // SAFETY: contract of `kill`: `work` is held, `waits_for` is NULL if there is nothing.
     unsafe {
         let work: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, work);
-        let runs = !work.call_method0("done")?.is_truthy()?
+        let runs = !imports::call(&work, c"done")?.is_truthy()?
             && match loop_of(py, &work)? {
                 Some(own) => {
                     looping::event_loop(py, core)?.is_some_and(|hub| hub.is(&own))
-                        || own.call_method0("is_running")?.is_truthy()?
+                        || imports::call(&own, c"is_running")?.is_truthy()?
                 }
                 None => false,
             };
         if runs {
-            let waits_for = Bound::from_borrowed_ptr_or_opt(py, waits_for);
-            py.import("eventlet.hubs._cancelled")?
-                .call_method1("wait_until_seen", (work, waits_for))?;
+            let none = ffi::Py_None();
+            let waits_for = if waits_for.is_null() { none } else { waits_for };
+            let waits_for = Bound::from_borrowed_ptr(py, waits_for);
+            let cancelled = imports::module(py, c"eventlet.hubs._cancelled")?;
+            imports::call_with(&cancelled, c"wait_until_seen", [&work, &waits_for])?;
         } else {
             let result = greenthread::kill::give_turn();
             Bound::from_owned_ptr_or_err(py, result)?;

@@ -65,6 +65,8 @@ pub(super) struct Asyncio {
     pub(super) ensure_future: Py<PyAny>,
     pub(super) current_task: Py<PyAny>,
     pub(super) set_running: Py<PyAny>,
+    /// ("loop",): the names of `ensure_future`'s.
+    pub(super) loop_name: Py<PyAny>,
     /// ("context",): the names of `call_soon`'s named arguments.
     pub(super) context_name: Py<PyAny>,
 }
@@ -108,6 +110,7 @@ fn import(py: Python<'_>) -> PyResult<Asyncio> {
             .import("asyncio.events")?
             .getattr("_set_running_loop")?
             .unbind(),
+        loop_name: ("loop",).into_pyobject(py)?.into_any().unbind(),
         context_name: ("context",).into_pyobject(py)?.into_any().unbind(),
     })
 }

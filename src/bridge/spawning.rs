@@ -87,28 +87,23 @@ unsafe fn work_for<'py>(
         };
         let awaitable: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, awaitable);
         if ffi::PyCoro_CheckExact(awaitable.as_ptr()) == 0 {
-            if asyncio
-                .is_future
-                .bind(py)
-                .call1((&awaitable,))?
-                .is_truthy()?
-            {
+            if one_argument(asyncio.is_future.bind(py), &awaitable)?.is_truthy()? {
                 return Ok((awaitable, None));
             }
-            if !asyncio
-                .is_coroutine
-                .bind(py)
-                .call1((&awaitable,))?
-                .is_truthy()?
-            {
+            if !one_argument(asyncio.is_coroutine.bind(py), &awaitable)?.is_truthy()? {
                 // Wraps what has __await__, and refuses the rest with a TypeError.
                 return with_loop(event_loop, || {
-                    let options = pyo3::types::PyDict::new(py);
-                    options.set_item("loop", event_loop)?;
-                    asyncio
-                        .ensure_future
-                        .bind(py)
-                        .call((&awaitable,), Some(&options))
+                    let (function, positional) = (
+                        asyncio.ensure_future.as_ptr(),
+                        [awaitable.as_ptr(), event_loop.as_ptr()],
+                    );
+                    let work = ffi::PyObject_Vectorcall(
+                        function,
+                        positional.as_ptr(),
+                        1,
+                        asyncio.loop_name.as_ptr(),
+                    );
+                    Bound::from_owned_ptr_or_err(py, work)
                 })
                 .map(|work| (work, None));
             }
@@ -138,6 +133,18 @@ unsafe fn work_for<'py>(
     }
 }
 
+/// `function(argument)`; raises where an allocation fails.
+fn one_argument<'py>(
+    function: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are live; the GIL is held, as they show.
+    unsafe {
+        let result = ffi::PyObject_CallOneArg(function.as_ptr(), argument.as_ptr());
+        Bound::from_owned_ptr_or_err(function.py(), result)
+    }
+}
+
 /// Makes a task. A task factory may be an eager one, which runs the coroutine's first step at
 /// once: so the loop is visible meanwhile. Green calls that block are refused unless the
 /// coroutine is a green one.
@@ -164,11 +171,11 @@ unsafe fn with_loop<'py>(
         };
         let set_running = asyncio.set_running.bind(py);
         let me = (*thread::this()).current;
-        set_running.call1((event_loop,))?;
+        one_argument(set_running, event_loop)?;
         let marked = std::mem::replace(&mut (*me).in_loop, true);
         let task = create();
         (*me).in_loop = marked;
-        set_running.call1((py.None(),))?;
+        one_argument(set_running, &py.None().into_bound(py))?;
         task
     }
 }

@@ -1,6 +1,6 @@
 //! Waiting for descriptors: the hub's polls, `trampoline`, listeners, closes.
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use super::{Core, Driver, Parked, Ready, Visit, Watcher, has_work, park, registry, signals};
 use crate::greenlet::arguments::none;
 use crate::greenlet::{self, Inbound, errors};
+use crate::imports;
 use crate::reactor::{Direction, Readiness, Watch, WatchError, now};
 use crate::sched::nanos_from_seconds;
 
@@ -257,7 +258,8 @@ pub(crate) fn trampoline(
             Inbound::Nothing => Err(timed_out(py, timeout_exc)),
             Inbound::Value(ready) if ready == ffi::Py_None() => {
                 ffi::Py_DECREF(ready);
-                Ok(number.into_pyobject(py)?.into_any().unbind())
+                Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLong(number.into()))
+                    .map(Bound::unbind)
             }
             other => Bound::from_owned_ptr_or_err(py, other.into_result()).map(Bound::unbind),
         }
@@ -269,7 +271,10 @@ fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
         if class.is_instance_of::<pyo3::exceptions::PyBaseException>() {
             return Ok(PyErr::from_value(class.clone()));
         }
-        Ok(PyErr::from_value(class.call0()?))
+        // SAFETY: the class is live; the GIL is held, as the token shows.
+        let error =
+            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyObject_CallNoArgs(class.as_ptr()))? };
+        Ok(PyErr::from_value(error))
     };
     let result = match class {
         Some(class) => raise(class),
@@ -278,15 +283,9 @@ fn timed_out(py: Python<'_>, class: Option<&Bound<'_, PyAny>>) -> PyErr {
     result.unwrap_or_else(|error| error)
 }
 
-/// `eventlet.Timeout`, looked up without PyO3, which panics where an allocation fails.
+/// `eventlet.Timeout`.
 fn timeout_class(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    // SAFETY: the GIL is held, as the token shows; the names are static.
-    unsafe {
-        let module = ffi::PyImport_ImportModule(c"eventlet.timeout".as_ptr());
-        let module = Bound::from_owned_ptr_or_err(py, module)?;
-        let class = ffi::PyObject_GetAttrString(module.as_ptr(), c"Timeout".as_ptr());
-        Bound::from_owned_ptr_or_err(py, class)
-    }
+    imports::named(&imports::module(py, c"eventlet.timeout")?, c"Timeout")
 }
 
 /// Two readers of one descriptor are most often a mistake: refused unless the hub allows it.
@@ -308,12 +307,18 @@ pub(super) unsafe fn refuse_second(
         Direction::Read => ("read", "reading from"),
         Direction::Write => ("write", "writing to"),
     };
-    Err(PyRuntimeError::new_err(format!(
+    let text = format!(
         "Second simultaneous {one} on fileno {fd} detected. Unless you really know what you're \
          doing, make sure that only one green thread is {verb} any particular socket: use a \
          pools.Pool or a queue.Queue. If you do know, call \
          eventlet.debug.hub_prevent_multiple_readers(False)"
-    )))
+    );
+    let text = CString::new(text).unwrap_or_default();
+    // SAFETY: by contract.
+    unsafe {
+        ffi::PyErr_SetString(ffi::PyExc_RuntimeError, text.as_ptr());
+        Err(PyErr::fetch(Python::assume_attached()))
+    }
 }
 
 /// A listener could not be added.

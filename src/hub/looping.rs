@@ -204,7 +204,9 @@ unsafe fn mend_loop<'py>(
     // SAFETY: contract of `attach`.
     unsafe {
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        hub.call_method1("_mend_loop", (event_loop, (*core).looping.reads.0))
+        let fd = ffi::PyLong_FromLong((*core).looping.reads.0.into());
+        let fd = Bound::from_owned_ptr_or_err(py, fd)?;
+        imports::call_with(&hub, c"_mend_loop", [event_loop, &fd])
     }
 }
 

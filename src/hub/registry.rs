@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::{Core, Driver, Due, Parked, Ready, Watcher, looping, make_ready, run, step};
 use crate::greenlet::{self, Phase, Thread, errors, gc, thread};
+use crate::imports;
 
 /// `eventlet.hubs`' function that makes the hub object of this OS thread.
 static FACTORY: OnceCell<Py<PyAny>> = OnceCell::new();
@@ -95,9 +96,8 @@ unsafe fn make(thread: *mut Thread) -> *mut Core {
     Python::attach(|py| {
         let result = match FACTORY.get() {
             Some(factory) => factory.call0(py).map(drop),
-            None => py
-                .import("eventlet.hubs")
-                .and_then(|m| m.call_method0("get_hub"))
+            None => imports::module(py, c"eventlet.hubs")
+                .and_then(|m| imports::call(&m, c"get_hub"))
                 .map(drop),
         };
         // SAFETY: the factory installs the hub in this thread's record.
@@ -216,7 +216,7 @@ pub(crate) unsafe fn close(py: Python<'_>, core: *mut Core) {
         drop((*core).looping.owned.take());
         if (*core).driver == Driver::Asyncio && object != ffi::Py_None() {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, object);
-            if let Err(error) = hub.call_method0("_release_loop") {
+            if let Err(error) = imports::call(&hub, c"_release_loop") {
                 error.write_unraisable(py, Some(&hub));
             }
         }
@@ -270,9 +270,9 @@ unsafe fn end_greenlet(py: Python<'_>, core: *mut Core) {
             let owned = (*core).looping.owned.as_ref().map(|it| it.clone_ref(py));
             if let Some(owned) = owned {
                 // Where this fails there is nothing that could be stopped.
-                let runs = owned.call_method0(py, "is_running");
-                if runs.is_ok_and(|runs| runs.is_truthy(py).unwrap_or(false)) {
-                    let _ = owned.call_method0(py, "stop");
+                let runs = imports::call(owned.bind(py), c"is_running");
+                if runs.is_ok_and(|runs| runs.is_truthy().unwrap_or(false)) {
+                    let _ = imports::call(owned.bind(py), c"stop");
                 }
             }
             gc::end(g);
@@ -422,7 +422,7 @@ unsafe fn go_on(py: Python<'_>, core: *mut Core) -> PyResult<bool> {
         };
         let owned = owned.into_bound(py);
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-        if !hub.call_method1("_renew_loop", (&owned,))?.is_truthy()? {
+        if !imports::call_with(&hub, c"_renew_loop", [&owned])?.is_truthy()? {
             return Ok(false);
         }
         looping::attach(py, core, &owned)?;
@@ -471,7 +471,7 @@ unsafe fn abandon(py: Python<'_>, core: *mut Core) -> PyResult<()> {
         // The Python side of the hub knows it, too.
         let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
         if (*core).driver == Driver::Asyncio {
-            hub.call_method0("_forget_loop")?;
+            imports::call(&hub, c"_forget_loop")?;
         }
         for event_loop in [looping.owned, looping.attached].into_iter().flatten() {
             keep_for_ever(event_loop);

@@ -14,9 +14,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi;
 use pyo3::ffi::PyObject;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -68,14 +68,19 @@ impl LoopSelector {
             }
         }
         let own = &slf.get().selector;
-        own.call_method1(py, intern!(py, "select"), (timeout,))
+        let timeout = match timeout {
+            None => py.None().into_bound(py),
+            // SAFETY: the GIL is held, as the token shows.
+            Some(seconds) => unsafe {
+                Bound::from_owned_ptr_or_err(py, ffi::PyFloat_FromDouble(seconds))?
+            },
+        };
+        imports::call_with(own.bind(py), c"select", [&timeout]).map(Bound::unbind)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.epoll.store(-1, Ordering::Relaxed);
-        self.selector
-            .call_method0(py, intern!(py, "close"))
-            .map(drop)
+        imports::call(self.selector.bind(py), c"close").map(drop)
     }
 
     /// asyncio's own selector.
@@ -160,12 +165,14 @@ fn descriptor(event: &libc::epoll_event) -> c_int {
 /// code.
 pub(super) unsafe fn install(core: *mut Core, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event_loop.py();
-    for name in ["_ready", "_scheduled", "_stopping", "_selector"] {
-        if !event_loop.hasattr(name)? {
-            return Ok(());
+    for name in [c"_ready", c"_scheduled", c"_stopping", c"_selector"] {
+        match imports::named(event_loop, name) {
+            Ok(_) => {}
+            Err(error) if error.is_instance_of::<PyAttributeError>(py) => return Ok(()),
+            Err(error) => return Err(error),
         }
     }
-    let selector = event_loop.getattr("_selector")?;
+    let selector = imports::named(event_loop, c"_selector")?;
     if let Ok(installed) = selector.cast::<LoopSelector>() {
         // Left in place by a hub that did not detach, as in a forked child.
         // SAFETY: by contract.
@@ -175,21 +182,20 @@ pub(super) unsafe fn install(core: *mut Core, event_loop: &Bound<'_, PyAny>) -> 
     if selector.get_type().name()? != "EpollSelector" {
         return Ok(());
     }
-    let Ok(keys) = selector
-        .getattr("_fd_to_key")
+    let Ok(keys) = imports::named(&selector, c"_fd_to_key")
         .map_err(drop)
         .and_then(|keys| keys.cast_into::<PyDict>().map_err(drop))
     else {
         return Ok(());
     };
-    let epoll = selector.call_method0("fileno")?.extract()?;
+    let epoll = imports::call(&selector, c"fileno")?.extract()?;
     let own = LoopSelector {
         selector: selector.unbind(),
         keys: keys.unbind(),
         epoll: AtomicI32::new(epoll),
     };
     let own = Bound::new(py, own)?;
-    event_loop.setattr("_selector", &own)?;
+    imports::set(event_loop, c"_selector", &own)?;
     // SAFETY: by contract.
     unsafe { take_over(core, &own) };
     Ok(())
@@ -206,19 +212,21 @@ unsafe fn take_over(core: *mut Core, selector: &Bound<'_, LoopSelector>) {
 
 /// Gives a loop its own selector back.
 pub(super) fn uninstall(event_loop: &Bound<'_, PyAny>, installed: &Bound<'_, LoopSelector>) {
-    let current = event_loop.getattr("_selector");
+    let current = imports::named(event_loop, c"_selector");
     if current.is_ok_and(|current| current.is(installed)) {
         // A loop of asyncio's takes any attribute.
-        let _ = event_loop.setattr("_selector", &installed.get().selector);
+        let _ = imports::set(
+            event_loop,
+            c"_selector",
+            installed.get().selector.bind(event_loop.py()),
+        );
     }
 }
 
 /// Takes note of the poller of a loop that has got another one.
 pub(super) fn renew(py: Python<'_>, installed: &LoopSelector) -> PyResult<()> {
-    let number = installed.selector.call_method0(py, intern!(py, "fileno"))?;
-    installed
-        .epoll
-        .store(number.extract(py)?, Ordering::Relaxed);
+    let number = imports::call(installed.selector.bind(py), c"fileno")?;
+    installed.epoll.store(number.extract()?, Ordering::Relaxed);
     Ok(())
 }
 

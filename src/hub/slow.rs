@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use super::Core;
 use super::looping::NEVER;
 use crate::error::{raise, take_raised};
+use crate::imports;
 use crate::reactor::now;
 use crate::sched::nanos_from_seconds;
 
@@ -34,13 +35,12 @@ pub(super) unsafe fn ask(py: Python<'_>, core: *mut Core) -> PyResult<()> {
             return Ok(());
         }
         let begins = (*core).slow == NEVER;
-        let seconds: f64 = event_loop
-            .getattr(py, "slow_callback_duration")?
-            .extract(py)?;
+        let seconds: f64 =
+            imports::named(event_loop.bind(py), c"slow_callback_duration")?.extract()?;
         (*core).slow = nanos_from_seconds(seconds).min(NEVER - 1);
         if begins {
             let hub: Bound<'_, PyAny> = Bound::from_borrowed_ptr(py, (*core).object);
-            hub.call_method0("_debug_begins")?;
+            imports::call(&hub, c"_debug_begins")?;
         }
     }
     Ok(())

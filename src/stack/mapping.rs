@@ -1,13 +1,14 @@
 //! Memory of stacks: the one file that maps, guards, trims and unmaps it.
 //!
 //! A guard made with `MADV_GUARD_INSTALL` (Linux 6.13) lives in the page tables and leaves the
-//! mapping whole. Elsewhere it is a range without access, which splits the mapping: two per
+//! mapping whole; whether one holds is tried out, once per process. Elsewhere it is a range without access, which splits the mapping: two per
 //! stack, of which the kernel allows `vm.max_map_count` in a process. Once that is reached every
 //! `mmap` of the process fails, allocators included, and both Rust and CPython abort. So the
 //! mappings made here are counted, and the last ones left to the others.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
 use libc::{c_int, c_void};
@@ -242,14 +243,27 @@ fn choose_guard(page: usize) -> Result<GuardKind, StackError> {
     }
 }
 
+/// Whether guards can be made in the page tables, tried out with one page: an emulator takes any
+/// advice, as a hint that it need not follow, and says that all went well.
 fn kernel_has_guards(page: usize) -> bool {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let Ok(probe) = map_anonymous(page, libc::PROT_READ | libc::PROT_WRITE, flags) else {
         return false;
     };
-    let made = advise(probe, page, MADV_GUARD_INSTALL).is_ok();
+    let made = advise(probe, page, MADV_GUARD_INSTALL).is_ok() && is_inaccessible(probe);
     unmap(probe, page);
     made
+}
+
+/// Whether an access to the page at `start` fails, found out without a signal: the kernel, which
+/// is to copy a byte of it into a pipe, answers EFAULT. False if there is nothing to ask with.
+fn is_inaccessible(start: usize) -> bool {
+    let Ok((_read, write)) = io::pipe() else {
+        return false;
+    };
+    // SAFETY: the kernel checks the address; an empty pipe takes the byte at once.
+    let count = unsafe { libc::write(write.as_raw_fd(), start as *const c_void, 1) };
+    count < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 
 fn max_map_count() -> usize {
