@@ -22,6 +22,7 @@ use crate::sched::nanos_from_seconds;
 pub(super) unsafe fn poll_now(core: *mut Core) -> bool {
     // SAFETY: by contract.
     unsafe {
+        (*core).stirred = false;
         let mut events = std::mem::take(&mut (*core).events);
         let result = (*core).reactor.poll(Some(Duration::ZERO), &mut events);
         collect(core, events);
@@ -119,23 +120,72 @@ unsafe impl Sync for Shared {}
 // SAFETY: as for Sync.
 unsafe impl Send for Shared {}
 
+/// What a poll has found goes behind the round that is under way, and before all that has become
+/// ready since it began.
 unsafe fn collect(core: *mut Core, mut events: Vec<(Watcher, Readiness)>) {
     // SAFETY: contract of the callers; each watcher owns what it names.
     unsafe {
-        for (watcher, readiness) in events.drain(..) {
-            let item = match watcher {
-                Watcher::Parked(parked) => {
-                    let inbound = match readiness {
-                        Readiness::Ready(_) => Inbound::Value(none()),
-                        Readiness::Gone(_) => gone(),
-                    };
-                    Ready::Resume(parked, inbound)
-                }
-                Watcher::Listener(object) => Ready::Call(object),
-            };
-            (*core).ready.push(item);
-        }
+        let found = events.drain(..).map(|(watcher, readiness)| match watcher {
+            Watcher::Parked(parked) => {
+                let inbound = match readiness {
+                    Readiness::Ready(_) => Inbound::Value(none()),
+                    Readiness::Gone(_) => gone(),
+                };
+                Ready::Resume(parked, inbound)
+            }
+            Watcher::Listener(object) => Ready::Call(object),
+        });
+        (*core).ready.insert_behind_round(found);
         (*core).events = events;
+        if (*core).ready.round_is_over() {
+            (*core).ready.begin_round();
+        }
+    }
+}
+
+/// Fruitless polls of a turn after which rounds go without: 1, 3, 7 and in the end 63 of them,
+/// unless a socket of ours was touched. What else makes descriptors ready is other processes'
+/// doing, which is not urgent, or a write that went past us.
+const PATIENT: u32 = 4;
+
+/// Begins a round of the ready queue. Descriptors that have become ready come first: a green
+/// thread that waits for one goes on after what was ready then, and not after all that they
+/// make ready. What the kernel refuses is left to the runner to report.
+///
+/// # Safety
+/// A turn is in progress; the last round is over; the GIL is held. Runs no code of the application.
+#[inline]
+pub(super) unsafe fn begin_round(core: *mut Core) {
+    // SAFETY: by contract.
+    unsafe {
+        let waits = (*core).reactor.readers() + (*core).reactor.writers() > 0;
+        if waits && !(*core).ready.is_empty() {
+            if (*core).stirred || (*core).unpolled == 0 {
+                look_between_rounds(core);
+                return;
+            }
+            (*core).unpolled -= 1;
+        }
+        (*core).ready.begin_round();
+    }
+}
+
+#[cold]
+unsafe fn look_between_rounds(core: *mut Core) {
+    // SAFETY: contract of `begin_round`.
+    unsafe {
+        let before = (*core).ready.len();
+        if !poll_now(core) {
+            ffi::PyErr_Clear();
+        }
+        (*core).lull = if (*core).ready.len() > before {
+            0
+        } else {
+            (*core).lull + 1
+        };
+        let beyond = (*core).lull.saturating_sub(PATIENT).min(6);
+        (*core).unpolled = (1 << beyond) - 1;
+        (*core).ready.begin_round();
     }
 }
 
@@ -402,6 +452,7 @@ pub(super) unsafe fn close_descriptor(core: *mut Core, fd: c_int) -> bool {
     let mut listened = false;
     // SAFETY: by contract.
     unsafe {
+        (*core).stirred = true;
         for watcher in (*core).reactor.close_fd(fd) {
             match watcher {
                 Watcher::Parked(parked) => parked.wake(gone()),

@@ -164,6 +164,13 @@ pub(crate) struct Core {
     /// Polls of green threads that leave have found nothing lately: that is left to the loop,
     /// which sees as much when it sleeps.
     pub(crate) quiet: bool,
+    /// Sockets were read, written or closed since the last poll, which may have made others of
+    /// this OS thread ready.
+    pub(crate) stirred: bool,
+    /// So many rounds of the ready queue go on without a poll in between, unless `stirred`.
+    pub(crate) unpolled: u32,
+    /// Polls in a row that found nothing.
+    pub(crate) lull: u32,
     /// When the last turn ended.
     pub(crate) rested: u64,
     /// Reused by each turn.
@@ -229,6 +236,9 @@ impl Core {
             fetched: 0,
             polled: false,
             quiet: false,
+            stirred: false,
+            unpolled: 0,
+            lull: 0,
             rested: 0,
             events: Vec::new(),
             messages: Vec::new(),
@@ -356,6 +366,9 @@ pub(crate) unsafe fn successor(core: *mut Core) -> *mut Greenlet {
                 ahead::fetch(core);
             }
             loop {
+                if (*core).ready.round_is_over() {
+                    io::begin_round(core);
+                }
                 rehearsal::stir(&mut (*core).ready);
                 match (*core).ready.peek(0) {
                     // Looked at here, a descriptor that is ready costs no way over the runner.

@@ -247,6 +247,11 @@ pub(crate) unsafe fn persist(
     loop {
         let count = call();
         if count >= 0 {
+            let core = registry::existing();
+            if !core.is_null() {
+                // SAFETY: contract of the callers; the hub of this OS thread is live.
+                unsafe { (*core).stirred = true }
+            }
             return count;
         }
         // SAFETY: contract of the callers.

@@ -31,6 +31,7 @@ pub(crate) unsafe fn turn(core: *mut Core) -> bool {
         (*core).in_turn = true;
         (*core).turn_requested = false;
         (*core).turns += 1;
+        ((*core).unpolled, (*core).lull) = (0, 0);
         let begun = now();
         (*core).budget.start(begun);
         (*core).allowance.start(begun);
@@ -61,6 +62,7 @@ pub(super) unsafe fn brief(core: *mut Core, cause: impl FnOnce()) -> bool {
         (*core).allowance.start(begun);
         let outer = step::suspend((*core).thread);
         cause();
+        (*core).ready.begin_round();
         let fine = perform_ready(core);
         step::resume((*core).thread, outer);
         (*core).in_turn = false;
@@ -78,6 +80,9 @@ unsafe fn perform_ready(core: *mut Core) -> bool {
             }
             if !(*core).budget.spend(now) {
                 return true;
+            }
+            if (*core).ready.round_is_over() {
+                io::begin_round(core);
             }
             rehearsal::stir(&mut (*core).ready);
             let Some(item) = (*core).ready.pop() else {
@@ -97,6 +102,7 @@ unsafe fn passes(core: *mut Core, early: bool) -> bool {
         loop {
             take_messages(core);
             take_due(core);
+            (*core).ready.begin_round();
             if !perform_ready(core) {
                 return false;
             }

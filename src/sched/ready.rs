@@ -6,10 +6,16 @@ use std::collections::VecDeque;
 
 use super::Shuffle;
 
-/// What is ready to run, first in, first out unless it is shuffled.
+/// What is ready to run, in rounds: first in, first out unless it is shuffled.
+///
+/// A round is what was ready when it began. What becomes ready meanwhile belongs to the next one,
+/// and so between two rounds there is a moment to look at what else has become ready, which
+/// then comes before it.
 #[derive(Debug)]
 pub struct ReadyQueue<T> {
     items: VecDeque<T>,
+    /// So many from the front belong to the round.
+    round: usize,
     shuffle: Option<Box<Shuffle>>,
 }
 
@@ -24,6 +30,7 @@ impl<T> ReadyQueue<T> {
     pub const fn new() -> Self {
         Self {
             items: VecDeque::new(),
+            round: 0,
             shuffle: None,
         }
     }
@@ -74,11 +81,34 @@ impl<T> ReadyQueue<T> {
     #[inline]
     pub fn push_front(&mut self, item: T) {
         self.items.push_front(item);
+        self.round += 1;
+    }
+
+    /// Puts items behind those of the round, in their order, and before all that have become
+    /// ready since it began.
+    pub fn insert_behind_round(&mut self, items: impl Iterator<Item = T>) {
+        let rest = self.items.len() - self.round;
+        self.items.rotate_left(self.round);
+        self.items.extend(items);
+        self.items.rotate_left(rest);
+    }
+
+    /// Whether all that were ready when the round began have been taken.
+    #[inline]
+    pub const fn round_is_over(&self) -> bool {
+        self.round == 0
+    }
+
+    /// Begins a round with all that are ready.
+    #[inline]
+    pub fn begin_round(&mut self) {
+        self.round = self.items.len();
     }
 
     /// Takes the one that has waited longest.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
+        self.round = self.round.saturating_sub(1);
         self.items.pop_front()
     }
 
@@ -103,12 +133,24 @@ impl<T> ReadyQueue<T> {
     /// Takes one of the first `depth` out of its place.
     pub fn take(&mut self, depth: usize, mut wanted: impl FnMut(&T) -> bool) -> Option<T> {
         let at = self.items.iter().take(depth).position(&mut wanted)?;
+        if at < self.round {
+            self.round -= 1;
+        }
         self.items.remove(at)
     }
 
     /// Drops those for which `keep` is false; the others stay in order.
-    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
-        self.items.retain(keep);
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        let (mut place, mut round) = (0, self.round);
+        self.items.retain(|item| {
+            let kept = keep(item);
+            if !kept && place < self.round {
+                round -= 1;
+            }
+            place += 1;
+            kept
+        });
+        self.round = round;
     }
 
     /// All that are ready, next one first.
@@ -204,6 +246,40 @@ mod tests {
         assert_eq!(queue.peek(5), None);
         let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_comes_between_two_rounds_comes_before_what_came_during_the_first() {
+        let mut queue = ReadyQueue::new();
+        queue.push(1);
+        queue.push(2);
+        assert!(queue.round_is_over());
+        queue.begin_round();
+        assert_eq!(queue.pop(), Some(1));
+        queue.push(5);
+        assert!(!queue.round_is_over());
+        queue.insert_behind_round([3, 4].into_iter());
+        queue.push_front(0);
+        let order: Vec<i32> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 2, 3, 4, 5]);
+        assert!(queue.round_is_over());
+    }
+
+    #[test]
+    fn a_round_shrinks_with_what_is_taken_out() {
+        let mut queue = ReadyQueue::new();
+        for item in 0..6 {
+            queue.push(item);
+        }
+        queue.begin_round();
+        queue.push(6);
+        queue.retain(|item| item % 2 == 0);
+        assert_eq!(queue.take(9, |item| *item == 2), Some(2));
+        assert_eq!(queue.pop(), Some(0));
+        assert!(!queue.round_is_over());
+        assert_eq!(queue.pop(), Some(4));
+        assert!(queue.round_is_over());
+        assert_eq!(queue.pop(), Some(6));
     }
 
     #[test]
