@@ -193,7 +193,8 @@ class Exchange:
 
     def _reply(self, data: Any) -> None:
         """Send a body that is one piece."""
-        data = _encoded(data)
+        if type(data) is not bytes:
+            data = _encoded(data)
         protocol = self.protocol
         if not protocol.is_native:
             self._send((data,), known=len(data), last=True)

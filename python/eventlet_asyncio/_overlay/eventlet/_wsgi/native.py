@@ -110,7 +110,8 @@ def serve(protocol: HttpProtocol) -> None:
         if request is None:
             return
         environ, flags, length = request
-        if protocol._is_too_large(length):
+        # Not asked for the usual request, which has no body.
+        if length > 0 and protocol._is_too_large(length):
             return
         if not fixed:
             environ = {**server.get_environ(), **environ}
