@@ -466,6 +466,21 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def rewrites(session: nox.Session) -> None:
+    """
+    Prove safe rewrites on code bases, the folders that are the arguments.
+
+    Those of nameko, os-ken and swift, as ``pip download --no-binary :all:`` gives
+    them; ``--tests COMMAND`` also compares what their tests say before and after.
+    """
+    session.install(*group("test"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python)
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run("python", "tests/benchmarks/rewrites.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Compare with the peers in PEERS_PYTHON's environment; arguments go to the driver."""
     driver = harness(session, "bench/bench")

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 fn _scan(py: Python<'_>, request: &str) -> String {
     py.detach(|| {
         catch_unwind(AssertUnwindSafe(|| eventlet_scan::handle(request))).unwrap_or_else(|_| {
-            r#"{"exit": 2, "out": "", "err": "eventlet-asyncio: internal error, please report it\n"}"#
+            r#"{"exit": 2, "out": "", "err": "eventlet-asyncio: internal error, please report it [EA901: docs/reference/errors.md#ea901]\n"}"#
                 .to_owned()
         })
     })

@@ -16,6 +16,7 @@ PAGES = {
     "docs/howto/guard.md": 1,
     "docs/reference/evidence.md": 1,
     "docs/howto/loops-threads-forks.md": 1,
+    "docs/howto/measure-a-migration.md": 1,
     "docs/howto/mix-asyncio.md": 4,
     "docs/howto/run-and-doctor.md": 1,
 }

@@ -158,6 +158,81 @@ def test_facade_moves_imports_and_no_count(app):
     rewrite(app, "facade", "--module", "app.concurrency", "--check")
 
 
+def test_calls_in_coroutines_are_awaited(tmp_path):
+    """To asyncio: sleep, tpool and time limits where they stand in a coroutine."""
+    before = """\
+from __future__ import annotations
+
+import eventlet
+from eventlet import tpool
+
+
+async def work(size):
+    eventlet.sleep()
+    eventlet.sleep(seconds=2)
+    done = tpool.execute(len, size)
+    with eventlet.Timeout(3):
+        eventlet.sleep(1)
+    with eventlet.Timeout(3) as limit:
+        return done
+
+
+def plain():
+    eventlet.sleep(1)
+"""
+    after = """\
+from __future__ import annotations
+
+import asyncio
+import eventlet
+from eventlet import tpool
+
+
+async def work(size):
+    await asyncio.sleep(0)
+    await asyncio.sleep(2)
+    done = await asyncio.to_thread(len, size)
+    async with asyncio.timeout(3):
+        await asyncio.sleep(1)
+    with eventlet.Timeout(3) as limit:
+        return done
+
+
+def plain():
+    eventlet.sleep(1)
+"""
+    file = tmp_path / "work.py"
+    file.write_text(before)
+    command = ("rewrite", "all", "--target", "asyncio", "--unsafe", "--write")
+    assert cli(*command, "--force", cwd=tmp_path).returncode == 0
+    assert file.read_text() == after
+    again = cli(*command, "--force", cwd=tmp_path)
+    assert again.stdout == "0 files changed\n"
+
+
+def test_a_class_is_promised_only_where_there_is_an_edit(tmp_path):
+    """What no program changes is manual."""
+    text = """\
+import eventlet
+from eventlet import patcher
+
+eventlet.spawn(print)
+pool = eventlet.GreenPool(3)
+time = patcher.original("time")
+"""
+    (tmp_path / "work.py").write_text(text)
+    found = scan(tmp_path)["findings"]
+    fixes = {each["symbol"]: each["fix"]["threads"] for each in found}
+    assert fixes["eventlet.greenthread.spawn"] == "manual"
+    assert fixes["eventlet.greenpool.GreenPool"] == "manual"
+    assert fixes["eventlet.patcher.original"] == "safe"
+    command = ("rewrite", "all", "--target", "threads", "--write", "--force")
+    assert cli(*command, cwd=tmp_path).returncode == 0
+    new = (tmp_path / "work.py").read_text()
+    assert 'time = importlib.import_module("time")' in new
+    assert "import importlib\n" in new
+
+
 def test_unknown_rule_is_told(app):
     """A misspelt rule is wrong use."""
     done = cli("rewrite", "EV999", "--check", "--no-cache", ".", cwd=app)

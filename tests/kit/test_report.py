@@ -199,8 +199,12 @@ def test_page_in_a_browser(odd, tmp_path, width, dark):
     older = [(1e9, result([finding(n) for n in range(900)]))]
     plan = {"nodes": [["app:a", 1, "x"], ["app:b", 2, ""]], "edges": [[1, 0]]}
     path = tmp_path / "page.html"
+    long = {"EV999": {"title": "a title that is longer than a narrow window is wide"}}
     text = html.text(
-        odd | {"findings": many}, older=older, plan=plan, base="https://forge.test/x/"
+        odd | {"findings": many, "rules": odd.get("rules", {}) | long},
+        older=older,
+        plan=plan,
+        base="https://forge.test/x/",
     )
     path.write_bytes(text.encode("utf-8"))
     with browser.opened(path, tmp_path, width=width, dark=dark) as page:

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
+
+import pytest
 
 HERE = Path(__file__).parent
 
 
-def cli(*arguments, cwd, env=None):
+def cli(*arguments, cwd, env=None, timeout=60):
     """Run the command line without activation, as from an environment of its own."""
     environment = {**os.environ, **(env or {})}
     environment.pop("EVENTLET_HUB", None)
@@ -22,7 +25,7 @@ def cli(*arguments, cwd, env=None):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
     )
 
 
@@ -80,3 +83,46 @@ def test_folder_that_is_named_is_read_although_git_ignores_it(tmp_path):
     (inside / "main.py").write_text("import eventlet\neventlet.sleep(1)\n")
     assert scan(tmp_path)["findings"] == []
     assert [found["line"] for found in scan(inside)["findings"]] == [2]
+
+
+@pytest.mark.timeout(320)
+def test_nothing_is_found_where_there_is_no_eventlet():
+    """The standard library, hundreds of thousands of lines, has none."""
+    library = sysconfig.get_path("stdlib")
+    scanned = ("scan", "--no-cache", "--format", "json", library)
+    done = cli(*scanned, cwd=library, timeout=300)
+    document = json.loads(done.stdout)
+    assert document["summary"]["lines"] > 200_000
+    # Its tests have files that no parser shall read.
+    found = [each for each in document["findings"] if each["rule"] != "EV001"]
+    assert [each for each in found if "site-packages" not in each["path"]] == []
+
+
+def test_a_command_of_the_project_is_an_entry(tmp_path):
+    """What is patched counts for the processes that start there, and no others."""
+    (tmp_path / "app").mkdir()
+    for name, text in {
+        "__init__.py": "",
+        "green.py": "import eventlet\neventlet.monkey_patch()\nfrom app import work\n",
+        "plain.py": "from app import tool\n",
+        "work.py": "import eventlet\nimport time\neventlet.sleep(1)\ntime.sleep(1)\n",
+        "tool.py": "import time\ntime.sleep(1)\n",
+    }.items():
+        (tmp_path / "app" / name).write_text(text)
+
+    def implicit():
+        found = scan(tmp_path)["findings"]
+        return [each["path"] for each in found if each["kind"] == "implicit"]
+
+    assert implicit() == ["app/tool.py", "app/work.py"]
+    (tmp_path / "pyproject.toml").write_text(
+        "[project.scripts]\ngreen = 'app.green:main'\nplain = 'app.plain:main'\n"
+    )
+    assert implicit() == ["app/work.py"]
+    for entry in ("green", "app.green", "app/green.py", "app.green:main"):
+        done = cli("plan", "--entry", entry, cwd=tmp_path)
+        assert done.returncode in {0, 1}, done.stderr
+    done = cli("plan", "--entry", "purple", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "commands green, plain" in done.stderr
+    assert "EA425" in done.stderr

@@ -85,6 +85,24 @@ def test_page_has_the_findings_and_older_ones(scan, tmp_path):
     assert "<img onerror" not in page
 
 
+def test_page_has_the_plan(tmp_path):
+    """What calls stands to the right of what is called."""
+    (tmp_path / "a.py").write_text(
+        "import eventlet\n\ndef leaf():\n    eventlet.sleep(1)\n\n"
+        "def caller():\n    leaf()\n"
+    )
+    command = [sys.executable, "-m", "eventlet_asyncio", "scan", "--no-cache"]
+    done = subprocess.run(
+        [*command, "--format", "html"], cwd=tmp_path, capture_output=True, check=False
+    )
+    found = re.search(rb'id="data">(.*?)</script>', done.stdout, re.DOTALL)
+    assert json.loads(found[1])["plan"] == {
+        "nodes": [["a:leaf", 1, "eventlet.greenthread.sleep"], ["a:caller", 2, ""]],
+        "edges": [[1, 0]],
+        "left_out": 0,
+    }
+
+
 def test_wrong_use_is_told(scan, tmp_path):
     """Earlier results where they are not shown, or that are none."""
     (tmp_path / "no.json").write_text("no")

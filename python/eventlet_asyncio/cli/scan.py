@@ -108,10 +108,45 @@ def _render(options: argparse.Namespace, request: dict[str, Any]) -> int:
         # Nothing was scanned: what there is to say is no result.
         _engine.write(out)
         return status
+    plan = _plan(request) if options.format == "html" else None
     try:
-        text = report.render(options.format, result, older=options.older)
+        text = report.render(options.format, result, older=options.older, plan=plan)
     except (OSError, report.ResultError) as error:
         sys.stderr.write(f"eventlet-asyncio scan: {error}\n")
         return 2
     _engine.write(text)
     return status
+
+
+def _plan(request: dict[str, Any]) -> dict[str, Any] | None:
+    """Ask for the plan of the same tree, as the page's graph; None if there is none."""
+    import json
+
+    kept = ("paths", "folder", "target", "config", "color", "cache", "version")
+    wanted = {key: request[key] for key in kept} | {"command": "plan", "format": "json"}
+    _, out, _ = _engine.ask(wanted | {"evidence": request["evidence"]})
+    try:
+        return graph(json.loads(out))
+    except ValueError:
+        return None
+
+
+def graph(plan: dict[str, Any]) -> dict[str, Any]:
+    """
+    Turn a plan into columns and lines: what `eventlet_asyncio.report` takes.
+
+    A column has the functions whose callees all lie to the left of it; a line goes
+    from a step to each that it comes after.
+    """
+    columns: dict[int, int] = {}
+    first: dict[int, int] = {}
+    nodes: list[list[Any]] = []
+    edges: list[list[int]] = []
+    for step in plan["steps"]:
+        number, after = step["step"], step["after"]
+        columns[number] = 1 + max((columns[each] for each in after), default=0)
+        first[number] = len(nodes)
+        note = ", ".join(step["switches"])
+        nodes += [[one["name"], columns[number], note] for one in step["functions"]]
+        edges += [[first[number], first[each]] for each in after]
+    return {"nodes": nodes, "edges": edges}

@@ -56,13 +56,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn wrong(message: impl Into<String>) -> Self {
+    /// An answer to a wrong question, with the code that the page of errors explains.
+    pub(crate) fn wrong(code: &str, message: impl Into<String>) -> Self {
         Self {
             exit: 2,
             out: String::new(),
-            err: format!("eventlet-asyncio: {}\n", message.into()),
+            err: format!("eventlet-asyncio: {}\n", coded(code, &message.into())),
         }
     }
+}
+
+/// Adds to a message its code and where that is explained, as all of the package does.
+fn coded(code: &str, message: &str) -> String {
+    let target = code.to_ascii_lowercase();
+    format!("{message} [{code}: docs/reference/errors.md#{target}]")
 }
 
 /// What the project's own configuration says.
@@ -81,7 +88,7 @@ struct Config {
 pub fn handle(request: &str) -> String {
     let answer = match serde_json::from_str::<Request>(request) {
         Ok(request) => answer(request),
-        Err(error) => Answer::wrong(format!("the request cannot be read: {error}")),
+        Err(error) => Answer::wrong("EA901", format!("the request cannot be read: {error}")),
     };
     serde_json::to_string(&answer).unwrap_or_else(|error| {
         format!("{{\"exit\": 2, \"out\": \"\", \"err\": \"no answer: {error}\"}}")
@@ -106,23 +113,27 @@ fn answer(mut request: Request) -> Answer {
     let mut problems = String::new();
     let config = configure(&mut request, &mut problems);
     let Some(target) = Target::parse(&request.target) else {
-        return Answer::wrong(format!(
-            "there is no target {:?}: choose asyncio, threads or both",
-            request.target
-        ));
+        return Answer::wrong(
+            "EA421",
+            format!(
+                "there is no target {:?}: choose asyncio, threads or both",
+                request.target
+            ),
+        );
     };
     for word in request.select.iter().chain(&request.ignore) {
         if !rules::all().keys().any(|id| rules::is_meant(id, word)) {
-            return Answer::wrong(format!(
-                "there is no rule {word:?}: see eventlet-asyncio explain"
-            ));
+            return Answer::wrong(
+                "EA422",
+                format!("there is no rule {word:?}: see eventlet-asyncio explain"),
+            );
         }
     }
     let mut paths = Vec::new();
     for path in &request.paths {
         let full = request.folder.join(path);
         if !full.exists() {
-            return Answer::wrong(format!("there is no {}", path.display()));
+            return Answer::wrong("EA423", format!("there is no {}", path.display()));
         }
         paths.push(clean(&full));
     }
@@ -136,9 +147,9 @@ fn answer(mut request: Request) -> Answer {
         "scan" => scan_command(&request, &options, target),
         "plan" => plan::answer(&request, &options, target),
         "rewrite" => rewrite::answer(&request, &options, target),
-        other => Answer::wrong(format!("there is no command {other:?}")),
+        other => Answer::wrong("EA421", format!("there is no command {other:?}")),
     });
-    let mut answer = done.unwrap_or_else(Answer::wrong);
+    let mut answer = done.unwrap_or_else(|error| Answer::wrong("EA901", error));
     answer.err.insert_str(0, &problems);
     answer
 }
@@ -194,8 +205,15 @@ fn configure(request: &mut Request, problems: &mut String) -> Config {
             let first = error.lines().next().unwrap_or_default();
             let _ = writeln!(
                 problems,
-                "{}: its [tool.eventlet-asyncio] is not used, since it cannot be read: {first}",
-                file.display()
+                "{}",
+                coded(
+                    "EA429",
+                    &format!(
+                        "{}: its [tool.eventlet-asyncio] is not used, since it cannot be \
+                         read: {first}",
+                        file.display()
+                    )
+                )
             );
             Config::default()
         }
@@ -245,7 +263,7 @@ fn wanted<'s>(request: &Request, scan: &'s Scan) -> Vec<&'s Finding> {
 fn scan_command(request: &Request, options: &Options, target: Target) -> Answer {
     let evidence = match Evidence::read(&request.evidence, &options.folder) {
         Ok(evidence) => evidence,
-        Err(problem) => return Answer::wrong(problem),
+        Err(problem) => return Answer::wrong("EA401", problem),
     };
     let mut scan = scan::run(options);
     if let Some(evidence) = evidence {
@@ -268,7 +286,7 @@ fn scan_command(request: &Request, options: &Options, target: Target) -> Answer 
         "write" => {
             let entries = baseline::entries(&findings, &options.folder);
             if let Err(problem) = baseline::write(&file, &entries) {
-                return Answer::wrong(problem);
+                return Answer::wrong("EA424", problem);
             }
             let _ = writeln!(
                 answer.err,
@@ -281,7 +299,7 @@ fn scan_command(request: &Request, options: &Options, target: Target) -> Answer 
         "check" => {
             let known = match baseline::read(&file) {
                 Ok(known) => known,
-                Err(problem) => return Answer::wrong(problem),
+                Err(problem) => return Answer::wrong("EA424", problem),
             };
             let entries = baseline::entries(&findings, &options.folder);
             let mut outcome = baseline::check(&known, &entries);
@@ -316,7 +334,12 @@ fn scan_command(request: &Request, options: &Options, target: Target) -> Answer 
                 }
             }
         }
-        other => return Answer::wrong(format!("there is no --baseline {other:?}")),
+        other => {
+            return Answer::wrong(
+                "EA421",
+                format!("there is no --baseline {other:?}: choose write or check"),
+            );
+        }
     }
     answer.exit = u8::from(!findings.is_empty() || is_stale);
     match request.format.as_str() {
@@ -327,7 +350,12 @@ fn scan_command(request: &Request, options: &Options, target: Target) -> Answer 
             let document = report::json(&scan, &findings, target, &request.version);
             answer.out = format!("{document:#}\n");
         }
-        other => return Answer::wrong(format!("there is no format {other:?}")),
+        other => {
+            return Answer::wrong(
+                "EA421",
+                format!("there is no format {other:?}: choose text or json"),
+            );
+        }
     }
     answer
 }

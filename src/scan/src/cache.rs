@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{FORMAT, Facts};
+use crate::facts::Facts;
 use crate::outline::Outline;
 use crate::part::Part;
 use crate::project::Module;
@@ -149,7 +149,7 @@ pub(crate) struct Cache {
 }
 
 fn stamp() -> String {
-    format!("eventlet-scan {} {FORMAT}", env!("CARGO_PKG_VERSION"))
+    concat!("eventlet-scan ", env!("SCAN_SOURCES")).to_owned()
 }
 
 fn facts_file(cache: &Path) -> PathBuf {

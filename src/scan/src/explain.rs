@@ -40,9 +40,10 @@ pub(crate) fn answer(request: &Request) -> Answer {
             .filter(|(id, _)| rules::is_meant(id, word))
             .collect();
         if found.is_empty() {
-            return Answer::wrong(format!(
-                "there is no rule {word:?}: eventlet-asyncio explain lists them all"
-            ));
+            return Answer::wrong(
+                "EA422",
+                format!("there is no rule {word:?}: eventlet-asyncio explain lists them all"),
+            );
         }
         for (id, rule) in found {
             if !out.is_empty() {

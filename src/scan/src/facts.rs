@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 /// An index that points nowhere.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Changes whenever older facts can no longer be read, or would say something else.
-pub(crate) const FORMAT: u32 = 2;
-
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Facts {
     pub(crate) strings: Vec<Box<str>>,
@@ -32,6 +29,11 @@ pub(crate) struct Facts {
     pub(crate) texts: Vec<Text>,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) withs: Vec<With>,
+    pub(crate) checks: Vec<Check>,
+    /// Names of functions that are given a WebSocket.
+    pub(crate) handlers_of_sockets: Vec<u32>,
+    /// Where functions assert something: the function and the place.
+    pub(crate) asserts: Vec<(u32, u32)>,
     /// What `__all__` lists, where it can be read.
     pub(crate) exports: Option<Vec<u32>>,
     pub(crate) suppressions: Vec<Suppression>,
@@ -90,6 +92,18 @@ impl Facts {
             .take_while(|(other, _)| *other == hash)
             .find(|(_, id)| self.text(*id) == text)
             .map(|(_, id)| *id)
+    }
+
+    /// Whether code of a scope runs in the place where it stands in another: a comprehension
+    /// does, a function does not.
+    pub(crate) fn runs_in_place(&self, mut scope: u32, home: u32) -> bool {
+        while scope != home {
+            match self.scopes.get(scope as usize) {
+                Some(entry) if entry.kind == ScopeKind::Comprehension => scope = entry.parent,
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// The names that a scope binds, in no order that means anything.
@@ -306,7 +320,8 @@ pub(crate) enum BindingKind {
         function: u32,
         index: u32,
     },
-    /// Deleted, or bound to what no rule looks into.
+    Deleted,
+    /// Bound to what no rule looks into.
     Unknown,
 }
 
@@ -373,6 +388,8 @@ pub(crate) enum TextPlace {
     Compared(u32),
     /// Inside a list or the like, which is an argument (keyword) or assigned (name).
     Listed(u32),
+    /// Follows this text in a list.
+    After(u32),
     Other,
 }
 
@@ -397,6 +414,16 @@ pub(crate) struct With {
     pub(crate) item: u32,
     pub(crate) body: (u32, u32),
     pub(crate) is_async: bool,
+}
+
+/// A condition on shared state, and in its wake a change of it, with no lock around.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Check {
+    pub(crate) function: u32,
+    /// The attribute, or the module's name.
+    pub(crate) name: u32,
+    pub(crate) is_attribute: bool,
+    pub(crate) range: (u32, u32),
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -57,6 +57,9 @@ impl Digest<'_> {
             self.number(star.scope);
             self.text(star.module);
         }
+        for &name in &facts.handlers_of_sockets {
+            self.text(name);
+        }
         self.number(facts.functions.len() as u32);
         for function in &facts.functions {
             self.text(function.qualname);
@@ -189,6 +192,7 @@ impl Digest<'_> {
                 self.number(*index);
             }
             BindingKind::Unknown => self.number(10),
+            BindingKind::Deleted => self.number(11),
         }
     }
 
@@ -211,8 +215,9 @@ impl Digest<'_> {
                 self.text(*name);
                 self.number(self.owner(*from));
                 self.number(self.owner(*home));
-                if *home != NONE && (*home != 0 || from == home) {
-                    let at = (from == home).then_some((*branch, expr.start));
+                let in_place = facts.runs_in_place(*from, *home);
+                if *home != NONE && (*home != 0 || in_place) {
+                    let at = in_place.then_some((*branch, expr.start));
                     self.bindings(*home, *name, at);
                 }
             }

@@ -3,9 +3,9 @@
 //! Layers, from the bottom; each uses only those before it:
 //!
 //! ```text
-//! syntax  source | facts  extract | names  rules  implicit | project  eval
-//! explicit  strings  texts  graph  patches  colour  hazards | link | safety  scan  cache
-//! evidence  baseline  report  explain  plan  rewrite | api
+//! syntax  source | facts  extract | interface  outline | names  rules  implicit | project  eval
+//! explicit  imports  strings  texts  graph  patches  colour  hazards | part  link | safety
+//! cache  scripts  scan | evidence  baseline  report  explain  plan  rewrite | api
 //! ```
 //!
 //! [`handle`] is the one way in. Nothing here knows of an interpreter: sources are read, never
@@ -30,6 +30,7 @@ mod finding;
 mod graph;
 mod hazards;
 mod implicit;
+mod imports;
 mod interface;
 mod link;
 mod names;
@@ -37,6 +38,7 @@ mod outline;
 mod part;
 mod patches;
 mod plan;
+mod plan_document;
 mod plan_text;
 mod project;
 mod report;
@@ -44,6 +46,7 @@ mod rewrite;
 mod rules;
 mod safety;
 mod scan;
+mod scripts;
 mod source;
 mod strings;
 mod syntax;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, NONE, Node, Suppression};
+use crate::facts::{Facts, NONE, Node, ScopeKind, Suppression};
 use crate::interface;
 use crate::source::Lines;
 
@@ -33,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) is_async: bool,
     pub(crate) is_lambda: bool,
     pub(crate) is_method: bool,
+    /// The class around it, be it in a function of it.
+    pub(crate) class: u32,
     /// `__init__` of a class that says to be a service.
     pub(crate) is_service: bool,
 }
@@ -48,12 +50,14 @@ impl Outline {
         let functions = facts
             .functions
             .iter()
-            .map(|function| Entry {
+            .enumerate()
+            .map(|(id, function)| Entry {
                 qualname: facts.text(function.qualname).into(),
                 start: function.range.0,
                 is_async: function.is_async,
                 is_lambda: function.is_lambda,
                 is_method: function.class != NONE,
+                class: class_around(facts, id as u32),
                 is_service: function.class != NONE
                     && facts.text(function.name) == "__init__"
                     && is_service(facts, function.class),
@@ -79,6 +83,17 @@ impl Outline {
             .get(function as usize)
             .is_some_and(|entry| entry.is_async)
     }
+}
+
+fn class_around(facts: &Facts, function: u32) -> u32 {
+    let mut scope = facts.functions[function as usize].scope;
+    while let Some(entry) = facts.scopes.get(scope as usize) {
+        if entry.kind == ScopeKind::Class {
+            return entry.owner;
+        }
+        scope = entry.parent;
+    }
+    NONE
 }
 
 fn is_service(facts: &Facts, class: u32) -> bool {

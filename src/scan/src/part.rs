@@ -9,11 +9,12 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::Evaluator;
-use crate::explicit::{self, Explicit, Hit, Import};
+use crate::explicit::{Explicit, Hit};
 use crate::facts::{BindingKind, Facts, NONE, Node, Place};
 use crate::finding::Site;
 use crate::graph::{self, Calls};
-use crate::hazards::{self, Guarded};
+use crate::hazards::{self, Guarded, Suspect};
+use crate::imports::{self, Import};
 use crate::project::Project;
 use crate::safety;
 use crate::strings;
@@ -24,6 +25,8 @@ pub(crate) struct Part {
     pub(crate) imports: Vec<Import>,
     pub(crate) hazards: Vec<Hit>,
     pub(crate) guarded: Vec<Guarded>,
+    pub(crate) checks: Vec<Suspect>,
+    pub(crate) naps: Vec<Hit>,
     pub(crate) calls: Calls,
     /// Names of modules that are read here: module and name.
     pub(crate) touched: Vec<(u32, Arc<str>)>,
@@ -109,10 +112,11 @@ pub(crate) fn make(project: &Project, module: u32) -> Part {
             eval.binding(module, &binding.kind);
         }
     }
-    let imports = explicit::imports(&eval, module);
-    let (hazards, guarded) = hazards::of_file(&eval, module, &calls);
+    let imports = imports::find(&eval, module);
+    let found = hazards::of_file(&eval, module, &calls, &hits);
     let mut ids: Vec<u32> = hits.iter().map(|hit| hit.subject).collect();
-    ids.extend(hazards.iter().map(|hit| hit.subject));
+    ids.extend(found.hits.iter().map(|hit| hit.subject));
+    ids.extend(found.naps.iter().map(|hit| hit.subject));
     ids.extend(calls.edges.iter().map(|edge| edge.site));
     ids.extend(calls.seeds.iter().map(|seed| seed.site));
     ids.extend(calls.outer.iter().map(|outer| outer.at.1));
@@ -135,8 +139,10 @@ pub(crate) fn make(project: &Project, module: u32) -> Part {
     Part {
         hits,
         imports,
-        hazards,
-        guarded,
+        hazards: found.hits,
+        guarded: found.guarded,
+        checks: found.checks,
+        naps: found.naps,
         calls,
         touched,
         taken,

@@ -158,7 +158,10 @@ pub(crate) fn find(
     let mut general = [(u16::MAX, 0u16, false); 2];
     for entry in 0..count {
         let is_entry = only.map_or_else(
-            || own[entry].is_some() || project.modules[entry].outline.is_program,
+            || {
+                let module = &project.modules[entry];
+                own[entry].is_some() || module.outline.is_program || module.is_entry
+            },
             |only| only.contains(&(entry as u32)),
         );
         if !is_entry {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde::Serialize;
 
 use crate::api::{Answer, Request};
 use crate::colour::{Colour, Colours, carries};
@@ -20,86 +19,15 @@ use crate::finding::{Kind, SCHEMA};
 use crate::graph::{Edge, EdgeKind, FunctionId, Seed};
 use crate::outline::Places;
 use crate::patches;
+use crate::plan_document::{Cut, Member, Place, Plan, Preparation, ProofStep, Step};
 use crate::plan_text;
 use crate::report::Target;
 use crate::scan::{self, Options, Scan};
 
-#[derive(Serialize)]
-pub(crate) struct Plan {
-    schema: u32,
-    pub(crate) target: &'static str,
-    pub(crate) from: Option<String>,
-    pub(crate) entry: Vec<String>,
-    /// What to do before any function: moves of imports and safe rewrites.
-    pub(crate) first: Vec<Preparation>,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) cuts: Vec<Cut>,
-    /// The colour of each function that was looked at.
-    pub(crate) colours: BTreeMap<String, Colour>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Preparation {
-    pub(crate) command: String,
-    pub(crate) why: String,
-}
-
-// Names of the JSON that it becomes.
-#[allow(clippy::struct_field_names)]
-#[derive(Serialize)]
-pub(crate) struct Step {
-    pub(crate) step: usize,
-    pub(crate) functions: Vec<Member>,
-    /// Its functions call each other.
-    pub(crate) cycle: bool,
-    pub(crate) switches: Vec<Arc<str>>,
-    /// Steps that it calls, all of them earlier.
-    pub(crate) after: Vec<usize>,
-    pub(crate) callers: usize,
-    pub(crate) tests: usize,
-    /// Bridges that are needed if this is the last step that is done.
-    pub(crate) bridges: usize,
-    pub(crate) proof: Vec<ProofStep>,
-}
-
-#[derive(Clone, Serialize)]
-pub(crate) struct Member {
-    pub(crate) name: String,
-    pub(crate) path: String,
-    pub(crate) line: u32,
-    pub(crate) colour: Colour,
-}
-
-#[derive(Serialize)]
-pub(crate) struct ProofStep {
-    pub(crate) function: String,
-    pub(crate) path: String,
-    pub(crate) line: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) symbol: Option<Arc<str>>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Cut {
-    pub(crate) function: String,
-    /// The steps that are done then.
-    pub(crate) steps: Vec<usize>,
-    pub(crate) sites: Vec<Place>,
-    pub(crate) bridge: &'static str,
-    pub(crate) cheapest: bool,
-}
-
-#[derive(Clone, Serialize, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) path: String,
-    pub(crate) line: u32,
-    pub(crate) function: String,
-}
-
 pub(crate) fn answer(request: &Request, options: &Options, target: Target) -> Answer {
     let evidence = match Evidence::read(&request.evidence, &options.folder) {
         Ok(evidence) => evidence,
-        Err(problem) => return Answer::wrong(problem),
+        Err(problem) => return Answer::wrong("EA401", problem),
     };
     let mut scan = scan::run(options);
     match make(&mut scan, request, target, evidence.as_ref()) {
@@ -109,7 +37,12 @@ pub(crate) fn answer(request: &Request, options: &Options, target: Target) -> An
                 "dot" => plan_text::dot(&plan),
                 "md" => plan_text::markdown(&plan),
                 "" | "text" => plan_text::text(&plan),
-                other => return Answer::wrong(format!("there is no format {other:?}")),
+                other => {
+                    return Answer::wrong(
+                        "EA421",
+                        format!("there is no format {other:?}: choose text, json, dot or md"),
+                    );
+                }
             };
             Answer {
                 exit: u8::from(!plan.steps.is_empty()),
@@ -117,7 +50,7 @@ pub(crate) fn answer(request: &Request, options: &Options, target: Target) -> An
                 err: String::new(),
             }
         }
-        Err(problem) => Answer::wrong(problem),
+        Err(problem) => Answer::wrong("EA425", problem),
     }
 }
 
@@ -184,13 +117,25 @@ fn entry_modules(scan: &Scan, names: &[String]) -> Result<Vec<u32>, String> {
     names
         .iter()
         .map(|name| {
+            let name = scan.scripts.get(name).unwrap_or(name);
             let name = name.split(':').next().unwrap_or(name);
             scan.project
                 .modules
                 .iter()
                 .position(|module| module.name == name || module.path == name)
                 .map(|at| at as u32)
-                .ok_or_else(|| format!("there is no module {name:?} to enter by"))
+                .ok_or_else(|| {
+                    let scripts: Vec<&str> = scan.scripts.keys().map(String::as_str).collect();
+                    format!(
+                        "there is no module {name:?} to enter by: write a module, its path{}{}",
+                        if scripts.is_empty() {
+                            ""
+                        } else {
+                            ", or one of the commands "
+                        },
+                        scripts.join(", ")
+                    )
+                })
         })
         .collect()
 }

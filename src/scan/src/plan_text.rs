@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::colour::Colour;
-use crate::plan::{Plan, Step};
+use crate::plan_document::{Plan, Step};
 use crate::report::printable;
 
 fn names(step: &Step) -> String {

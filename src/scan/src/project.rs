@@ -20,6 +20,8 @@ pub(crate) struct Module {
     pub(crate) name: String,
     pub(crate) is_package: bool,
     pub(crate) is_test: bool,
+    /// A command of the project starts here.
+    pub(crate) is_entry: bool,
     pub(crate) outline: Outline,
     facts: OnceLock<Facts>,
     /// Where the facts can be read from when they are asked for.
@@ -34,6 +36,7 @@ impl Module {
             file,
             name,
             is_package,
+            is_entry: false,
             outline: Outline::default(),
             facts: OnceLock::new(),
             stored: None,

@@ -6,7 +6,7 @@ use crate::finding::{Confidence, Fix, Kind};
 use crate::patches::{Patches, State, group_of};
 use crate::project::Project;
 use crate::report::Target;
-use crate::rewrite::sites::keeps_member;
+use crate::rewrite::sites::{has_edit, keeps_member};
 use crate::rewrite::table::replacement;
 use crate::rules::{self, Safety};
 
@@ -29,9 +29,12 @@ pub(crate) fn of(project: &Project, patches: &Patches, hit: &Hit) -> Fix {
     if threads == Safety::Safe && !is_proved(hit, state) {
         threads = Safety::Unsafe;
     }
-    if hit.rule == "EV152" {
-        let proved = threads == Safety::Safe;
-        asyncio = if proved { Safety::Safe } else { Safety::Unsafe };
+    // Nobody is promised what no program does.
+    if !has_edit(hit, Target::Asyncio, in_coroutine) {
+        asyncio = Safety::Manual;
+    }
+    if !has_edit(hit, Target::Threads, in_coroutine) {
+        threads = Safety::Manual;
     }
     Fix { asyncio, threads }
 }
@@ -60,6 +63,10 @@ pub(crate) fn shape(facts: &Facts, hit: &Hit) -> Safety {
                 Safety::Safe
             }
             _ => Safety::Unsafe,
+        },
+        "EV152" => match args.map(Vec::as_slice) {
+            Some([arg]) if has_twin && arg.name == NONE && !arg.starred => Safety::Safe,
+            _ => Safety::Manual,
         },
         "EV172" if has_twin => match args.map(Vec::as_slice) {
             Some([arg]) if arg.name == NONE && !arg.starred => Safety::Safe,

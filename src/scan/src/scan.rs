@@ -18,6 +18,7 @@ use crate::patches::Patches;
 use crate::project::{Module, Packages, Project, is_test};
 use crate::rules;
 use crate::safety;
+use crate::scripts::{self, Scripts};
 use crate::texts::{self, TextHit};
 
 /// What a scan looks at.
@@ -42,6 +43,7 @@ pub(crate) struct Scan {
     pub(crate) colours: Colours,
     pub(crate) taken: Touched,
     pub(crate) imports: Vec<Vec<u32>>,
+    pub(crate) scripts: Scripts,
     pub(crate) findings: Vec<Finding>,
     pub(crate) suppressed: usize,
     pub(crate) kept: Vec<Kept>,
@@ -138,7 +140,9 @@ pub(crate) fn run(options: &Options) -> Scan {
         .collect();
     let cache = options.cache.as_deref();
     let loaded = cache::load(modules, &texts, cache, &options.folder, at);
-    let project = Project::new(loaded.modules);
+    let mut project = Project::new(loaded.modules);
+    let scripts = scripts::find(scripts::paths(&loaded.texts));
+    scripts::mark(&mut project, &scripts);
     let count = project.modules.len();
     let mut changed = Changed::none(count);
     let is_known = loaded.parts.is_some();
@@ -152,6 +156,7 @@ pub(crate) fn run(options: &Options) -> Scan {
         .unwrap_or_else(|| (0..count).map(|_| Part::default()).collect());
     let fresh = changed.renew(&project, &mut parts);
     let mut scan = Scan::new(project, parts);
+    scan.scripts = scripts;
     scan.problems = problems;
     scan.texts = loaded.texts.len();
     scan.report(&loaded.unreadable);
@@ -205,6 +210,7 @@ impl Scan {
             colours,
             taken,
             imports,
+            scripts: Scripts::default(),
             findings: Vec::new(),
             suppressed: 0,
             kept: Vec::new(),

@@ -21,7 +21,30 @@ const OPTIONS: &[&str] = &[
     "CELERYD_POOL",
     "celeryd_pool",
     "worker-class",
+    "CELERY_WORKER_POOL",
+    "CELERYD_WORKER_POOL",
+    "WORKER_POOL",
+    "WORKER_CLASS",
+    "GUNICORN_WORKER_CLASS",
+    "ASYNC_MODE",
+    "SOCKETIO_ASYNC_MODE",
 ];
+/// Functions that run a command line.
+const RUNNERS: &[&str] = &[
+    "run",
+    "call",
+    "check_call",
+    "check_output",
+    "Popen",
+    "system",
+    "popen",
+    "getoutput",
+    "getstatusoutput",
+    "create_subprocess_shell",
+    "execute",
+];
+/// The worker that gunicorn has for Eventlet.
+const WORKER: &str = "gunicorn.workers.geventlet.EventletWorker";
 const REQUIREMENTS: &[&str] = &[
     "install_requires",
     "extras_require",
@@ -186,8 +209,17 @@ fn judge(
         };
         return is_environment.then(|| ("EV198", value.into(), Kind::String));
     }
+    if value == WORKER || value == "egg:gunicorn#eventlet" {
+        return Some(("EV198", "eventlet".into(), Kind::String));
+    }
     if !names::is_ours(value) {
         return match place {
+            TextPlace::Argument(call, 0, _) if RUNNERS.contains(&called_name(facts, call)) => {
+                crate::texts::option(value).map(|_| ("EV198", "eventlet".into(), Kind::String))
+            }
+            TextPlace::After(_) | TextPlace::Other => (value.starts_with('-')
+                && crate::texts::option(value).is_some())
+            .then(|| ("EV198", "eventlet".into(), Kind::String)),
             TextPlace::Listed(target) if REQUIREMENTS.contains(&facts.text(target)) => {
                 is_requirement(value).then(|| ("EV198", "eventlet".into(), Kind::String))
             }
@@ -205,6 +237,9 @@ fn judge(
                 if !(keyword == "target" || keyword == "name") {
                     return None;
                 }
+            } else if position == 1 && name == "dict" {
+                // patch.dict(sys.modules, {"eventlet": None})
+                return Some((mock_rule(&symbol()), symbol(), Kind::String));
             } else if position != 0 {
                 return None;
             }
@@ -230,6 +265,9 @@ fn judge(
         TextPlace::Listed(target) => REQUIREMENTS
             .contains(&facts.text(target))
             .then(|| ("EV198", "eventlet".into(), Kind::String)),
+        TextPlace::After(before) => (value == "eventlet"
+            && crate::texts::is_option(facts.text(before)))
+        .then(|| ("EV198", "eventlet".into(), Kind::String)),
         TextPlace::Other => None,
     }
 }

@@ -60,7 +60,11 @@ fn find(file_name: &str, text: &str) -> Vec<TextHit> {
         .iter()
         .any(|end| file_name.ends_with(end));
     let mut found = Vec::new();
+    let mut section = "";
     for (index, line) in text.lines().enumerate() {
+        if is_structured && line.starts_with('[') {
+            section = line;
+        }
         if !line.contains("eventlet") && !line.contains("EVENTLET_") {
             continue;
         }
@@ -112,14 +116,21 @@ fn find(file_name: &str, text: &str) -> Vec<TextHit> {
                 continue;
             }
         }
-        if let Some(at) = option(line) {
+        if let Some(at) = option(line).or_else(|| line.find("geventlet.EventletWorker")) {
             add("EV198", "eventlet".into(), at, "eventlet".len());
         } else if is_structured && !is_prose {
             let item = trimmed.trim_start_matches(['-', ' ', '"', '\'']);
             let from = line.len() - item.len();
             let item_name = item.trim_end_matches(['"', '\'', ',', ' ']);
             let pinned = item.starts_with("eventlet = ") || item.starts_with("eventlet=");
-            if (is_requirement(item_name) && !item.starts_with("eventlet:")) || pinned {
+            let listed = item.split_once('=').filter(|(name, value)| {
+                (section.contains("extras") || matches!(name.trim(), "deps" | "install_requires"))
+                    && is_requirement(value.trim())
+            });
+            if let Some((name, value)) = listed {
+                let at = from + name.len() + 1 + (value.len() - value.trim_start().len());
+                add("EV198", "eventlet".into(), at, "eventlet".len());
+            } else if (is_requirement(item_name) && !item.starts_with("eventlet:")) || pinned {
                 add("EV198", "eventlet".into(), from, "eventlet".len());
             } else if let Some(at) = quoted_requirement(line) {
                 add("EV198", "eventlet".into(), at, "eventlet".len());
@@ -147,7 +158,7 @@ fn variable(line: &str) -> Option<(usize, &str)> {
 }
 
 /// `-k eventlet`, `--pool=eventlet`, `worker_class = "eventlet"` and the like.
-fn option(line: &str) -> Option<usize> {
+pub(crate) fn option(line: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = line[from..].find("eventlet") {
         let at = from + at;
@@ -172,6 +183,12 @@ fn option(line: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether what follows a word of a command line chooses Eventlet.
+pub(crate) fn is_option(word: &str) -> bool {
+    word.starts_with('-') && CONFIRMING.contains(&word)
+        || CONFIRMING.contains(&word.trim_start_matches('-')) && word.starts_with("--")
 }
 
 /// `"eventlet>=0.30"` in a list.

@@ -6,7 +6,7 @@ use crate::facts::{Arg, NONE, Node};
 use crate::names;
 
 use super::value::{MOST, add, elements, instances, merge};
-use super::{DEEPEST, Evaluator, Meanings, Value, one};
+use super::{DEEPEST, Evaluator, Meaning, Meanings, Value, one};
 
 impl Evaluator<'_> {
     /// What a call of a function of the project gives.
@@ -48,6 +48,19 @@ impl Evaluator<'_> {
             && facts.text(*name) == "super"
         {
             return self.super_of(module, *from);
+        }
+        if let Node::Attr { base, name } = facts.expr(func).node
+            && args.len() < 2
+            && matches!(facts.text(name), "values" | "get" | "pop" | "popleft")
+        {
+            let inner = self.eval(module, base);
+            let is_many = |meaning: &Meaning| matches!(meaning.value, Value::Many(_));
+            if !inner.is_empty() && inner.iter().all(is_many) {
+                return match facts.text(name) {
+                    "values" => inner,
+                    _ => elements(&inner),
+                };
+            }
         }
         let mut found = Vec::new();
         for meaning in &*self.eval(module, func) {
@@ -149,6 +162,14 @@ impl Evaluator<'_> {
                 .any(|m| m.value == Value::External("sys.modules".into()))
         {
             return self.import(facts.text(text), module);
+        }
+        if outer.is_empty()
+            && let Node::Text(text) = facts.expr(key).node
+            && facts.text(text) == "wsgi.input"
+        {
+            return one(Value::Instance(Rc::new(Value::External(
+                "wsgi.input".into(),
+            ))));
         }
         elements(&outer)
     }

@@ -46,6 +46,13 @@ pub(crate) fn live_bindings(
         if at.is_some() && excludes(facts, binding.branch, branch) {
             continue;
         }
+        if matches!(binding.kind, BindingKind::Deleted) {
+            // In the end it is gone, but whoever asks ran before that.
+            if covers && at.is_some() {
+                live.clear();
+            }
+            continue;
+        }
         if covers && !matches!(binding.kind, BindingKind::Annotated(_)) {
             live.clear();
         }

@@ -37,6 +37,15 @@ impl Evaluator<'_> {
 
     fn attribute(&self, value: &Value, name: &str, depth: usize) -> Meanings {
         match value {
+            // What attributes of Eventlet's objects are, nobody knows.
+            Value::External(base)
+                if names::is_ours(base)
+                    && base
+                        .rsplit_once('.')
+                        .is_some_and(|(owner, _)| names::is_class(owner)) =>
+            {
+                self.nothing.clone()
+            }
             Value::External(base) => Rc::from([Meaning::external_of(base, name)]),
             Value::Module(id) => self.member(*id, name),
             Value::Class(home, class) => self.class_member(*home, *class, name, false, depth),

@@ -170,7 +170,7 @@ impl<'p> Evaluator<'p> {
         if home == 0 {
             self.touched.borrow_mut().insert((module, name));
         }
-        if from == home {
+        if facts.runs_in_place(from, home) {
             let all = facts.bindings_of(home, name).len();
             if all > 1 {
                 let live = live_bindings(facts, home, name, Some((branch, pos)));
@@ -281,7 +281,7 @@ impl<'p> Evaluator<'p> {
             BindingKind::Function(id) => one(Value::Function(module, *id)),
             BindingKind::Class(id) => one(Value::Class(module, *id)),
             BindingKind::Param { function, index } => self.param(module, *function, *index),
-            BindingKind::Unknown => self.nothing.clone(),
+            BindingKind::Deleted | BindingKind::Unknown => self.nothing.clone(),
         }
     }
 
@@ -307,6 +307,11 @@ impl<'p> Evaluator<'p> {
         if param.kind == ParamKind::Args || param.kind == ParamKind::Keywords {
             return self.nothing.clone();
         }
+        let first = u32::from(entry.class != NONE && !entry.is_lambda);
+        if index == first && param.annotation == NONE && self.takes_socket(module, function) {
+            let class = Value::External("eventlet.websocket.WebSocket".into());
+            return one(Value::Instance(Rc::new(class)));
+        }
         let annotated = self.annotated(module, param.annotation);
         if param.default == NONE {
             return annotated;
@@ -318,6 +323,18 @@ impl<'p> Evaluator<'p> {
             add(&mut found, meaning);
         }
         found.into()
+    }
+
+    /// Whether a function is given a WebSocket, as a decorator or a call says.
+    fn takes_socket(&self, module: u32, function: u32) -> bool {
+        let facts = self.facts(module);
+        let entry = &facts.functions[function as usize];
+        facts.handlers_of_sockets.contains(&entry.name)
+            || entry.decorators.iter().any(|&decorator| {
+                matches!(&facts.expr(decorator).node,
+                    Node::Name { name, .. } | Node::Attr { name, .. }
+                        if facts.text(*name) == "WebSocketWSGI")
+            })
     }
 
     /// What a value has whose annotation is this.

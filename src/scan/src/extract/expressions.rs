@@ -68,7 +68,9 @@ impl Walk<'_> {
                 while self.facts.scopes[self.scope as usize].kind == ScopeKind::Comprehension {
                     self.scope = self.facts.scopes[self.scope as usize].parent;
                 }
+                let outer = std::mem::replace(&mut self.holds_from, span(node).1);
                 self.bind_target(&node.target, BindingKind::Value(value));
+                self.holds_from = outer;
                 self.scope = inner;
                 value
             }
@@ -88,15 +90,7 @@ impl Walk<'_> {
                 parts.extend(node.key.as_deref());
                 self.comprehension(&node.generators, &parts, span(node))
             }
-            Expr::Dict(node) => {
-                for item in &node.items {
-                    if let Some(key) = &item.key {
-                        self.expr(key, Place::Other);
-                    }
-                    self.expr(&item.value, Place::Other);
-                }
-                self.node(Node::Other, span(node))
-            }
+            Expr::Dict(node) => self.dict(node, TextPlace::Other),
             Expr::UnaryOp(node) => {
                 self.expr(&node.operand, Place::Other);
                 self.node(Node::Other, span(node))
@@ -131,6 +125,23 @@ impl Walk<'_> {
                 self.node(Node::Other, span(expr))
             }
         }
+    }
+
+    /// A dict with its keys written out is a record: what its values have in common is nothing.
+    fn dict(&mut self, node: &ast::ExprDict, keys: TextPlace) -> u32 {
+        for item in &node.items {
+            match &item.key {
+                Some(Expr::StringLiteral(key)) => {
+                    self.text(key.value.to_str(), span(key), keys);
+                }
+                Some(key) => {
+                    self.expr(key, Place::Other);
+                }
+                None => {}
+            }
+            self.expr(&item.value, Place::Other);
+        }
+        self.node(Node::Other, span(node))
     }
 
     fn mark_generator(&mut self) {
@@ -205,8 +216,22 @@ impl Walk<'_> {
                 starred: keyword.arg.is_none(),
             });
         }
+        self.note_socket_handler(func, &args);
         self.facts.exprs[id as usize].node = Node::Call { func, args };
         id
+    }
+
+    /// `WebSocketWSGI(serve)` gives `serve` a WebSocket.
+    fn note_socket_handler(&mut self, func: u32, args: &[Arg]) {
+        let last = |id: u32| match self.facts.expr(id).node {
+            Node::Name { name, .. } | Node::Attr { name, .. } => Some(name),
+            _ => None,
+        };
+        if last(func).is_some_and(|name| self.facts.text(name) == "WebSocketWSGI")
+            && let Some(handler) = args.first().and_then(|arg| last(arg.value))
+        {
+            self.facts.handlers_of_sockets.push(handler);
+        }
     }
 
     fn argument(&mut self, argument: &Expr, call: u32, at: u32, keyword: u32) -> u32 {
@@ -215,6 +240,9 @@ impl Walk<'_> {
                 let place = TextPlace::Argument(call, at, keyword);
                 let text = node.value.to_str();
                 self.text(text, span(node), place)
+            }
+            Expr::Dict(node) if keyword == NONE => {
+                self.dict(node, TextPlace::Argument(call, at, NONE))
             }
             Expr::List(_) | Expr::Tuple(_) | Expr::Dict(_) if keyword != NONE => {
                 let outer = std::mem::replace(&mut self.target, keyword);
@@ -271,13 +299,17 @@ impl Walk<'_> {
             _ => Place::Other,
         };
         let mut found = Vec::with_capacity(items.len().min(64));
-        for item in items {
+        for (index, item) in items.iter().enumerate() {
             let id = match item {
                 Expr::StringLiteral(node) => {
                     let text = node.value.to_str();
-                    let place = match self.target {
-                        NONE => TextPlace::Other,
-                        target => TextPlace::Listed(target),
+                    let before = index.checked_sub(1).map(|before| &items[before]);
+                    let place = match (self.target, before) {
+                        (NONE, Some(Expr::StringLiteral(before))) => {
+                            TextPlace::After(self.intern(before.value.to_str()))
+                        }
+                        (NONE, _) => TextPlace::Other,
+                        (target, _) => TextPlace::Listed(target),
                     };
                     self.text(text, span(node), place)
                 }
@@ -410,7 +442,7 @@ impl Walk<'_> {
             if index == 0 {
                 self.scope = self.open_scope(ScopeKind::Comprehension, NONE);
             }
-            self.bind_target(&generator.target, BindingKind::Element(iter));
+            self.bind_elements(&generator.target, iter);
             for test in &generator.ifs {
                 self.expr(test, Place::Other);
             }

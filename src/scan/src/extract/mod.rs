@@ -3,7 +3,9 @@
 //! One walk over the tree. Scopes follow Python's rules; which binding of a scope a name means
 //! is left to the linker, which knows what the bindings are worth.
 
+mod checks;
 mod expressions;
+mod functions;
 mod statements;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -80,6 +82,10 @@ struct Walk<'a> {
     prefix: String,
     /// The name that a value is being assigned to.
     target: u32,
+    /// Where bindings begin to hold: after the value that is bound.
+    holds_from: u32,
+    /// How many locks are held here.
+    locks: u32,
 }
 
 impl<'a> Walk<'a> {
@@ -98,6 +104,8 @@ impl<'a> Walk<'a> {
             receiver: None,
             prefix: String::new(),
             target: NONE,
+            holds_from: 0,
+            locks: 0,
         };
         walk.facts.scopes.push(Scope {
             kind: ScopeKind::Module,
@@ -163,7 +171,7 @@ impl<'a> Walk<'a> {
             None => self.scope,
         };
         self.bound.insert((scope, name));
-        let (pos, branch) = (range.0, self.branch);
+        let (pos, branch) = (range.0.max(self.holds_from), self.branch);
         self.facts.bindings.push(Binding {
             scope,
             name,

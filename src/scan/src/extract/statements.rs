@@ -1,17 +1,18 @@
-//! The walk over statements: bindings, branches, functions and classes.
+//! The walk over statements: bindings and branches.
 
-use crate::facts::{
-    Attribute, BindingKind, BranchKind, Class, Function, Handler, NONE, Param, ParamKind, Place,
-    ScopeKind, Star, With,
-};
+use crate::facts::{Attribute, BindingKind, BranchKind, Handler, NONE, Place, Star, With};
 use crate::syntax::ast::{self, Expr, Stmt};
 use crate::syntax::span;
 
 use super::Walk;
+use super::checks::names_lock;
 
 impl Walk<'_> {
     pub(super) fn statements(&mut self, body: &[Stmt]) {
-        for statement in body {
+        for (at, statement) in body.iter().enumerate() {
+            if let Stmt::If(node) = statement {
+                self.check(node, &body[at + 1..]);
+            }
             self.statement(statement);
         }
     }
@@ -57,7 +58,7 @@ impl Walk<'_> {
                 let outer = self.branch;
                 let group = self.new_group();
                 self.branch = self.open_branch(group, 0, BranchKind::Loop);
-                self.bind_target(&node.target, BindingKind::Element(iter));
+                self.bind_elements(&node.target, iter);
                 self.statements(&node.body);
                 self.branch = outer;
                 self.block(&node.orelse, group, 0, BranchKind::Plain);
@@ -82,6 +83,7 @@ impl Walk<'_> {
                 }
             }
             Stmt::Assert(node) => {
+                self.facts.asserts.push((self.function, span(node).0));
                 self.expr(&node.test, Place::Other);
                 if let Some(message) = &node.msg {
                     self.expr(message, Place::Other);
@@ -90,7 +92,7 @@ impl Walk<'_> {
             Stmt::Delete(node) => {
                 for target in &node.targets {
                     if let Expr::Name(name) = target {
-                        self.bind(&name.id, span(name), BindingKind::Unknown);
+                        self.bind(&name.id, span(name), BindingKind::Deleted);
                     } else {
                         self.expr(target, Place::Other);
                     }
@@ -109,6 +111,7 @@ impl Walk<'_> {
                 }
             }
             Stmt::TypeAlias(node) => {
+                self.type_params(node.type_params.as_deref());
                 let value = self.expr(&node.value, Place::Annotation);
                 self.bind_target(&node.name, BindingKind::Value(value));
             }
@@ -168,9 +171,11 @@ impl Walk<'_> {
                 .iter()
                 .map(|value| self.expr(value, Place::Assigned))
                 .collect();
+            self.holds_from = span(node).1;
             for (target, value) in targets.iter().zip(values) {
                 self.bind_target(target, BindingKind::Value(value));
             }
+            self.holds_from = 0;
             return;
         }
         self.target = match &node.targets[..] {
@@ -180,6 +185,7 @@ impl Walk<'_> {
         };
         let value = self.expr(&node.value, Place::Assigned);
         self.target = NONE;
+        self.holds_from = span(node).1;
         for target in &node.targets {
             if let Expr::Name(name) = target
                 && name.id == "__all__"
@@ -190,6 +196,7 @@ impl Walk<'_> {
             }
             self.bind_target(target, BindingKind::Value(value));
         }
+        self.holds_from = 0;
     }
 
     fn add_exports(&mut self, value: u32) {
@@ -217,7 +224,87 @@ impl Walk<'_> {
         } else {
             BindingKind::Annotated(annotation)
         };
+        self.holds_from = span(node).1;
         self.bind_target(&node.target, kind);
+        self.holds_from = 0;
+    }
+
+    /// Binds what a loop goes over: with `enumerate` and `items` the second of two.
+    pub(super) fn bind_elements(&mut self, target: &Expr, iter: u32) {
+        use crate::facts::Node;
+        if let (Some([first, second]), Node::Call { func, args }) =
+            (elements(target), &self.facts.expr(iter).node)
+        {
+            let inner = match (&self.facts.expr(*func).node, &args[..]) {
+                (Node::Name { name, .. }, [argument, ..])
+                    if self.facts.text(*name) == "enumerate" =>
+                {
+                    Some(argument.value)
+                }
+                (Node::Attr { base, name }, []) if self.facts.text(*name) == "items" => Some(*base),
+                _ => None,
+            };
+            if let Some(inner) = inner {
+                self.bind_target(first, BindingKind::Unknown);
+                self.bind_target(second, BindingKind::Element(inner));
+                return;
+            }
+        }
+        self.bind_target(target, BindingKind::Element(iter));
+    }
+
+    /// `things[key] = x` makes `x` one of the things.
+    fn bind_item(&mut self, target: &ast::ExprSubscript, kind: &BindingKind) {
+        use crate::facts::Node;
+        let BindingKind::Value(value) = *kind else {
+            return;
+        };
+        if target.slice.is_string_literal_expr() {
+            // A record.
+            return;
+        }
+        let range = span(target);
+        match &*target.value {
+            Expr::Name(name) => {
+                let items = self.node(Node::Many(vec![value]), range);
+                self.bind_more(&name.id, range, items);
+            }
+            Expr::Attribute(attribute) => {
+                if let Expr::Name(base) = &*attribute.value
+                    && let Some((class, receiver)) = self.receiver
+                    && self.intern(&base.id) == receiver
+                {
+                    let name = self.intern(&attribute.attr.id);
+                    let own = &self.facts.classes[class as usize].attributes;
+                    if !own.iter().any(|attribute| attribute.name == name) {
+                        // A base's: what it is made of is more than this.
+                        return;
+                    }
+                    let items = self.node(Node::Many(vec![value]), range);
+                    let attribute = Attribute {
+                        name,
+                        kind: BindingKind::Value(items),
+                        function: self.function,
+                    };
+                    self.facts.classes[class as usize]
+                        .attributes
+                        .push(attribute);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds a meaning to a name of this scope, and takes none from it.
+    fn bind_more(&mut self, name: &str, range: (u32, u32), value: u32) {
+        let own = self.intern(name);
+        if self.bound.contains(&(self.scope, own)) {
+            let outer = self.branch;
+            let group = self.new_group();
+            self.branch = self.open_branch(group, 0, BranchKind::Plain);
+            self.bind(name, range, BindingKind::Value(value));
+            self.branch = outer;
+        }
     }
 
     pub(super) fn bind_target(&mut self, target: &Expr, kind: BindingKind) {
@@ -253,6 +340,10 @@ impl Walk<'_> {
                 }
             }
             Expr::Starred(starred) => self.bind_target(&starred.value, BindingKind::Unknown),
+            Expr::Subscript(subscript) => {
+                self.expr(target, Place::Other);
+                self.bind_item(subscript, &kind);
+            }
             other => {
                 self.expr(other, Place::Other);
             }
@@ -263,6 +354,12 @@ impl Walk<'_> {
         // A docstring, or a comment by other means.
         if !node.value.is_string_literal_expr() {
             let value = self.expr(&node.value, Place::Statement);
+            if let Expr::Call(call) = &*node.value
+                && let Expr::Attribute(attribute) = &*call.func
+                && attribute.attr.id.starts_with("assert")
+            {
+                self.facts.asserts.push((self.function, span(node).0));
+            }
             self.collect_appended(value);
         }
     }
@@ -286,14 +383,7 @@ impl Walk<'_> {
             Node::Name { name, .. } => {
                 let items = self.node(Node::Many(vec![argument]), range);
                 let name = self.facts.text(name).to_owned();
-                let own = self.intern(&name);
-                if self.bound.contains(&(self.scope, own)) {
-                    let outer = self.branch;
-                    let group = self.new_group();
-                    self.branch = self.open_branch(group, 0, BranchKind::Plain);
-                    self.bind(&name, range, BindingKind::Value(items));
-                    self.branch = outer;
-                }
+                self.bind_more(&name, range, items);
             }
             Node::Attr { base, name } => {
                 if let Node::Name { name: root, .. } = self.facts.expr(base).node
@@ -352,7 +442,14 @@ impl Walk<'_> {
                 is_async: node.is_async,
             });
         }
+        let locks = node
+            .items
+            .iter()
+            .filter(|item| names_lock(&item.context_expr))
+            .count() as u32;
+        self.locks += locks;
         self.statements(&node.body);
+        self.locks -= locks;
     }
 
     fn try_statement(&mut self, node: &ast::StmtTry) {
@@ -444,164 +541,6 @@ impl Walk<'_> {
                 }
             }
         }
-    }
-
-    fn function(&mut self, node: &ast::StmtFunctionDef) {
-        let decorators = node
-            .decorator_list
-            .iter()
-            .map(|decorator| self.expr(&decorator.expression, Place::Decorator))
-            .collect();
-        let params = self.parameters(&node.parameters);
-        let annotation = node
-            .returns
-            .as_ref()
-            .map_or(NONE, |returns| self.annotation(returns));
-        let (name, qualname) = (self.intern(&node.name.id), self.qualname(&node.name.id));
-        let qualname = self.intern(&qualname);
-        let id = self.facts.functions.len() as u32;
-        self.facts.functions.push(Function {
-            name,
-            qualname,
-            scope: 0,
-            parent: self.scope,
-            class: self.class,
-            is_async: node.is_async,
-            is_generator: false,
-            is_lambda: false,
-            decorators,
-            params,
-            returns: Vec::new(),
-            annotation,
-            range: span(&node.name),
-            body: (
-                node.body.first().map_or(0, |first| span(first).0),
-                node.body.last().map_or(0, |last| span(last).1),
-            ),
-        });
-        self.bind(&node.name.id, span(&node.name), BindingKind::Function(id));
-        let prefix = format!("{}{}.<locals>.", self.prefix, node.name.id);
-        self.in_function(id, prefix, |walk| walk.statements(&node.body));
-    }
-
-    /// Runs a walk in the scope of a function whose entry exists already.
-    pub(super) fn in_function(&mut self, id: u32, prefix: String, walk: impl FnOnce(&mut Self)) {
-        let scope = self.open_scope(ScopeKind::Function, id);
-        self.facts.functions[id as usize].scope = scope;
-        let group = self.new_group();
-        let branch = self.open_branch(group, 0, BranchKind::Body);
-        let outer = (
-            self.scope,
-            self.function,
-            self.class,
-            self.branch,
-            self.receiver,
-        );
-        let outer_prefix = std::mem::replace(&mut self.prefix, prefix);
-        if self.class != NONE {
-            let function = &self.facts.functions[id as usize];
-            self.receiver = function
-                .params
-                .first()
-                .map(|param| (self.class, param.name));
-        }
-        (self.scope, self.function, self.class, self.branch) = (scope, id, NONE, branch);
-        for index in 0..self.facts.functions[id as usize].params.len() {
-            let name = self.facts.functions[id as usize].params[index].name;
-            let name = self.facts.text(name).to_owned();
-            let at = self.facts.functions[id as usize].range.0;
-            let kind = BindingKind::Param {
-                function: id,
-                index: index as u32,
-            };
-            self.bind(&name, (at, at), kind);
-        }
-        walk(self);
-        self.prefix = outer_prefix;
-        (
-            self.scope,
-            self.function,
-            self.class,
-            self.branch,
-            self.receiver,
-        ) = outer;
-    }
-
-    /// Reads parameters with their defaults, which belong to the scope around.
-    pub(super) fn parameters(&mut self, parameters: &ast::Parameters) -> Vec<Param> {
-        let mut found = Vec::new();
-        let mut add = |walk: &mut Self, kind, name: &ast::Parameter, default: Option<&Expr>| {
-            let param = Param {
-                name: walk.intern(&name.name.id),
-                kind,
-                annotation: name
-                    .annotation
-                    .as_ref()
-                    .map_or(NONE, |a| walk.annotation(a)),
-                default: default.map_or(NONE, |default| walk.expr(default, Place::Other)),
-            };
-            found.push(param);
-        };
-        for part in parameters.posonlyargs.iter().chain(&parameters.args) {
-            add(
-                self,
-                ParamKind::Plain,
-                &part.parameter,
-                part.default.as_deref(),
-            );
-        }
-        if let Some(part) = &parameters.vararg {
-            add(self, ParamKind::Args, part, None);
-        }
-        for part in &parameters.kwonlyargs {
-            add(
-                self,
-                ParamKind::KeywordOnly,
-                &part.parameter,
-                part.default.as_deref(),
-            );
-        }
-        if let Some(part) = &parameters.kwarg {
-            add(self, ParamKind::Keywords, part, None);
-        }
-        found
-    }
-
-    fn class(&mut self, node: &ast::StmtClassDef) {
-        for decorator in &node.decorator_list {
-            self.expr(&decorator.expression, Place::Decorator);
-        }
-        let mut bases = Vec::new();
-        if let Some(arguments) = &node.arguments {
-            for base in &arguments.args {
-                bases.push(self.expr(base, Place::Base));
-            }
-            for keyword in &arguments.keywords {
-                self.expr(&keyword.value, Place::Other);
-            }
-        }
-        let id = self.facts.classes.len() as u32;
-        let qualname = self.qualname(&node.name.id);
-        let class = Class {
-            name: self.intern(&node.name.id),
-            qualname: self.intern(&qualname),
-            scope: 0,
-            parent: self.scope,
-            bases,
-            attributes: Vec::new(),
-            range: span(&node.name),
-        };
-        self.facts.classes.push(class);
-        self.bind(&node.name.id, span(&node.name), BindingKind::Class(id));
-        let scope = self.open_scope(ScopeKind::Class, id);
-        self.facts.classes[id as usize].scope = scope;
-        let outer = (self.scope, self.class);
-        let prefix = format!("{}{}.", self.prefix, node.name.id);
-        let prefix = std::mem::replace(&mut self.prefix, prefix);
-        (self.scope, self.class) = (scope, id);
-        self.statements(&node.body);
-        (self.scope, self.class) = outer;
-        self.prefix = prefix;
     }
 }
 

@@ -187,7 +187,7 @@ impl One<'_, '_> {
             wrapper_of(self.facts, self.from(), argument, name, found);
         }
         if names::is_ours(name) {
-            if implicit::switches(name) {
+            if implicit::switches(name) && !self.is_never_full(name) {
                 found.seeds.push(self.seed(name, self.entry.awaited));
             }
             return;
@@ -199,6 +199,43 @@ impl One<'_, '_> {
             found.seeds.push(self.seed(name, self.entry.awaited));
         }
         found.outer.push(self.outer(name, &meaning.via));
+    }
+
+    /// Whether it puts into a queue that was made without a size, which never waits.
+    fn is_never_full(&self, symbol: &str) -> bool {
+        let Node::Attr { base, .. } = self.facts.expr(self.entry.expr).node else {
+            return false;
+        };
+        let is_put = symbol
+            .strip_prefix("eventlet.queue.")
+            .and_then(|rest| rest.split_once('.'))
+            .is_some_and(|(_, method)| method == "put");
+        if !is_put {
+            return false;
+        }
+        let kinds: Vec<&BindingKind> = match self.facts.expr(base).node {
+            Node::Attr { name, .. } => self
+                .facts
+                .classes
+                .iter()
+                .flat_map(|class| &class.attributes)
+                .filter(|attribute| attribute.name == name)
+                .map(|attribute| &attribute.kind)
+                .collect(),
+            Node::Name { name, home, .. } if home != NONE => self
+                .facts
+                .bindings_of(home, name)
+                .iter()
+                .map(|binding| &binding.kind)
+                .collect(),
+            _ => Vec::new(),
+        };
+        !kinds.is_empty()
+            && kinds.iter().all(|kind| match kind {
+                BindingKind::Value(value) => matches!(&self.facts.expr(*value).node,
+                    Node::Call { args, .. } if args.is_empty()),
+                _ => false,
+            })
     }
 
     /// Notes that a function calls its own parameter.
@@ -246,6 +283,9 @@ impl One<'_, '_> {
                     } else {
                         continue;
                     };
+                    if &**name == "eventlet.tpool.execute" {
+                        found.offloaded.extend(&functions);
+                    }
                     for &to in &functions {
                         found.edges.push(self.edge(to, kind, &[]));
                     }

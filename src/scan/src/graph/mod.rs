@@ -106,6 +106,8 @@ pub(crate) struct Calls {
     pub(crate) wrappers: Vec<(FunctionId, Wrapped)>,
     /// Calls of functions with the functions that they are given: callee, parameter, given.
     pub(crate) given: Vec<(FunctionId, u32, FunctionId)>,
+    /// Functions that run in an OS thread.
+    pub(crate) offloaded: Vec<FunctionId>,
     /// Functions that call one of their parameters.
     pub(crate) runs_param: FxHashSet<(u32, u32, u32)>,
 }
@@ -118,6 +120,7 @@ impl Calls {
         self.unknown.extend_from_slice(&other.unknown);
         self.wrappers.extend_from_slice(&other.wrappers);
         self.given.extend_from_slice(&other.given);
+        self.offloaded.extend_from_slice(&other.offloaded);
         self.runs_param.extend(&other.runs_param);
     }
 }

@@ -22,7 +22,10 @@ use super::{Outcome, diff, finish, write};
 
 pub(crate) fn answer(request: &Request, options: &Options) -> Answer {
     if request.module.is_empty() {
-        return Answer::wrong("rewrite facade needs --module NAME, such as app.concurrency");
+        return Answer::wrong(
+            "EA428",
+            "rewrite facade needs --module NAME, such as app.concurrency",
+        );
     }
     let parts: Vec<&str> = request.module.split('.').collect();
     let is_name = |part: &&str| {
@@ -31,7 +34,10 @@ pub(crate) fn answer(request: &Request, options: &Options) -> Answer {
             && part.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
     if !parts.iter().all(is_name) {
-        return Answer::wrong(format!("{:?} is no name of a module", request.module));
+        return Answer::wrong(
+            "EA428",
+            format!("{:?} is no name of a module", request.module),
+        );
     }
     let scan = scan::run(options);
     let existing = scan
@@ -56,9 +62,10 @@ pub(crate) fn answer(request: &Request, options: &Options) -> Answer {
                 .and_then(|module| module.file.parent().map(std::path::Path::to_path_buf))
         };
         let Some(folder) = folder else {
-            return Answer::wrong(format!(
-                "there is no package {outer:?} to put the module in"
-            ));
+            return Answer::wrong(
+                "EA428",
+                format!("there is no package {outer:?} to put the module in"),
+            );
         };
         folder.join(format!("{last}.py"))
     };
@@ -85,7 +92,7 @@ pub(crate) fn answer(request: &Request, options: &Options) -> Answer {
         }
     }
     if !error.is_empty() {
-        return Answer::wrong(error);
+        return Answer::wrong("EA428", error);
     }
     let mut answer = finish(request, &scan.project, &outcome);
     answer.out.insert_str(0, &front);

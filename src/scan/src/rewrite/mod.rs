@@ -43,34 +43,43 @@ pub(crate) struct Outcome {
 
 pub(crate) fn answer(request: &Request, options: &Options, target: Target) -> Answer {
     if request.mode.is_empty() {
-        return Answer::wrong("rewrite needs one of --check, --diff and --write");
+        return Answer::wrong("EA426", "rewrite needs one of --check, --diff and --write");
     }
     if request.rules.is_empty() {
-        return Answer::wrong("rewrite needs rules: EV102, or a group such as sleep, or all");
+        return Answer::wrong(
+            "EA426",
+            "rewrite needs rules: EV102, or a group such as sleep, or all",
+        );
     }
     if request.mode == "write"
         && !request.force
         && let Some(dirty) = dirty_file(&options.folder, &options.paths)
     {
-        return Answer::wrong(format!(
-            "{dirty} has changes that are not committed: commit them first, so that the \
+        return Answer::wrong(
+            "EA427",
+            format!(
+                "{dirty} has changes that are not committed: commit them first, so that the \
              rewrite can be seen and undone, or use --force"
-        ));
+            ),
+        );
     }
     if request.rules == ["facade"] {
         return facade::answer(request, options);
     }
     for word in &request.rules {
         if !rules::all().keys().any(|id| rules::is_meant(id, word)) {
-            return Answer::wrong(format!(
-                "there is no rule or group {word:?}: eventlet-asyncio explain lists the rules, \
+            return Answer::wrong(
+                "EA422",
+                format!(
+                    "there is no rule or group {word:?}: eventlet-asyncio explain lists the rules, \
                  the groups are {}",
-                rules::GROUPS
-                    .iter()
-                    .map(|group| group.0)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
+                    rules::GROUPS
+                        .iter()
+                        .map(|group| group.0)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            );
         }
     }
     // Threads: what is written then runs on Eventlet, too.

@@ -40,6 +40,8 @@ pub(crate) struct Pass<'p> {
 #[derive(Default)]
 pub(crate) struct Edits {
     pub(crate) of_module: BTreeMap<u32, Vec<Edit>>,
+    /// Modules that an import of asyncio is added to.
+    pub(crate) imports_asyncio: FxHashSet<u32>,
 }
 
 impl Edits {

@@ -40,6 +40,12 @@ const THREADS: &[(&str, &str, &str)] = &[
     ("eventlet.lock.Lock", "threading", "Lock"),
     ("eventlet.corolocal.local", "threading", "local"),
     (
+        "eventlet.patcher.import_patched",
+        "importlib",
+        "import_module",
+    ),
+    ("eventlet.patcher.original", "importlib", "import_module"),
+    (
         "eventlet.convenience.connect",
         "socket",
         "create_connection",

@@ -1,232 +1,28 @@
-//! What hurts on the way although no name of Eventlet stands there.
-//!
-//! All of it is looked for only in projects that use Eventlet: elsewhere it is no hazard of a
-//! migration.
-
-use std::sync::Arc;
+//! What one file shows by itself.
 
 use rustc_hash::FxHashSet;
-use serde::{Deserialize, Serialize};
 
-use crate::colour::{Colours, is_live};
 use crate::eval::{Evaluator, Value};
 use crate::explicit::Hit;
 use crate::facts::{BindingKind, Facts, NONE, Node, Place};
-use crate::finding::{Confidence, Kind, Site};
-use crate::graph::{Calls, EdgeKind};
+use crate::finding::{Confidence, Site};
+use crate::graph::Calls;
 use crate::implicit;
-use crate::part::{Argument, Known, Part};
-use crate::patches::Patches;
-use crate::project::Project;
-use crate::rules::Safety;
 use crate::strings::called_name;
 
-/// Green threads cost nothing; a pool of as many OS threads does.
-const MANY: i64 = 100;
+use super::{Guarded, Suspect, hazard};
 
-/// A block that holds an OS thread's lock, if what it is made of is not patched.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Guarded {
-    hit: Hit,
-    /// Calls in it that may switch, by their number among the file's.
-    seeds: Vec<u32>,
+/// What was found; the last three count only if other files say so.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) guarded: Vec<Guarded>,
+    pub(crate) checks: Vec<Suspect>,
+    pub(crate) naps: Vec<Hit>,
 }
 
-/// Those that depend on more than one file.
-pub(crate) struct Hazards<'e> {
-    pub(crate) project: &'e Project,
-    pub(crate) parts: &'e [Part],
-    pub(crate) calls: &'e Calls,
-    pub(crate) patches: &'e Patches,
-    pub(crate) colours: &'e Colours,
-    pub(crate) hits: &'e [Hit],
-}
-
-impl Hazards<'_> {
-    pub(crate) fn find(&self) -> Vec<Hit> {
-        let is_user = self
-            .hits
-            .iter()
-            .any(|hit| hit.kind == Kind::Use && hit.confidence == Confidence::High);
-        if !is_user {
-            return Vec::new();
-        }
-        let mut found = Vec::new();
-        self.of_hits(&mut found);
-        self.of_coroutines(&mut found);
-        for (module, part) in self.parts.iter().enumerate() {
-            found.extend_from_slice(&part.hazards);
-            if self.patches.of_module[module].possibly("thread") {
-                continue;
-            }
-            for one in &part.guarded {
-                let seeds = &part.calls.seeds;
-                if one
-                    .seeds
-                    .iter()
-                    .any(|&at| is_live(self.patches, &seeds[at as usize]))
-                {
-                    found.push(one.hit.clone());
-                }
-            }
-        }
-        found
-    }
-
-    fn site(&self, module: u32, id: u32) -> Option<(Site, &Known)> {
-        let one = self.parts[module as usize].uses.get(&id)?;
-        Some((one.site(module), one))
-    }
-
-    fn of_hits(&self, found: &mut Vec<Hit>) {
-        for hit in self.hits {
-            if hit.subject == NONE || hit.is_hidden {
-                continue;
-            }
-            let Some((_, one)) = self.site(hit.at.module, hit.subject) else {
-                continue;
-            };
-            let argument = one.argument;
-            match &*hit.symbol {
-                "eventlet.patcher.monkey_patch" if argument != Argument::NoCall => {
-                    if let Some(note) = self.late_patch(hit) {
-                        found.push(hazard("EV309", &hit.symbol, hit.at, hit.subject, note));
-                    }
-                }
-                "eventlet.greenpool.GreenPool"
-                | "concurrent.futures.ThreadPoolExecutor"
-                | "futurist.GreenThreadPoolExecutor" => {
-                    let is_green = hit.symbol.starts_with("eventlet");
-                    let note = match argument {
-                        Argument::None if is_green => "1000 by default",
-                        Argument::Int(size) if size >= MANY => "more than OS threads bear",
-                        _ => continue,
-                    };
-                    found.push(hazard("EV310", &hit.symbol, hit.at, hit.subject, note));
-                }
-                "eventlet.greenthread.GreenThread.kill" | "eventlet.greenthread.kill"
-                    if argument != Argument::NoCall
-                        && !self.project.modules[hit.at.module as usize].is_test =>
-                {
-                    let name = self.function_name(hit.at.module, hit.at.function);
-                    let is_stop = [
-                        "stop",
-                        "kill",
-                        "terminate",
-                        "shutdown",
-                        "sigterm",
-                        "signal",
-                        "exit",
-                    ]
-                    .iter()
-                    .any(|part| name.to_ascii_lowercase().contains(part));
-                    let rule = if is_stop { "EV316" } else { "EV311" };
-                    found.push(hazard(rule, &hit.symbol, hit.at, hit.subject, ""));
-                }
-                "time.sleep" if hit.kind == Kind::Implicit && argument == Argument::Int(0) => {
-                    found.push(hazard("EV307", &hit.symbol, hit.at, hit.subject, ""));
-                }
-                _ => {}
-            }
-            let functions = &self.project.modules[hit.at.module as usize]
-                .outline
-                .functions;
-            if hit.kind == Kind::Implicit
-                && matches!(hit.rule, "EV203" | "EV205" | "EV220")
-                && functions
-                    .get(hit.at.function as usize)
-                    .is_some_and(|entry| entry.is_service)
-            {
-                // What a service makes before its workers are forked.
-                found.push(hazard("EV304", &hit.symbol, hit.at, hit.subject, ""));
-            }
-        }
-    }
-
-    fn function_name(&self, module: u32, function: u32) -> &str {
-        self.project.modules[module as usize]
-            .outline
-            .functions
-            .get(function as usize)
-            .map_or("", |entry| entry.name())
-    }
-
-    /// Why a call of `monkey_patch` comes too late, or too far.
-    fn late_patch(&self, hit: &Hit) -> Option<&'static str> {
-        let module = &self.project.modules[hit.at.module as usize];
-        if module.is_package && hit.at.function == NONE {
-            return Some("it patches whoever imports the package");
-        }
-        if hit.at.function != NONE {
-            return Some("in a function: what was imported before stays as it was");
-        }
-        let facts = module.facts();
-        let is_late = facts.bindings.iter().any(|binding| {
-            let name = match &binding.kind {
-                BindingKind::Import { module: name, .. } => facts.text(*name).to_owned(),
-                BindingKind::From {
-                    level,
-                    module: name,
-                    ..
-                } => module.absolute(*level, facts.text(*name)),
-                _ => return false,
-            };
-            let first = name.split('.').next().unwrap_or_default();
-            binding.scope == 0
-                && binding.pos < hit.at.range.0
-                && !matches!(first, "eventlet" | "__future__" | "os" | "sys" | "")
-        });
-        is_late.then_some("after other imports")
-    }
-
-    fn of_coroutines(&self, found: &mut Vec<Hit>) {
-        let is_async = |function| self.project.is_async(function);
-        for seed in &self.calls.seeds {
-            if !is_async(seed.from) || seed.awaited {
-                continue;
-            }
-            let Some((at, _)) = self.site(seed.from.0, seed.site) else {
-                continue;
-            };
-            let rule = if seed.group().is_empty() {
-                "EV314"
-            } else {
-                "EV312"
-            };
-            found.push(hazard(rule, &seed.symbol, at, seed.site, ""));
-        }
-        for edge in &self.calls.edges {
-            let Some((at, one)) = self.site(edge.from.0, edge.site) else {
-                continue;
-            };
-            if edge.kind != EdgeKind::Call || one.awaited {
-                continue;
-            }
-            if is_async(edge.to) {
-                if one.is_statement {
-                    let name: Arc<str> = self.project.function_name(edge.to.0, edge.to.1).into();
-                    found.push(hazard("EV313", &name, at, edge.site, "never awaited"));
-                }
-            } else if is_async(edge.from) && self.colours.reasons.contains_key(&edge.to) {
-                let name: Arc<str> = self.project.function_name(edge.to.0, edge.to.1).into();
-                found.push(hazard(
-                    "EV312",
-                    &name,
-                    at,
-                    edge.site,
-                    "it waits further down",
-                ));
-            }
-        }
-    }
-}
-
-/// Finds what one file shows by itself.
-pub(crate) fn of_file(
-    eval: &Evaluator<'_>,
-    module: u32,
-    calls: &Calls,
-) -> (Vec<Hit>, Vec<Guarded>) {
+/// Looks at one file; `hits` are its explicit uses.
+pub(crate) fn of_file(eval: &Evaluator<'_>, module: u32, calls: &Calls, hits: &[Hit]) -> Found {
     let file = File {
         eval,
         facts: eval.facts(module),
@@ -237,7 +33,12 @@ pub(crate) fn of_file(
     file.tasks(&mut found);
     file.tests(&mut found);
     file.sessions(&mut found);
-    (found, file.locks(calls))
+    Found {
+        hits: found,
+        guarded: file.locks(calls),
+        checks: file.checks(),
+        naps: file.naps(hits),
+    }
 }
 
 struct File<'e, 'p> {
@@ -247,6 +48,91 @@ struct File<'e, 'p> {
 }
 
 impl File<'_, '_> {
+    /// Checks of shared state with a change of it behind.
+    fn checks(&self) -> Vec<Suspect> {
+        let mut found = Vec::new();
+        for check in &self.facts.checks {
+            let entry = &self.facts.functions[check.function as usize];
+            // Of names only those of the module are shared.
+            let is_shared = check.is_attribute
+                || !self.facts.bindings_of(0, check.name).is_empty()
+                    && self.facts.bindings_of(entry.scope, check.name).is_empty();
+            if !is_shared {
+                continue;
+            }
+            let name = self.facts.text(check.name);
+            let symbol = if check.is_attribute {
+                format!("self.{name}").into()
+            } else {
+                name.into()
+            };
+            let at = Site {
+                module: self.module,
+                range: check.range,
+                function: check.function,
+                class: NONE,
+            };
+            let mut hit = hazard("EV302", &symbol, at, NONE, "");
+            hit.confidence = Confidence::Low;
+            found.push(Suspect {
+                hit,
+                is_attribute: check.is_attribute,
+            });
+        }
+        found
+    }
+
+    /// Sleeps in tests that an assertion follows, with nothing between that waits for the other.
+    fn naps(&self, hits: &[Hit]) -> Vec<Hit> {
+        let (facts, module) = (self.facts, self.module);
+        let mut found = Vec::new();
+        if !self.eval.project.modules[module as usize].is_test {
+            return found;
+        }
+        for (id, one) in facts.uses.iter().enumerate() {
+            if one.place != Place::Statement || one.call == NONE || one.function == NONE {
+                continue;
+            }
+            let meanings = self.eval.eval(module, one.expr);
+            let symbol = meanings.iter().find_map(|meaning| match &meaning.value {
+                Value::External(name)
+                    if matches!(
+                        &**name,
+                        "eventlet.greenthread.sleep" | "time.sleep" | "eventlet.green.time.sleep"
+                    ) =>
+                {
+                    Some(name)
+                }
+                _ => None,
+            });
+            let Some(symbol) = symbol else { continue };
+            let expr = facts.expr(one.expr);
+            let next = facts
+                .asserts
+                .iter()
+                .filter(|(function, at)| *function == one.function && *at > expr.start)
+                .map(|(_, at)| *at)
+                .min();
+            let Some(next) = next else { continue };
+            let waits = hits.iter().any(|hit| {
+                hit.at.function == one.function
+                    && expr.start < hit.at.range.0
+                    && hit.at.range.0 < next
+                    && (hit.symbol.ends_with(".wait") || hit.symbol.ends_with(".waitall"))
+            });
+            if !waits {
+                let at = Site {
+                    module,
+                    range: (expr.start, expr.end),
+                    function: one.function,
+                    class: one.class,
+                };
+                found.push(hazard("EV315", symbol, at, id as u32, ""));
+            }
+        }
+        found
+    }
+
     /// Tasks that nobody keeps may be collected before they end.
     fn tasks(&self, found: &mut Vec<Hit>) {
         let (facts, module) = (self.facts, self.module);
@@ -363,16 +249,7 @@ impl File<'_, '_> {
                 _ => None,
             });
             let Some(lock) = lock else { continue };
-            let seeds: Vec<u32> = (0..calls.seeds.len() as u32)
-                .filter(|&at| {
-                    let seed = &calls.seeds[at as usize];
-                    seed.from == (module, with.function)
-                        && facts.uses.get(seed.site as usize).is_some_and(|one| {
-                            let start = facts.expr(one.expr).start;
-                            with.body.0 <= start && start < with.body.1
-                        })
-                })
-                .collect();
+            let seeds = self.seeds_in(calls, with.function, with.body);
             if !seeds.is_empty() {
                 let expr = facts.expr(with.item);
                 let at = Site {
@@ -385,7 +262,88 @@ impl File<'_, '_> {
                 found.push(Guarded { hit, seeds });
             }
         }
+        self.held(calls, &mut found);
         found
+    }
+
+    /// Calls that may switch within a part of a function, by number.
+    fn seeds_in(&self, calls: &Calls, function: u32, (from, until): (u32, u32)) -> Vec<u32> {
+        (0..calls.seeds.len() as u32)
+            .filter(|&at| {
+                let seed = &calls.seeds[at as usize];
+                let one = self.facts.uses.get(seed.site as usize);
+                seed.from == (self.module, function)
+                    && one.is_some_and(|one| {
+                        let start = self.facts.expr(one.expr).start;
+                        from <= start && start < until
+                    })
+            })
+            .collect()
+    }
+
+    /// From `acquire()` of an OS thread's lock to its `release()`.
+    fn held(&self, calls: &Calls, found: &mut Vec<Guarded>) {
+        let facts = self.facts;
+        for (id, one) in facts.uses.iter().enumerate() {
+            let expr = facts.expr(one.expr);
+            let Node::Attr { base, name } = expr.node else {
+                continue;
+            };
+            if one.call == NONE || facts.text(name) != "acquire" {
+                continue;
+            }
+            let meanings = self.eval.eval(self.module, one.expr);
+            let lock = meanings.iter().find_map(|meaning| match &meaning.value {
+                Value::External(name)
+                    if matches!(
+                        &**name,
+                        "threading.Lock.acquire" | "threading.RLock.acquire"
+                    ) =>
+                {
+                    name.strip_suffix(".acquire")
+                }
+                _ => None,
+            });
+            let Some(lock) = lock else { continue };
+            let release = facts.uses[id..].iter().find_map(|other| {
+                let end = facts.expr(other.expr);
+                match end.node {
+                    Node::Attr { base: owner, name }
+                        if other.function == one.function
+                            && facts.text(name) == "release"
+                            && self.chain(owner) == self.chain(base) =>
+                    {
+                        Some(end.start)
+                    }
+                    _ => None,
+                }
+            });
+            let Some(until) = release else { continue };
+            let seeds = self.seeds_in(calls, one.function, (expr.end, until));
+            if !seeds.is_empty() {
+                let at = Site {
+                    module: self.module,
+                    range: (expr.start, expr.end),
+                    function: one.function,
+                    class: one.class,
+                };
+                let hit = hazard("EV308", &lock.into(), at, id as u32, "");
+                found.push(Guarded { hit, seeds });
+            }
+        }
+    }
+
+    /// The names of a chain, as they are written.
+    fn chain(&self, expr: u32) -> Vec<&str> {
+        match self.facts.expr(expr).node {
+            Node::Name { name, .. } => vec![self.facts.text(name)],
+            Node::Attr { base, name } => {
+                let mut names = self.chain(base);
+                names.push(self.facts.text(name));
+                names
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Mocks of what all modules share, and databases that live in one thread.
@@ -467,20 +425,5 @@ impl File<'_, '_> {
                 }
             }
         }
-    }
-}
-
-fn hazard(rule: &'static str, symbol: &Arc<str>, at: Site, subject: u32, note: &str) -> Hit {
-    Hit {
-        rule,
-        symbol: symbol.clone(),
-        via: Vec::new(),
-        kind: Kind::Hazard,
-        confidence: Confidence::High,
-        at,
-        subject,
-        note: note.to_owned(),
-        is_hidden: false,
-        shape: Safety::Safe,
     }
 }
