@@ -1,7 +1,7 @@
+import io
 from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import Context
-from io import BufferedReader
 from types import FrameType, GenericAlias, ModuleType, TracebackType
 from typing import Any, ClassVar, Final, Generic, ParamSpec, TypeAlias, final
 
@@ -25,6 +25,8 @@ __all__ = [
     "HTTP_OLD_SERVER",
     "HTTP_TUNNEL",
     "BoundedSemaphore",
+    "BufferedReader",
+    "BufferedWriter",
     "CallQueue",
     "Event",
     "GreenCoroutine",
@@ -35,7 +37,6 @@ __all__ = [
     "HttpRefusal",
     "Hub",
     "LightQueue",
-    "LineReader",
     "Lock",
     "Queue",
     "RLock",
@@ -543,7 +544,11 @@ class RLock:
     def _acquire_restore(self, state: tuple[int, int], /) -> None: ...
     def _at_fork_reinit(self) -> None: ...
 
-class LineReader(BufferedReader): ...
+class BufferedReader(io.BufferedReader):
+    _held: bool
+
+class BufferedWriter(io.BufferedWriter):
+    _held: bool
 
 @disjoint_base
 class LightQueue(Generic[_Item]):

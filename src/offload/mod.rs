@@ -1,8 +1,8 @@
 //! Calls that block an OS thread, made on threads of tokio's so that green threads go on.
 //!
 //! Here run name resolution ([`dns`]), reads of files that are not in memory ([`file`]), and
-//! waits for children that no poller serves ([`children`]); [`lines`] reads those of pipes. Python code does not: it is called
-//! by threads of `eventlet.tpool`, which keep their thread state; [`calls`] leads there and back.
+//! waits for children that no poller serves ([`children`]); [`buffered`] is what does not block of
+//! pipes. Python code does not: it is called by threads of `eventlet.tpool`, which keep their thread state; [`calls`] leads there and back.
 //!
 //! Invariants:
 //! - O1: a job runs without the interpreter: plain data in, plain data out. So a thread that is
@@ -18,13 +18,13 @@
 //! to call the event loop; it passes a gate that the interpreter's end closes.
 
 mod awaitable;
+mod buffered;
 mod calls;
 mod children;
 mod dns;
 mod file;
 mod fork;
 mod job;
-mod lines;
 mod pool;
 
 use std::io;
@@ -46,7 +46,9 @@ fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
 /// Adds the functions of this layer to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<calls::CallQueue>()?;
-    module.add("LineReader", lines::class(module.py())?)?;
+    let (reader, writer) = buffered::classes(module.py())?;
+    module.add("BufferedReader", reader)?;
+    module.add("BufferedWriter", writer)?;
     module.add_function(wrap_pyfunction!(dns::getaddrinfo, module)?)?;
     module.add_function(wrap_pyfunction!(dns::gethostbyname, module)?)?;
     module.add_function(wrap_pyfunction!(dns::gethostbyname_ex, module)?)?;

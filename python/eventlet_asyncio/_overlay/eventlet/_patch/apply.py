@@ -78,6 +78,10 @@ def monkey_patch(**on: bool | None) -> None:
         _exchange(exchange, green)
     if "thread" in fresh:
         _patch_threads(threads)
+    if "os" in fresh:
+        from eventlet._patch.processes import patch_connections
+
+        patch_connections()
     if "socket" in fresh:
         _patch_ssl()
     if "subprocess" in fresh:
@@ -146,6 +150,7 @@ def _patch_threads(threads: ModuleType) -> None:
     import threading
 
     from eventlet._patch import locks
+    from eventlet._patch.debuggers import follow_os_threads
 
     threads.install(vars(threading))
     green = sys.modules.get("eventlet.green.threading")
@@ -153,6 +158,7 @@ def _patch_threads(threads: ModuleType) -> None:
         threads.share(vars(threading), vars(green))
     queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc]
     when_imported("multiprocessing.synchronize", _patch_processes)
+    when_imported("bdb", follow_os_threads)
     locks.free_import_locks()
     locks.upgrade_rlocks()
 

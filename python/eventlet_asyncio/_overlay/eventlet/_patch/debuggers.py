@@ -45,6 +45,22 @@ _MODULES = (
 _WAITS = ("Barrier", "Condition", "Event", "Lock", "RLock", "Semaphore", "Timer")
 
 
+def follow_os_threads(module: ModuleType) -> None:
+    """
+    Have `bdb` take all green threads of an OS thread for the one that it debugs.
+
+    From CPython 3.14 on it leaves out what runs in another thread than the one where it
+    started: a breakpoint in a green thread would never be hit.
+    """
+    namespace = vars(module)
+    if "threading" in namespace:
+        threads = namespace["threading"]
+        # Complete when it is there: `bdb` may be debugging this very line.
+        shown = ModuleType("threading", threads.__doc__)
+        vars(shown).update(vars(threads), current_thread=_host_of(vars(threads)))
+        namespace["threading"] = shown
+
+
 def keep_real() -> None:
     """Give pydevd originals, if it is loaded. Called before `threading` is changed."""
     if _SAVED not in sys.modules:
@@ -131,8 +147,9 @@ def _convert_what_exists(shown: Any, values: dict[int, Any]) -> None:
             if isinstance(thread, daemons.PyDBDaemonThread):
                 threads._active[ident] = shown._active.pop(ident)
         daemons.PyDBDaemonThread.__bases__ = (threads.Thread,)
-        daemons.threading = ModuleType("threading", shown.__doc__)
-        vars(daemons.threading).update(vars(shown), Thread=threads.Thread)
+        own = ModuleType("threading", shown.__doc__)
+        vars(own).update(vars(shown), Thread=threads.Thread)
+        daemons.threading = own
     if debugger is None:
         return
     import queue
@@ -141,7 +158,8 @@ def _convert_what_exists(shown: Any, values: dict[int, Any]) -> None:
     kinds[id(queue.Queue)] = original("queue").Queue
     for value in _reached(debugger, 4):
         kind = kinds.get(id(type(value)))
-        if kind is not None and isinstance(kind, type):
+        # Locks are of a class written in C, the same one in the original.
+        if isinstance(kind, type) and kind is not type(value):
             value.__class__ = kind
 
 

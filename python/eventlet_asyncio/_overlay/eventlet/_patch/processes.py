@@ -1,5 +1,5 @@
 """
-Locks that several processes share, waited for by green threads.
+Locks that several processes share, and pipes between them, waited for by green threads.
 
 Such a lock is a semaphore of the system, and the system offers no descriptor that tells
 when it is free. A green thread therefore looks from time to time; waiting for it as the
@@ -10,6 +10,7 @@ the holder release it.
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 from eventlet._patch.hybrid import can_park
@@ -41,6 +42,24 @@ def patch_synchronize(module: ModuleType) -> None:
 
     lock_class._make_methods = _make_methods
     lock_class.__enter__ = __enter__
+
+
+def patch_connections() -> None:
+    """
+    Have `multiprocessing.connection` read and write green, if it is loaded.
+
+    It keeps the functions of `os` as defaults of its methods. A fork server loads it
+    before it loads the program that patches.
+    """
+    module: Any = sys.modules.get("multiprocessing.connection")
+    if module is None:
+        return
+    from eventlet.green import os
+
+    connection: Any = module.Connection
+    connection._read, connection._write = os.read, os.write
+    connection._recv.__defaults__ = (os.read,)
+    connection._send.__defaults__ = (os.write,)
 
 
 def acquire(semaphore: Any, block: bool = True, timeout: float | None = None) -> bool:

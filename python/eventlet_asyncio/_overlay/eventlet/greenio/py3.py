@@ -2,10 +2,10 @@
 Green files: pipes, terminals and whatever else a descriptor stands for.
 
 The raw layer is the interpreter's own `FileIO`, with reads and writes that park instead
-of blocking. Text is the interpreter's own as well, and so is the buffer of what is only
-read (`_reading`). Buffers that write are the pure Python ones of the standard library in a
-copy of their own: the C ones hold a lock of their OS thread while they call the raw
-layer, and would refuse the next green thread that touches the file.
+of blocking. Text is the interpreter's own as well, and so are the buffers of what is only
+read or only written (`_buffers`). The one that does both is the pure Python one of the
+standard library in a copy of its own: the C one holds a lock of its OS thread while it
+calls the raw layer, and would refuse the next green thread that touches the file.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class GreenFileIO(_io.FileIO):
         opener: Any = None,
     ) -> None:
         super().__init__(file, mode, closefd, opener)
+        # What buffers see in its place, and ask whether it is closed.
+        self.layers: list[Any] = []
         fd = self.fileno()
         hubs.notify_opened(fd)
         _os.set_blocking(fd, False)
@@ -71,12 +73,11 @@ class GreenFileIO(_io.FileIO):
         _os.set_blocking(self.fileno(), True)
         self._shared = True
 
-    def _await_shared(self, *, write: bool = False) -> None:
-        events = _select.POLLOUT if write else _select.POLLIN
+    def _await_shared(self) -> None:
         poll = _select.poll()
-        poll.register(self.fileno(), events)
+        poll.register(self.fileno(), _select.POLLIN)
         while not poll.poll(0):
-            self._wait(write=write)
+            self._wait()
 
     def read_what_is_there(self, buffer: Any) -> int | None:
         """
@@ -132,22 +133,30 @@ class GreenFileIO(_io.FileIO):
         """
         Write some of `data` and return how many bytes were taken. Switch point.
         """
-        if self._shared:
-            # More than the system calls a pipe writable for would block.
-            data = memoryview(data).cast("B")[: _select.PIPE_BUF]
         pay_operation()
         while True:
-            if self._shared:
-                self._await_shared(write=True)
-            try:
-                count = super().write(data)
-            except OSError as error:
-                if error.errno not in SOCKET_BLOCKING:
-                    raise
-                count = None
+            count = self.write_what_fits(data)
             if count is not None:
                 return count
             self._wait(write=True)
+
+    def write_what_fits(self, data: Any) -> int | None:
+        """
+        Write some of `data` without waiting; None if there is no room.
+        """
+        if self._shared:
+            poll = _select.poll()
+            poll.register(self.fileno(), _select.POLLOUT)
+            if not poll.poll(0):
+                return None
+            # More than the system calls a pipe writable for would block.
+            data = memoryview(data).cast("B")[: _select.PIPE_BUF]
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in SOCKET_BLOCKING:
+                raise
+            return None
 
     def truncate(self, size: int | None = None) -> int:
         """
@@ -166,7 +175,11 @@ class GreenFileIO(_io.FileIO):
         """
         if not self.closed and self.closefd:
             hubs.notify_close(self.fileno())
-        super().close()
+        try:
+            super().close()
+        finally:
+            for layer in filter(None, (shown() for shown in self.layers)):
+                layer.closed = self.closed
 
 
 # The copy that is complete, and what OS threads wait for that need it at the same time.
@@ -184,7 +197,7 @@ def _green_layers() -> Any:
     _pyio = importlib.import_module("_pyio")
 
     from eventlet.green import thread
-    from eventlet.greenio._reading import GreenBufferedReader
+    from eventlet.greenio._buffers import GreenBufferedReader, GreenBufferedWriter
 
     def resolve(name: str) -> ModuleType | None:
         return thread if name == "_thread" else None
@@ -194,6 +207,7 @@ def _green_layers() -> Any:
             layers: Any = fresh_module("__green_module__pyio", _pyio, resolve)
             layers.FileIO = GreenFileIO
             layers.BufferedReader = GreenBufferedReader
+            layers.BufferedWriter = GreenBufferedWriter
             layers.TextIOWrapper = _io.TextIOWrapper
             _layers = layers
     return _layers
