@@ -213,7 +213,7 @@ def differential(session: nox.Session) -> None:
     """
     session.install("maturin>=1.9.4,<2", *group("differential"))
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--release")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     failed = []
     for kind in ("green", "tasks"):
@@ -267,12 +267,27 @@ def tools(session: nox.Session) -> None:
     """Run tools for developers and operators: coverage, profilers, debuggers, gRPC."""
     session.install("maturin>=1.9.4,<2", *group("tools"))
     python = interpreter(session)
-    wheel = build_wheel(session, python, "--release")
+    wheel = build_wheel(session, python)
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.run(
         python, "-m", "pytest", "-p", "pytest_timeout",
         *(session.posargs or ["tests/tools"]),
         env={"EVENTLET_HUB": "asyncio", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
+@nox.parametrize("pytest", ["8", "9"])
+def plugins(session: nox.Session, pytest: str) -> None:
+    """Run our pytest plugin beside others, all of them loaded, on two of pytest's."""
+    session.install("maturin>=1.9.4,<2", f"pytest=={pytest}.*", *group("plugins"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python)
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(
+        python, "-m", "pytest", *["-p", "no:randomly", "-p", "no:xdist"],
+        *(session.posargs or ["tests/testing"]),
         external=True,
     )  # fmt: skip
 

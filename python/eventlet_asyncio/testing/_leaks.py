@@ -28,8 +28,11 @@ KINDS = (
     "coroutines",
     "patches",
 )
-# OS threads that belong to pools of ours and live on.
-_POOLS = ("tpool_thread_", "asyncio_", "ThreadPoolExecutor-", "eventlet-")
+# OS threads that belong to pools, of ours or of other libraries, and live on.
+_POOLS = (
+    *("tpool_thread_", "asyncio_", "ThreadPoolExecutor-", "eventlet-"),
+    *("Trio thread ", "AnyIO worker thread"),
+)
 # Descriptors that the engine, the loop and the interpreter open once.
 _OWN_TARGETS = ("anon_inode:", "/dev/urandom", "/dev/null", "/proc/")
 

@@ -15,7 +15,7 @@ import pytest
 from eventlet_asyncio._activate import is_active
 from eventlet_asyncio.testing._checks import GreenChecks
 from eventlet_asyncio.testing._shuffle import Order, search, shuffled
-from eventlet_asyncio.testing._stacks import format_stacks
+from eventlet_asyncio.testing._stacks import format_stacks, show_green_stacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +53,7 @@ class GreenSession:
         self._search: int | None = config.getoption("green_shuffle_search")
         self._recorder: Any = None
         self._evidence = self._evidence_file(config.getoption("green_evidence"))
+        show_green_stacks(config)
 
     @staticmethod
     def _parse_order(text: str | None) -> Order | None:

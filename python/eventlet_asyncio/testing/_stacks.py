@@ -15,6 +15,12 @@ def format_stacks() -> str:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, frame in sys._current_frames().items():
         parts.append(_part(f"OS thread {names.get(ident, ident)}", frame))
+    return "\n\n".join([*parts, *green_stacks()])
+
+
+def green_stacks() -> list[str]:
+    """Return the stacks of green threads that wait, and of tasks. Not a switch point."""
+    parts = []
     greenlet = sys.modules.get("greenlet")
     if greenlet is not None:
         current = greenlet.getcurrent()
@@ -23,8 +29,30 @@ def format_stacks() -> str:
                 frame = green.gr_frame
                 if frame is not None:
                     parts.append(_part(repr(green), frame))
-    parts += _tasks()
-    return "\n\n".join(parts)
+    return parts + _tasks()
+
+
+def show_green_stacks(config: Any) -> None:
+    """
+    Have pytest-timeout's dump show green threads and tasks, too, until the run ends.
+
+    It shows the OS threads but its own: with the method `signal` that leaves out the one
+    in which all green threads are.
+    """
+    timeouts: Any = sys.modules.get("pytest_timeout")
+    dump = getattr(timeouts, "dump_stacks", None)
+    if dump is None:
+        return
+
+    def dump_stacks(terminal: Any) -> None:
+        dump(terminal)
+        for part in green_stacks():
+            title, _, text = part.partition(":\n")
+            terminal.sep("~", title=f"Stack of {title}")
+            terminal.write(f"{text}\n")
+
+    timeouts.dump_stacks = dump_stacks
+    config.add_cleanup(lambda: setattr(timeouts, "dump_stacks", dump))
 
 
 def _part(title: str, frame: Any) -> str:
