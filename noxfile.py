@@ -205,6 +205,35 @@ def apps(session: nox.Session) -> None:
 
 
 @nox.session
+def libraries(session: nox.Session) -> None:
+    """
+    Run libraries' own tests without Eventlet and beside it, and compare.
+
+    Arguments go to pytest.
+    """
+    session.install("maturin>=1.9.4,<2", *group("libraries"))
+    python = interpreter(session)
+    wheel = build_wheel(session, python)
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    sources = Path(session.create_tmp()).resolve() / "sources"
+    for library in ("aiosqlite", "anyio", "asgiref", "janus"):
+        if not list(sources.glob(f"{library}-*/")):
+            session.run(
+                python, "-m", "pip", "download", "--quiet", "--no-deps",
+                "--no-binary", library, "--dest", str(sources), library,
+            )  # fmt: skip
+            (archive,) = sources.glob(f"{library}-*.tar.gz")
+            shutil.unpack_archive(archive, sources, filter="data")
+            archive.unlink()
+    session.run(
+        python, "-m", "pytest", "-p", "pytest_timeout",
+        *(session.posargs or ["tests/libraries"]),
+        env={"EVENTLET_HUB": "asyncio", "LIBRARIES_SOURCES": str(sources)},
+        external=True,
+    )  # fmt: skip
+
+
+@nox.session
 def differential(session: nox.Session) -> None:
     """
     Run random programs here and on upstream, or on plain asyncio, and compare.

@@ -125,7 +125,8 @@ def names_of(module: str, source: str) -> list[str]:
             elif not (twin_of(module) and is_borrowed(value)):
                 defined.add(node.id)
     # Without `__all__` upstream's modules show what they import, and programs use it.
-    shown = imported & promised or own_imports
+    handed_on = {name for name in imported & promised if not name.startswith("_")}
+    shown = handed_on or own_imports
     public = {name for name in defined | shown if not name.startswith("_")}
     shared = {name for name in defined | imported if (module, name) in SHARED}
     return sorted(public | shared)

@@ -15,8 +15,7 @@ from eventlet._patch.originals import original, real_get_ident
 from eventlet.corolocal import local as _local
 from eventlet.greenthread import sleep, spawn_n
 from eventlet.hubs import _in_green_coroutine, get_hub
-from eventlet.lock import Lock
-from eventlet.lock import _RLock as RLock
+from eventlet.lock import Lock, _RLock
 from eventlet.support.greenlets import GreenletExit, getcurrent
 from eventlet.timeout import with_timeout
 
@@ -48,6 +47,7 @@ __patched__ = [
 
 error = _thread.error
 LockType = Lock
+RLock = _RLock
 lock = Lock
 TIMEOUT_MAX = _thread.TIMEOUT_MAX
 
