@@ -248,7 +248,7 @@ def test_a_pipe_nobody_reads_is_an_error(outlet):
     with pytest.raises(BrokenPipeError):
         writer.flush()
     with pytest.raises(BrokenPipeError):
-        writer.write(b"x" * 100_000)
+        writer.write(b"x" * 1_000_000)
     with pytest.raises(BrokenPipeError):
         writer.close()
 
