@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use super::{Core, Visit, io, park, registry, turn};
 use crate::greenlet::{Inbound, errors};
 use crate::reactor::{cpu_time, now};
+use crate::sched::LightCount;
 
 /// Pays for one operation that may not have to wait. False with an exception set if one was
 /// raised in this green thread while others ran.
@@ -41,13 +42,32 @@ pub(crate) unsafe fn pay() -> bool {
 /// The GIL is held.
 #[inline]
 pub(crate) unsafe fn afford_light() -> bool {
-    // SAFETY: by contract; the hub of this OS thread is live.
+    // SAFETY: by contract, and used with the GIL held alone.
+    let due = unsafe {
+        let count = &raw mut LIGHT;
+        (*count).is_due()
+    };
+    // SAFETY: by contract.
+    !due || unsafe { look_at_light() }
+}
+
+/// See [`afford_light`].
+static mut LIGHT: LightCount = LightCount::new();
+
+#[cold]
+unsafe fn look_at_light() -> bool {
+    // SAFETY: contract of `afford_light`; the hub of this OS thread is live.
     unsafe {
+        let count = &raw mut LIGHT;
+        let count = &mut *count;
         let core = registry::existing();
-        core.is_null()
-            || (*core)
-                .allowance
-                .spend_light((*core).in_turn, now, cpu_time)
+        if core.is_null() {
+            *count = LightCount::new();
+            return true;
+        }
+        (*core)
+            .allowance
+            .spend_light(count, (*core).in_turn, now, cpu_time)
     }
 }
 

@@ -26,11 +26,29 @@ const LONG: u64 = 500_000;
 pub struct Allowance {
     left: u32,
     until_look: u32,
-    light: u32,
     looked: u64,
     deadline: u64,
     /// CPU time at the first look after the deadline.
     mark: Option<u64>,
+}
+
+/// Counts operations without a system call, of all hubs together: in which of them it is, is not
+/// worth asking for each.
+#[derive(Debug, Default)]
+pub struct LightCount(u32);
+
+impl LightCount {
+    /// None so far.
+    pub const fn new() -> Self {
+        Self(0)
+    }
+
+    /// Counts one; true if [`Allowance::spend_light`] is to be asked.
+    #[inline]
+    pub const fn is_due(&mut self) -> bool {
+        self.0 += 1;
+        self.0 >= LIGHT_STRIDE
+    }
 }
 
 impl Default for Allowance {
@@ -45,7 +63,6 @@ impl Allowance {
         Self {
             left: OPERATIONS,
             until_look: FIRST,
-            light: 0,
             looked: 0,
             deadline: u64::MAX,
             mark: None,
@@ -89,10 +106,10 @@ impl Allowance {
     }
 
     /// [`Allowance::spend`] for an operation without a system call, which is so short that time
-    /// alone limits it.
-    #[inline]
+    /// alone limits it: for those of them of which `count` says so.
     pub fn spend_light(
         &mut self,
+        count: &mut LightCount,
         in_turn: bool,
         clock: impl FnOnce() -> u64,
         cpu: impl FnOnce() -> u64,
@@ -100,12 +117,13 @@ impl Allowance {
         if self.left == 0 {
             return false;
         }
-        self.light += 1;
-        if self.light < LIGHT_STRIDE {
-            return true;
-        }
-        self.light = 0;
-        self.look(in_turn, clock(), cpu)
+        let fine = self.look(in_turn, clock(), cpu);
+        count.0 = if self.until_look == 0 {
+            LIGHT_STRIDE - 1
+        } else {
+            0
+        };
+        fine
     }
 
     /// Takes more than the one operation that was paid: it makes work for others.
@@ -119,7 +137,6 @@ impl Allowance {
         self.until_look = STRIDE - 1;
         if passed >= LONG {
             self.until_look = 0;
-            self.light = LIGHT_STRIDE - 1;
         }
         self.looked = now;
         if now < self.deadline {
@@ -130,7 +147,6 @@ impl Allowance {
             return true;
         }
         self.until_look = 0;
-        self.light = LIGHT_STRIDE - 1;
         let cpu = cpu();
         if cpu < self.mark.get_or_insert(cpu).saturating_add(NANOS) {
             return true;
@@ -172,6 +188,15 @@ mod tests {
             }
             1000
         }
+    }
+
+    fn spend_light(
+        allowance: &mut Allowance,
+        count: &mut LightCount,
+        clock: impl FnOnce() -> u64,
+        cpu: u64,
+    ) -> bool {
+        !count.is_due() || allowance.spend_light(count, true, clock, || cpu)
     }
 
     #[test]
@@ -227,23 +252,24 @@ mod tests {
 
     #[test]
     fn light_operations_are_limited_by_time_alone() {
-        let mut allowance = Allowance::new();
+        let (mut allowance, mut light) = (Allowance::new(), LightCount::new());
         allowance.start(0);
-        assert!((0..100_000).all(|_| allowance.spend_light(true, || NANOS - 1, || 0)));
+        assert!((0..100_000).all(|_| spend_light(&mut allowance, &mut light, || NANOS - 1, 0)));
         let now = Cell::new(NANOS);
         let count = (0..100_000)
             .take_while(|_| {
                 now.set(now.get() + NANOS / 100);
-                allowance.spend_light(true, || now.get(), || now.get())
+                spend_light(&mut allowance, &mut light, || now.get(), now.get())
             })
             .count();
         assert!(count < 2 * LIGHT_STRIDE as usize + 100, "{count}");
         assert!(!allowance.spend(true, || 0, || 0));
+        assert!(!spend_light(&mut allowance, &mut light, || 0, 0));
     }
 
     #[test]
     fn light_operations_that_turn_out_long_are_looked_at_each() {
-        let mut allowance = Allowance::new();
+        let (mut allowance, mut light) = (Allowance::new(), LightCount::new());
         allowance.start(0);
         let now = Cell::new(0);
         let mut looks = 0;
@@ -253,7 +279,7 @@ mod tests {
                 now.set(now.get() + LONG);
                 now.get()
             };
-            allowance.spend_light(true, look, || 0);
+            spend_light(&mut allowance, &mut light, look, 0);
         }
         assert_eq!(looks, 4);
     }

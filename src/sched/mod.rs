@@ -43,7 +43,7 @@ pub mod shuffle;
 pub mod timers;
 pub mod waiters;
 
-pub use allowance::Allowance;
+pub use allowance::{Allowance, LightCount};
 pub use clock::{Clock, Virtual, nanos_from_seconds, seconds_from_nanos};
 pub use inbox::Inbox;
 pub use ready::{Budget, ReadyQueue};
