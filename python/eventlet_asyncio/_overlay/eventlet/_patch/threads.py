@@ -304,7 +304,7 @@ def _shutdown(original_shutdown: Any, namespace: dict[str, Any]) -> Any:
         locks = namespace.get("_shutdown_locks")
         if locks:
             locks.difference_update(
-                [lock for lock in locks if isinstance(lock, green_thread.LockType)]
+                [lock for lock in locks if isinstance(lock, green_thread._Sentinel)]
             )
         original_shutdown()
 
