@@ -76,7 +76,7 @@ pub(super) fn classes(py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, P
     let writing = vec![onearg(
         c"write",
         write,
-        c"write($self, data, /)\n--\n\nTake all of `data` and return its length.",
+        c"write($self, buffer, /)\n--\n\nTake all of `buffer` and return its length.",
     )];
     let next = slot(ffi::Py_tp_iternext, next as *mut _);
     // SAFETY: as above.
