@@ -112,6 +112,17 @@ def test_nothing_is_safe_where_nothing_is_patched(app):
     rewrite(app, "sleep", "--target", "threads", "--check", "--unsafe", status=1)
 
 
+def test_nothing_is_safe_where_a_test_runs_it_unpatched(app):
+    """A test may be run alone, and expects what the module does then."""
+    (app / "tests/test_alone.py").write_text(
+        "from app import worker\n\n\ndef test_it():\n    worker.fetch()\n"
+    )
+    rewrite(app, "green", "--target", "threads", "--check")
+    rewrite(app, "green", "--target", "threads", "--check", "--unsafe", status=1)
+    (app / "conftest.py").write_text("import eventlet\neventlet.monkey_patch()\n")
+    rewrite(app, "green", "--target", "threads", "--check", status=1)
+
+
 def test_diff_writes_nothing(app):
     """A diff is printed, and the files stay."""
     before = (app / "app/worker.py").read_bytes()

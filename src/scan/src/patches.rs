@@ -3,6 +3,8 @@
 //! A change such as `eventlet.sleep` to `time.sleep` is safe only if `time` is patched in every
 //! process that runs the line: otherwise it blocks the hub until the last day of Eventlet.
 
+use std::collections::BTreeMap;
+
 use crate::explicit::Hit;
 use crate::facts::{Facts, NONE, Node};
 use crate::project::Project;
@@ -153,36 +155,47 @@ pub(crate) fn find(
         };
     }
     let is_test = |id: usize| project.modules[id].is_test;
+    let reached = reached_patches(imports, &own);
     // [programs, tests]: what every process patches, what some do, whether there is one.
     let mut seen = vec![[(u16::MAX, 0u16, false); 2]; count];
     let mut general = [(u16::MAX, 0u16, false); 2];
-    for entry in 0..count {
+    // Entries of one kind that patch the same.
+    let mut alike: BTreeMap<(usize, u16, u16), Vec<u32>> = BTreeMap::new();
+    for (entry, patches) in own.iter().enumerate() {
         let is_entry = only.map_or_else(
             || {
                 let module = &project.modules[entry];
-                own[entry].is_some() || module.outline.is_program || module.is_entry
+                // A test may be run alone, with what it patches itself.
+                patches.is_some() || module.outline.is_program || module.is_entry || module.is_test
             },
             |only| only.contains(&(entry as u32)),
         );
         if !is_entry {
             continue;
         }
-        let reached = closure(project, imports, entry as u32);
-        let mut patched = nothing;
-        for &id in &reached {
-            if let Some(state) = own[id as usize] {
-                patched.surely |= state.surely;
-                patched.possibly |= state.possibly;
-            }
+        let mut starts = with_packages(project, entry as u32);
+        if is_test(entry) {
+            starts.extend(fixtures(project, entry as u32));
+        }
+        let (mut surely, mut possibly) = (0, 0);
+        for &id in &starts {
+            surely |= reached[id as usize].surely;
+            possibly |= reached[id as usize].possibly;
         }
         let kind = usize::from(is_test(entry));
-        if own[entry].is_some() {
+        if patches.is_some() {
             let slot = &mut general[kind];
-            *slot = (slot.0 & patched.surely, slot.1 | patched.possibly, true);
+            *slot = (slot.0 & surely, slot.1 | possibly, true);
         }
-        for id in reached {
+        alike
+            .entry((kind, surely, possibly))
+            .or_default()
+            .extend(starts);
+    }
+    for ((kind, surely, possibly), starts) in alike {
+        for id in all_reached(imports, starts) {
             let slot = &mut seen[id as usize][kind];
-            *slot = (slot.0 & patched.surely, slot.1 | patched.possibly, true);
+            *slot = (slot.0 & surely, slot.1 | possibly, true);
         }
     }
     let of_module = (0..count)
@@ -192,29 +205,78 @@ pub(crate) fn find(
             if is_test(id) {
                 found = [tests, general[1], programs, general[0]];
             }
-            found
+            let (mut surely, possibly, _) = found
                 .into_iter()
                 .find(|(_, _, known)| *known)
-                .map_or(nothing, |(surely, possibly, _)| State { surely, possibly })
+                .unwrap_or((0, 0, true));
+            if tests.2 {
+                // Tests that run the module unpatched expect what it does then.
+                surely &= tests.0;
+            }
+            State { surely, possibly }
         })
         .collect();
     Patches { of_module, is_any }
 }
 
-/// All modules that a program imports in the end, itself included.
-pub(crate) fn closure(project: &Project, imports: &[Vec<u32>], entry: u32) -> Vec<u32> {
-    let mut reached = vec![false; project.modules.len()];
-    let mut stack = vec![entry];
-    // Its packages come first.
+/// For each module, what is patched by the modules that it imports in the end, and by itself.
+fn reached_patches(imports: &[Vec<u32>], own: &[Option<State>]) -> Vec<State> {
+    let mut importers = vec![Vec::new(); imports.len()];
+    for (importer, imported) in imports.iter().enumerate() {
+        for &id in imported {
+            importers[id as usize].push(importer as u32);
+        }
+    }
+    let nothing = State {
+        surely: 0,
+        possibly: 0,
+    };
+    let mut reached = vec![nothing; imports.len()];
+    for (id, state) in own.iter().enumerate() {
+        let Some(state) = state else { continue };
+        for importer in all_reached(&importers, vec![id as u32]) {
+            let slot = &mut reached[importer as usize];
+            slot.surely |= state.surely;
+            slot.possibly |= state.possibly;
+        }
+    }
+    reached
+}
+
+/// A module and the packages that it is in, which are imported first.
+fn with_packages(project: &Project, entry: u32) -> Vec<u32> {
+    let mut starts = vec![entry];
     let name = &project.modules[entry as usize].name;
     for (at, _) in name.match_indices('.') {
-        stack.extend(project.find(&name[..at], entry));
+        starts.extend(project.find(&name[..at], entry));
     }
+    starts
+}
+
+/// What pytest imports before a test: `conftest` of its folder and of those above.
+fn fixtures(project: &Project, entry: u32) -> Vec<u32> {
+    let name = &project.modules[entry as usize].name;
+    let mut found: Vec<u32> = project.find("conftest", entry).into_iter().collect();
+    for (at, _) in name.match_indices('.') {
+        found.extend(project.find(&format!("{}.conftest", &name[..at]), entry));
+    }
+    found
+}
+
+/// All modules that a program imports in the end, itself included.
+pub(crate) fn closure(project: &Project, imports: &[Vec<u32>], entry: u32) -> Vec<u32> {
+    all_reached(imports, with_packages(project, entry))
+}
+
+/// All that can be reached from where one starts, that included.
+fn all_reached(edges: &[Vec<u32>], starts: Vec<u32>) -> Vec<u32> {
+    let mut reached = vec![false; edges.len()];
+    let mut stack = starts;
     let mut found = Vec::new();
     while let Some(id) = stack.pop() {
         if !std::mem::replace(&mut reached[id as usize], true) {
             found.push(id);
-            stack.extend(&imports[id as usize]);
+            stack.extend(&edges[id as usize]);
         }
     }
     found
