@@ -2,9 +2,8 @@
 OpenStack Swift, by the unit tests of its servers that use Eventlet most.
 
 ``APPS_SWIFT`` names the folder of Swift's source distribution, with what it imports in
-``site``. Its tests want extended
-attributes of 64 KiB, which ext4 has no room for: they are run in a temporary folder in
-memory, on which Linux 6.6 and later keep them.
+``site``. Its tests want extended attributes of 64 KiB, which ext4 has no room for: they
+are run in a temporary folder in memory, on which Linux 6.6 and later keep them.
 """
 
 from __future__ import annotations
@@ -24,11 +23,9 @@ SWIFT = os.environ.get("APPS_SWIFT")
 MEMORY = "/dev/shm"
 
 _RESOLVES = "needs a name server"
-_HASTE = (
-    "a matter of ten milliseconds, which a busy machine has not, on upstream either"
-)
+_HASTE = "a matter of ten milliseconds, which a busy machine has not"
 
-# How many tests there are at least, and which of them fail, or may, on upstream as well.
+# How many tests there are at least, and which of them may fail.
 SUITES = {
     "test/unit/proxy/test_server.py": (
         383,
